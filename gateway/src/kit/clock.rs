@@ -1,0 +1,135 @@
+//! Time as an argument: the only file that asks the operating system what time it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One moment, on both clocks.
+///
+/// `mono` never jumps and is what intervals are measured on; `wall` is what people and HTTP dates read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Time since the clock was made.
+    pub mono: Mono,
+    /// Time since the Unix epoch.
+    pub wall: Duration,
+}
+
+/// A point on the monotonic clock, in nanoseconds since the clock was made.
+///
+/// A plain number, so that a cell can keep one in an atomic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This point moved into the future.
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+}
+
+impl Now {
+    /// The wall clock in whole milliseconds since the Unix epoch.
+    pub fn unix_ms(self) -> u64 {
+        u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock as the standard library's type, for HTTP dates.
+    pub fn system_time(self) -> SystemTime {
+        UNIX_EPOCH + self.wall
+    }
+}
+
+/// Where the time comes from: the system, or a test's hand.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System {
+        origin: Instant,
+    },
+    Manual {
+        mono_ns: Arc<AtomicU64>,
+        epoch: Duration,
+    },
+}
+
+impl Clock {
+    /// The operating system's clocks.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the system's clock"
+    )]
+    pub fn system() -> Self {
+        Self(Source::System {
+            origin: Instant::now(),
+        })
+    }
+
+    /// A clock that stands still until it is advanced. Clones share the hand.
+    pub fn manual(epoch: Duration) -> Self {
+        Self(Source::Manual {
+            mono_ns: Arc::default(),
+            epoch,
+        })
+    }
+
+    /// The present moment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the system's clock"
+    )]
+    pub fn now(&self) -> Now {
+        match &self.0 {
+            Source::System { origin } => Now {
+                mono: Mono(nanos(origin.elapsed())),
+                wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            },
+            Source::Manual { mono_ns, epoch } => {
+                let ns = mono_ns.load(Ordering::Acquire);
+                Now {
+                    mono: Mono(ns),
+                    wall: *epoch + Duration::from_nanos(ns),
+                }
+            }
+        }
+    }
+
+    /// Moves a manual clock on; a system clock moves by itself and ignores this.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual { mono_ns, .. } = &self.0 {
+            mono_ns.fetch_add(nanos(by), Ordering::AcqRel);
+        }
+    }
+}
+
+/// 584 years fit; what does not is as good as never.
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand_and_both_hands_together() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        let before = clock.now();
+        clock.clone().advance(Duration::from_secs(5));
+        let after = clock.now();
+        assert_eq!(after.mono.since(before.mono), Duration::from_secs(5));
+        assert_eq!(after.wall - before.wall, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_interval_that_would_be_negative_is_zero() {
+        assert_eq!(Mono(1).since(Mono(2)), Duration::ZERO);
+    }
+}

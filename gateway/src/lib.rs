@@ -1,0 +1,40 @@
+//! Sluice, an edge gateway: the library behind the binary `sluice`.
+//!
+//! Modules stand in the order of the layers (see gateway/ARCHITECTURE.md): imports go downwards only,
+//! and within a layer in the order a request meets them.
+
+#![forbid(unsafe_code)]
+
+// L0: pure tools. No sockets, no clock call but `kit::clock`.
+pub mod kit;
+/// HTTP/1.1 as bytes: strict heads, framing, chunks. Pure: bytes in, verdicts out.
+pub mod wire;
+
+// L1: the text an operator writes, and what it means.
+pub mod config;
+
+// L2: the rooms, in the order a request meets them. They take facts and return verdicts.
+pub mod balance;
+pub mod files;
+pub mod listen;
+pub mod observe;
+pub mod reply;
+pub mod route;
+pub mod upstream;
+
+// L3: what outlives a reload, and what one configuration has wired.
+pub mod snapshot;
+pub mod state;
+
+// L4: one request's diary, the walk, and the lane that relays it.
+pub mod corridor;
+pub mod exchange;
+pub mod relay;
+
+// L5: what goes on beside the requests.
+pub mod admin;
+pub mod health;
+pub mod reload;
+
+// L6: sockets, clock and shutdown are arguments here, so a test starts a gateway as the binary does.
+pub mod server;
