@@ -68,6 +68,11 @@ pub fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
+/// Whether it is a DNS name or an IP literal, without port.
+pub fn is_host(name: &str) -> bool {
+    is_name(name.strip_suffix('.').unwrap_or(name)) || is_ipv6_literal(name)
+}
+
 /// Letters, digits, hyphens, underscores (which real hosts have) and dots between non-empty labels.
 fn is_name(name: &str) -> bool {
     const NAME_BYTES_MAX: usize = 253;
