@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-// L0: pure tools. No sockets, no clock call but `kit::clock`.
+// L0: tools that know nothing of a configuration. `kit` and `wire` are pure; `stream` is the socket.
 pub mod kit;
-/// HTTP/1.1 as bytes: strict heads, framing, chunks. Pure: bytes in, verdicts out.
+pub mod stream;
 pub mod wire;
 
 // L1: the text an operator writes, and what it means.

@@ -1,0 +1,164 @@
+//! One connected byte stream, and the buffers it is read into.
+
+pub mod buffer;
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+
+pub use buffer::{Buffer, Shelf};
+
+/// A connected socket. Everything takes `&self`, so that both directions can go on at once in one task.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, with Nagle's algorithm off.
+    Tcp(TcpStream),
+    /// A socket of the file system.
+    Unix(UnixStream),
+}
+
+/// Why a read or write has come to nothing.
+#[derive(Debug)]
+pub enum IoFault {
+    /// The operating system says so.
+    Broken(io::Error),
+    /// The limit given has run out.
+    TimedOut,
+}
+
+impl From<io::Error> for IoFault {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Runs the two arms on whichever kind of socket it is.
+macro_rules! either {
+    ($self:expr, $socket:ident => $work:expr) => {
+        match $self {
+            Stream::Tcp($socket) => $work,
+            Stream::Unix($socket) => $work,
+        }
+    };
+}
+
+impl Stream {
+    /// Reads what has arrived, waiting for the first byte. 0 is the end.
+    pub async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match either!(self, s => s.try_read(space)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub async fn readable(&self) -> io::Result<()> {
+        either!(self, s => s.readable().await)
+    }
+
+    /// Writes as much as the socket takes of the pieces, waiting for the first byte.
+    pub async fn write_some(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let written = match pieces {
+                [one] => either!(self, s => s.try_write(one)),
+                several => either!(self, s => s.try_write_vectored(several)),
+            };
+            match written {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes all pieces; each single wait for the peer takes at most `limit`.
+    pub async fn write_all(&self, mut pieces: &mut [IoSlice<'_>], limit: Duration) -> Result<(), IoFault> {
+        IoSlice::advance_slices(&mut pieces, 0);
+        while !pieces.is_empty() {
+            let written = within(limit, self.write_some(pieces)).await?;
+            IoSlice::advance_slices(&mut pieces, written);
+        }
+        Ok(())
+    }
+
+    /// Sends a stretch of a file without a copy through this process; returns how many bytes the socket took.
+    ///
+    /// 0 means that the file has ended before `length`.
+    pub async fn send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
+        loop {
+            let send = |socket: std::os::fd::BorrowedFd<'_>| {
+                let mut at = offset;
+                Ok(rustix::fs::sendfile(socket, file, Some(&mut at), length)?)
+            };
+            let sent = either!(self, s => s.try_io(Interest::WRITABLE, || send(std::os::fd::AsFd::as_fd(s))));
+            match sent {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Resolves when the connection has broken, and not when the peer has merely finished sending: a client
+    /// that half-closes still waits for its answer.
+    pub async fn broken(&self) -> io::Error {
+        match either!(self, s => s.ready(Interest::ERROR).await) {
+            Ok(_) => either!(self, s => s.take_error())
+                .ok()
+                .flatten()
+                .unwrap_or(io::ErrorKind::ConnectionReset.into()),
+            Err(e) => e,
+        }
+    }
+
+    /// Whether an idle connection is still good: nothing has arrived on it, neither bytes nor its end.
+    pub fn is_quiet(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let mut byte = [0u8; 1];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = either!(self, s => recv(s, &mut byte[..], flags));
+        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub fn finish_sending(&self) {
+        let _ = either!(self, s => rustix::net::shutdown(s, rustix::net::Shutdown::Write));
+    }
+
+    /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
+    pub fn close_by_reset(&self) {
+        if let Self::Tcp(s) = self {
+            let _ = socket2::SockRef::from(s).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Runs a read or write for at most `limit`. No timer is set up if it is ready at once.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, IoFault> {
+    let mut work = pin!(work);
+    if let Some(done) = once(work.as_mut()).await {
+        return Ok(done?);
+    }
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(IoFault::TimedOut),
+    }
+}
+
+/// One poll: the output if it is there already.
+async fn once<F: Future>(mut work: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
