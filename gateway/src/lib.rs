@@ -10,8 +10,9 @@ pub mod kit;
 pub mod stream;
 pub mod wire;
 
-// L1: the text an operator writes, and what it means.
+// L1: the text an operator writes and what it means; what is known of a request.
 pub mod config;
+pub mod facts;
 
 // L2: the rooms, in the order a request meets them. They take facts and return verdicts.
 pub mod balance;

@@ -1,5 +1,7 @@
 //! What the gateway itself says to a client: replies of its own, refusals, edits of heads.
 
+pub mod head;
+pub mod page;
 pub mod refusal;
 
 use std::fs::File;

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod chunk;
+pub mod edit;
 pub mod fields;
 pub mod framing;
 pub mod head;

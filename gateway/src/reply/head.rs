@@ -1,0 +1,239 @@
+//! The head of an answer as the client gets it.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::Reply;
+use crate::config::plan::Edits;
+use crate::facts::{Facts, write_number};
+use crate::wire::edit::{Passage, defuse, write_line};
+use crate::wire::{Answer, Fields, Length, Name, Version};
+
+/// How the body is framed towards the client, and what becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What the head announces. `UntilClose` announces nothing.
+    pub length: Announced,
+    /// Whether the connection ends with this answer.
+    pub closes: bool,
+}
+
+/// What a head says of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// Nothing: there is no body, or it ends with the connection.
+    Nothing,
+    /// Content-Length.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+/// The `Date` line of the current second, written once a second.
+#[derive(Debug, Default)]
+pub struct DateLine {
+    second: u64,
+    line: Vec<u8>,
+}
+
+impl DateLine {
+    /// The whole line for that time since the Unix epoch.
+    pub fn at(&mut self, wall: Duration) -> &[u8] {
+        if self.second != wall.as_secs() || self.line.is_empty() {
+            self.second = wall.as_secs();
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.second));
+            self.line.clear();
+            write_line(&mut self.line, b"Date", date.as_bytes());
+        }
+        &self.line
+    }
+}
+
+/// Appends the head of an origin's answer.
+pub fn write_answer(
+    out: &mut Vec<u8>,
+    answer: &Answer,
+    facts: &Facts<'_>,
+    edits: &Edits,
+    delivery: Delivery,
+    sticky: Option<&str>,
+    date: &mut DateLine,
+) {
+    write_status_line(out, answer.status, &answer.reason);
+    let passage = Passage::new(&answer.fields);
+    for field in answer.fields.iter() {
+        let is_ours = match field.known {
+            Name::ContentLength | Name::Via | Name::XRequestId => true,
+            Name::Trailer => delivery.length != Announced::Chunked,
+            _ => false,
+        };
+        if !is_ours && passage.allows(&field) && !is_edited(edits, field.name) {
+            write_line(out, field.name, field.value);
+        }
+    }
+    // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date ... MUST ... append" one.
+    if answer.fields.first(Name::Date).is_none() && !is_edited(edits, b"date") {
+        out.extend_from_slice(date.at(facts.began.wall));
+    }
+    write_via(out, answer);
+    if let Some(cookie) = sticky {
+        write_line(out, b"Set-Cookie", cookie.as_bytes());
+    }
+    finish(out, facts, edits, delivery);
+}
+
+/// Appends the head of an interim answer (1xx): what it says, and nothing of ours.
+pub fn write_interim(out: &mut Vec<u8>, answer: &Answer) {
+    write_status_line(out, answer.status, &answer.reason);
+    let passage = Passage::new(&answer.fields);
+    for field in answer
+        .fields
+        .iter()
+        .filter(|f| passage.allows(f) && f.known != Name::ContentLength)
+    {
+        write_line(out, field.name, field.value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head of a 101: the one answer whose Connection and Upgrade do pass.
+pub fn write_switch(out: &mut Vec<u8>, answer: &Answer, facts: &Facts<'_>, edits: &Edits) {
+    write_status_line(out, answer.status, &answer.reason);
+    let passage = Passage::new(&answer.fields);
+    for field in answer
+        .fields
+        .iter()
+        .filter(|f| passage.allows(f) && !is_edited(edits, f.name))
+    {
+        write_line(out, field.name, field.value);
+    }
+    write_line(out, b"Connection", b"Upgrade");
+    for protocol in answer.fields.values(Name::Upgrade) {
+        write_line(out, b"Upgrade", protocol);
+    }
+    write_via(out, answer);
+    write_edits(out, facts, edits);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head of a reply of our own.
+pub fn write_reply(
+    out: &mut Vec<u8>,
+    reply: &Reply,
+    facts: &Facts<'_>,
+    edits: &Edits,
+    delivery: Delivery,
+    date: &mut DateLine,
+) {
+    write_status_line(out, reply.status, reason(reply.status).as_bytes());
+    if !is_edited(edits, b"server") {
+        out.extend_from_slice(b"Server: sluice\r\n");
+    }
+    out.extend_from_slice(date.at(facts.began.wall));
+    for (name, value) in &reply.fields {
+        if !is_edited(edits, name.as_bytes()) {
+            write_line(out, name.as_bytes(), value.as_bytes());
+        }
+    }
+    finish(out, facts, edits, delivery);
+}
+
+/// Appends the trailer section that ends a chunked body, last chunk included.
+pub fn write_trailers(out: &mut Vec<u8>, trailers: Option<&Fields>) {
+    out.extend_from_slice(b"0\r\n");
+    for field in trailers.into_iter().flat_map(Fields::iter) {
+        if crate::wire::edit::may_trail(field.name) {
+            write_line(out, field.name, field.value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// How a body of that length goes to a client of that version.
+///
+/// RFC 9112 §6.1: never Transfer-Encoding to a 1.0 client; what has no length then ends with the connection.
+pub fn deliver(length: Length, version: Version, keeps: bool, bodiless: Option<Announced>) -> Delivery {
+    let (length, must_close) = match (length, version) {
+        (Length::None, _) => (bodiless.unwrap_or(Announced::Nothing), false),
+        (Length::Known(n), _) => (Announced::Length(n), false),
+        (Length::Chunked | Length::UntilClose, Version::Http11) => (Announced::Chunked, false),
+        (Length::Chunked | Length::UntilClose, Version::Http10) => (Announced::Nothing, true),
+    };
+    Delivery {
+        length,
+        closes: must_close || !keeps,
+    }
+}
+
+fn finish(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits, delivery: Delivery) {
+    if !facts.request_id.is_empty() && !is_edited(edits, b"x-request-id") {
+        write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
+    }
+    write_edits(out, facts, edits);
+    match delivery.length {
+        Announced::Nothing => {}
+        Announced::Length(n) => {
+            out.extend_from_slice(b"Content-Length: ");
+            write_number(n, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        Announced::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if delivery.closes {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if facts.request.version == Version::Http10 {
+        // An old client that asked for it must be told that it got it.
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_edits(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits) {
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        let start = out.len();
+        value.render(out, |variable, out| facts.write(variable, out));
+        defuse(&mut out[start..]);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_via(out: &mut Vec<u8>, answer: &Answer) {
+    out.extend_from_slice(b"Via: ");
+    for value in answer.fields.values(Name::Via) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(if answer.version == Version::Http11 {
+        b"1.1 sluice\r\n"
+    } else {
+        b"1.0 sluice\r\n"
+    });
+}
+
+fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_number(status.into(), out);
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn is_edited(edits: &Edits, name: &[u8]) -> bool {
+    edits
+        .remove
+        .iter()
+        .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+        || edits
+            .set
+            .iter()
+            .any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The usual text of a status.
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|s| s.canonical_reason())
+        .unwrap_or("")
+}

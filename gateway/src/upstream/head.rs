@@ -1,0 +1,278 @@
+//! The head of the request as the origin gets it.
+
+use crate::config::plan::Edits;
+use crate::facts::{Facts, write_ip, write_number};
+use crate::wire::edit::{Passage, defuse, write_line};
+use crate::wire::{Field, Length, Method, Name, Version};
+
+/// How this gateway names itself in Via (RFC 9110 §7.6.3).
+pub const VIA_NAME: &str = "sluice";
+
+/// What a head needs besides the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Path after rewriting.
+    pub path: &'a str,
+    /// Query after rewriting, without question mark.
+    pub query: Option<&'a str>,
+    /// The route's edits.
+    pub edits: &'a Edits,
+    /// Framing of the body, which is ours and not the client's.
+    pub length: Length,
+    /// The protocol asked for by an upgrade that may pass.
+    pub upgrade: Option<&'a [u8]>,
+    /// Random bits, for a span id.
+    pub draw: u64,
+}
+
+/// Appends the whole head, empty line included.
+pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
+    write_request_line(out, facts, outgoing);
+    if !is_set(outgoing.edits, b"host") {
+        write_line(out, b"Host", facts.request.authority.as_bytes());
+    }
+    write_passing(out, facts, outgoing);
+    write_forwarding(out, facts, outgoing);
+    write_framing(out, outgoing);
+    write_edits(out, facts, outgoing.edits);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_request_line(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
+    out.extend_from_slice(facts.request.method_text.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(outgoing.path.as_bytes());
+    if let Some(query) = outgoing.query {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+fn write_passing(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
+    let passage = Passage::new(&facts.request.fields);
+    for field in facts.request.fields.iter() {
+        if passage.allows(&field) && passes(&field, facts, outgoing) {
+            write_line(out, field.name, field.value);
+        }
+    }
+}
+
+/// Lines we write ourselves, or that only make sense in some requests, do not simply pass.
+fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool {
+    let is_ours = match field.known {
+        Name::Host
+        | Name::ContentLength
+        | Name::Via
+        | Name::XForwardedFor
+        | Name::XForwardedHost
+        | Name::XForwardedProto
+        | Name::XRealIp
+        | Name::XRequestId => true,
+        Name::Traceparent => !is_traceparent(field.value),
+        // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for 100, and without a body there is nothing to wait for.
+        Name::Expect => facts.request.version == Version::Http10 || outgoing.length == Length::None,
+        Name::MaxForwards => counts_forwards(facts.request.method),
+        Name::Trailer => outgoing.length != Length::Chunked,
+        Name::Other => is_spoof(field.name, facts.is_peer_trusted),
+        _ => false,
+    };
+    !is_ours && !is_edited(outgoing.edits, field.name)
+}
+
+/// Names that are read as one of ours by an origin that maps `-` and `_` to the same (CGI, WSGI, PHP), the
+/// standard's own forwarding field from somebody we do not believe, and what only upgrades to h2c need.
+fn is_spoof(name: &[u8], is_peer_trusted: bool) -> bool {
+    const OURS: [&[u8]; 6] = [
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+        b"x-request-id",
+        b"content-length",
+    ];
+    let same_but_for_underscore = |ours: &[u8]| {
+        ours.len() == name.len()
+            && ours
+                .iter()
+                .zip(name)
+                .all(|(o, n)| *o == if *n == b'_' { b'-' } else { n.to_ascii_lowercase() })
+    };
+    name.eq_ignore_ascii_case(b"http2-settings")
+        || !is_peer_trusted && name.eq_ignore_ascii_case(b"forwarded")
+        || name.contains(&b'_') && OURS.iter().any(|ours| same_but_for_underscore(ours))
+}
+
+fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
+    let is_free = |name: &str| !is_edited(outgoing.edits, name.as_bytes());
+    let fields = &facts.request.fields;
+    let believed = |name| facts.is_peer_trusted.then(|| fields.first(name)).flatten();
+    if facts.client_ip.is_some() && is_free("x-real-ip") {
+        start_line(out, "X-Real-IP");
+        write_ip(facts.client_ip, out);
+        end_line(out);
+    }
+    if is_free("x-forwarded-for") {
+        write_forwarded_for(out, facts);
+    }
+    if is_free("x-forwarded-proto") {
+        let scheme = believed(Name::XForwardedProto).unwrap_or(facts.scheme.as_bytes());
+        write_line(out, b"X-Forwarded-Proto", scheme);
+    }
+    if is_free("x-forwarded-host") && !facts.request.authority.is_empty() {
+        let host = believed(Name::XForwardedHost).unwrap_or(facts.request.authority.as_bytes());
+        write_line(out, b"X-Forwarded-Host", host);
+    }
+    if is_free("x-request-id") {
+        write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
+    }
+    write_trace(out, facts, outgoing.draw);
+    write_via(out, facts);
+    write_max_forwards(out, facts);
+}
+
+/// A chain we do not believe is not passed on: an origin that reads it from the left would believe it.
+fn write_forwarded_for(out: &mut Vec<u8>, facts: &Facts<'_>) {
+    if facts.peer_ip.is_none() {
+        return;
+    }
+    start_line(out, "X-Forwarded-For");
+    if facts.is_peer_trusted {
+        for value in facts.request.fields.values(Name::XForwardedFor) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+    }
+    write_ip(facts.peer_ip, out);
+    end_line(out);
+}
+
+/// W3C Trace Context: a valid one has passed already; where there is none, the request id becomes a trace.
+fn write_trace(out: &mut Vec<u8>, facts: &Facts<'_>, draw: u64) {
+    let has_one = facts
+        .request
+        .fields
+        .first(Name::Traceparent)
+        .is_some_and(is_traceparent);
+    let is_trace_id = facts.request_id.len() == 32 && facts.request_id.bytes().all(is_lower_hex);
+    if has_one || !is_trace_id {
+        return;
+    }
+    start_line(out, "traceparent");
+    out.extend_from_slice(b"00-");
+    out.extend_from_slice(facts.request_id.as_bytes());
+    out.push(b'-');
+    // An all-zero span id would be invalid.
+    write_hex(out, draw | 1);
+    out.extend_from_slice(b"-00");
+    end_line(out);
+}
+
+/// RFC 9110 §7.6.3: "An intermediary ... MUST ... append" with the version the message was received in.
+fn write_via(out: &mut Vec<u8>, facts: &Facts<'_>) {
+    start_line(out, "Via");
+    for value in facts.request.fields.values(Name::Via) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(if facts.request.version == Version::Http11 {
+        b"1.1 "
+    } else {
+        b"1.0 "
+    });
+    out.extend_from_slice(VIA_NAME.as_bytes());
+    end_line(out);
+}
+
+/// RFC 9110 §7.6.2: "MUST ... forward the message with an updated Max-Forwards field".
+fn write_max_forwards(out: &mut Vec<u8>, facts: &Facts<'_>) {
+    if let Some(n) = max_forwards(facts.request) {
+        start_line(out, "Max-Forwards");
+        write_number(n.saturating_sub(1), out);
+        end_line(out);
+    }
+}
+
+/// What Max-Forwards says, of those methods it counts for; None where it is missing or no number.
+pub fn max_forwards(request: &crate::wire::Request) -> Option<u64> {
+    let value = request
+        .fields
+        .first(Name::MaxForwards)
+        .filter(|_| counts_forwards(request.method))?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+const fn counts_forwards(method: Method) -> bool {
+    matches!(method, Method::Options | Method::Trace)
+}
+
+fn write_framing(out: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
+    match outgoing.length {
+        Length::None | Length::UntilClose => {}
+        Length::Known(n) => {
+            start_line(out, "Content-Length");
+            write_number(n, out);
+            end_line(out);
+        }
+        Length::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if let Some(protocol) = outgoing.upgrade {
+        write_line(out, b"Connection", b"Upgrade");
+        write_line(out, b"Upgrade", protocol);
+    }
+}
+
+fn write_edits(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits) {
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        start_line(out, name);
+        let start = out.len();
+        value.render(out, |variable, out| facts.write(variable, out));
+        defuse(&mut out[start..]);
+        end_line(out);
+    }
+}
+
+fn is_set(edits: &Edits, name: &[u8]) -> bool {
+    edits
+        .set
+        .iter()
+        .any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn is_edited(edits: &Edits, name: &[u8]) -> bool {
+    edits
+        .remove
+        .iter()
+        .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+        || is_set(edits, name)
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`, or a later version's longer form.
+fn is_traceparent(value: &[u8]) -> bool {
+    const LENGTH: usize = 55;
+    value.len() >= LENGTH
+        && value[..LENGTH].iter().enumerate().all(|(i, b)| match i {
+            2 | 35 | 52 => *b == b'-',
+            _ => is_lower_hex(*b),
+        })
+        && &value[..2] != b"ff"
+}
+
+fn is_lower_hex(b: u8) -> bool {
+    matches!(b, b'0'..=b'9' | b'a'..=b'f')
+}
+
+/// Appends 16 hexadecimal digits.
+pub fn write_hex(out: &mut Vec<u8>, n: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend((0..16).rev().map(|i| DIGITS[(n >> (i * 4) & 0xf) as usize]));
+}
+
+fn start_line(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+}
+
+fn end_line(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}

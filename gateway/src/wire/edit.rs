@@ -1,0 +1,136 @@
+//! Which field lines of a message may pass to the other side.
+
+use super::fields::{Field, Fields};
+use super::name::Name;
+
+/// Decides line by line what passes, besides what a side has its own opinion on.
+///
+/// RFC 9110 §7.6.1: "Intermediaries MUST ... remove any header or trailer field(s) from the message with the
+/// same name as the connection-option".
+#[derive(Clone, Copy, Debug)]
+pub struct Passage<'a> {
+    fields: &'a Fields,
+    has_nominations: bool,
+}
+
+impl<'a> Passage<'a> {
+    /// For the lines of one message.
+    pub fn new(fields: &'a Fields) -> Self {
+        let is_nomination = |option: &[u8]| {
+            ![&b"close"[..], b"keep-alive", b"upgrade"]
+                .iter()
+                .any(|o| option.eq_ignore_ascii_case(o))
+        };
+        let has_nominations = fields.elements(Name::Connection).any(is_nomination);
+        Self {
+            fields,
+            has_nominations,
+        }
+    }
+
+    /// Whether the line is about more than this connection.
+    pub fn allows(&self, field: &Field<'_>) -> bool {
+        !field.known.is_hop_by_hop() && !(self.has_nominations && self.is_nominated(field.name))
+    }
+
+    fn is_nominated(&self, name: &[u8]) -> bool {
+        self.fields
+            .elements(Name::Connection)
+            .any(|option| option.eq_ignore_ascii_case(name))
+    }
+}
+
+/// RFC 9110 §6.5.1: what may not be said in a trailer, because it decides on framing, routing, access or how
+/// the content is read, and would come too late or be believed by the wrong one.
+pub fn may_trail(name: &[u8]) -> bool {
+    const FORBIDDEN: &[&str] = &[
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "keep-alive",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "vary",
+        "via",
+        "www-authenticate",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    !FORBIDDEN.iter().any(|f| f.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// A value made of variables can hold what a client wrote; whatever it was, it stays one line.
+pub fn defuse(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|b| !super::syntax::is_value_byte(**b)) {
+        *byte = b' ';
+    }
+}
+
+/// Appends a field line.
+pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_the_connection_stays_behind() {
+        let mut fields = Fields::default();
+        for (name, value) in [
+            ("Connection", "close, X-Secret"),
+            ("x-secret", "1"),
+            ("Keep-Alive", "5"),
+            ("TE", "trailers"),
+            ("X-Open", "2"),
+        ] {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        let passage = Passage::new(&fields);
+        let passed: Vec<_> = fields
+            .iter()
+            .filter(|f| passage.allows(f))
+            .map(|f| f.name)
+            .collect();
+        assert_eq!(passed, [b"X-Open"]);
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_should_have_come_first() {
+        assert!(may_trail(b"X-Checksum") && may_trail(b"Server-Timing"));
+        assert!(!may_trail(b"Content-Length") && !may_trail(b"host") && !may_trail(b"Set-Cookie"));
+    }
+}
