@@ -1,1 +1,36 @@
-//! (in work)
+//! What is told of the gateway's work: the access log, the metrics, the diagnostics.
+//!
+//! A worker writes lines into its [`Journal`] and counts in handles it resolved before; one [`LogWriter`]
+//! thread owns the log's target; a scrape reads [`Metrics`]. Nothing here can stop a request.
+
+pub mod diagnostics;
+pub mod format;
+pub mod handles;
+pub mod journal;
+pub mod line;
+pub mod metrics;
+pub mod names;
+pub mod target;
+pub mod timestamp;
+pub mod writer;
+
+mod escape;
+mod exposition;
+mod family;
+mod number;
+mod process;
+mod queue;
+mod sample;
+
+pub use format::Format;
+pub use handles::{
+    MethodLabel, ReasonCounters, RetryReason, RouteMetrics, ServerMetrics, ServerResult, StatusCounters,
+    UpstreamMetrics,
+};
+pub use journal::Journal;
+pub use line::{Line, ResponseFields, Timings};
+pub use metrics::{Metrics, NO_ROUTE};
+pub use sample::{ListenerSample, Sample, ServerSample};
+pub use target::{LogFault, Target};
+pub use timestamp::TimeCache;
+pub use writer::{LogWriter, Tally};

@@ -1,0 +1,151 @@
+//! Every metric there is: dashboards and alerts rely on these names, so they stand in one place.
+
+/// A metric as it is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The whole name.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// Names of its labels. Their values come from the configuration and from closed lists, never from the wire.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; the name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts per bucket; the name ends in its unit.
+    Histogram,
+}
+
+/// Upper bounds in seconds: from a file out of memory to what no person waits for.
+pub const DURATION_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Described = Described {
+                name: $name,
+                kind: Kind::$kind,
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )*
+
+        /// All of them, in the order of a page.
+        pub const ALL: &[Described] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    REQUESTS: Counter "sluice_requests_total" ["route", "method", "status"]
+        "Requests answered; status 0 is a client that left before its answer.";
+    REQUEST_DURATION: Histogram "sluice_request_duration_seconds" ["route"]
+        "From the first byte of a request's head to the last byte of its answer.";
+    REQUESTS_IN_FLIGHT: Gauge "sluice_requests_in_flight" []
+        "Requests being answered right now.";
+    RESPONSE_BYTES: Counter "sluice_response_bytes_total" ["route"]
+        "Body bytes sent to clients, counted when a request ends.";
+    SLOW_REQUESTS: Counter "sluice_slow_requests_total" ["route"]
+        "Requests that took access_log.slow_threshold or longer.";
+    REFUSALS: Counter "sluice_refusals_total" ["reason"]
+        "Requests the gateway answered itself because it would not or could not serve them.";
+    CONNECTIONS: Gauge "sluice_connections" ["listener", "state"]
+        "Open client connections: active ones have a request under way, idle ones wait for one.";
+    CONNECTIONS_REFUSED: Counter "sluice_connections_refused_total" ["reason"]
+        "Client connections closed before a request was read.";
+    UPSTREAM_REQUESTS: Counter "sluice_upstream_requests_total" ["upstream", "server", "result"]
+        "Tries by result: ok, error (no usable answer, or 5xx), timeout, aborted (the client left).";
+    UPSTREAM_DURATION: Histogram "sluice_upstream_duration_seconds" ["upstream"]
+        "From the start of a try to the head of its answer.";
+    UPSTREAM_IN_FLIGHT: Gauge "sluice_upstream_in_flight" ["upstream", "server"]
+        "Requests a server is working on right now.";
+    UPSTREAM_UP: Gauge "sluice_upstream_up" ["upstream", "server"]
+        "1 unless probes find the server down or the configuration says so.";
+    UPSTREAM_EJECTED: Gauge "sluice_upstream_ejected" ["upstream", "server"]
+        "1 while outlier detection keeps requests away from the server.";
+    UPSTREAM_RETRIES: Counter "sluice_upstream_retries_total" ["upstream", "reason"]
+        "Further tries by what made them necessary.";
+    UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]
+        "Times outlier detection has ejected the server.";
+    ACCESS_LOG_DROPPED: Counter "sluice_access_log_dropped_total" []
+        "Access-log lines lost because the log's target could not keep up.";
+    ACCESS_LOG_ERRORS: Counter "sluice_access_log_errors_total" []
+        "Failed writes to the access log's target; the lines are kept and tried again.";
+    CONFIG_LAST_RELOAD_SUCCESSFUL: Gauge "sluice_config_last_reload_successful" []
+        "1 if the newest configuration that was offered is the one in use.";
+    CONFIG_LOADED: Gauge "sluice_config_loaded_timestamp_seconds" []
+        "Unix time at which the configuration in use was loaded.";
+    CONFIG_RELOADS: Counter "sluice_config_reloads_total" ["result"]
+        "Reloads by result: ok, error (the old configuration stayed in use).";
+    SNAPSHOTS_ALIVE: Gauge "sluice_snapshots_alive" []
+        "Configurations that some request still uses; 1 when the last reload has fully taken over.";
+    BUILD_INFO: Gauge "sluice_build_info" ["version"]
+        "Always 1; the version is in the label.";
+    PROCESS_CPU: Counter "process_cpu_seconds_total" []
+        "Processor time used, in user and system mode.";
+    PROCESS_RESIDENT: Gauge "process_resident_memory_bytes" []
+        "Memory in use.";
+    PROCESS_VIRTUAL: Gauge "process_virtual_memory_bytes" []
+        "Address space in use.";
+    PROCESS_OPEN_FDS: Gauge "process_open_fds" []
+        "Open file descriptors.";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" []
+        "Limit on open file descriptors.";
+    PROCESS_START: Gauge "process_start_time_seconds" []
+        "Unix time at which the process started.";
+}
+
+/// The metric of that name.
+pub fn described(name: &str) -> Option<&'static Described> {
+    ALL.iter().find(|d| d.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn is_name(text: &str) -> bool {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b == b'_';
+        !text.is_empty() && text.bytes().all(allowed) && !text.contains("__")
+    }
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        for d in ALL {
+            assert!(is_name(d.name) && d.labels.iter().all(|l| is_name(l)), "{d:?}");
+            assert_eq!(d.name.ends_with("_total"), d.kind == Kind::Counter, "{d:?}");
+            let reserved = ["_bucket", "_count", "_sum", "_created"];
+            assert!(!reserved.iter().any(|end| d.name.ends_with(end)), "{d:?}");
+            assert!(
+                d.name.starts_with("sluice_") || d.name.starts_with("process_"),
+                "{d:?}"
+            );
+            assert!(d.help.ends_with('.') && !d.help.contains('\n'), "{d:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let names: BTreeSet<_> = ALL.iter().map(|d| d.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(ALL.iter().all(|d| described(d.name) == Some(d)));
+    }
+
+    #[test]
+    fn buckets_rise_from_half_a_millisecond_to_ten_seconds() {
+        assert!(DURATION_BUCKETS.is_sorted_by(|a, b| a < b));
+        assert_eq!((DURATION_BUCKETS[0], DURATION_BUCKETS[13]), (0.0005, 10.0));
+    }
+}

@@ -1,0 +1,145 @@
+//! Figures that are looked at when someone scrapes, and counted nowhere.
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::names::{self, Described, Kind};
+use super::process::Usage;
+
+/// What is not counted but looked at when someone scrapes. No row may stand twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample<'a> {
+    /// Requests being answered.
+    pub requests_in_flight: u64,
+    /// Snapshots somebody holds.
+    pub snapshots_alive: u64,
+    /// Every listener.
+    pub listeners: Vec<ListenerSample<'a>>,
+    /// Every server of every upstream.
+    pub servers: Vec<ServerSample<'a>>,
+}
+
+/// A listener's open connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSample<'a> {
+    /// Its name, or its address.
+    pub listener: &'a str,
+    /// Connections with a request under way.
+    pub active: u64,
+    /// Connections that wait for one.
+    pub idle: u64,
+}
+
+/// A server's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSample<'a> {
+    /// Name of its upstream.
+    pub upstream: &'a str,
+    /// Its address as configured.
+    pub server: &'a str,
+    /// Requests it is working on.
+    pub in_flight: u64,
+    /// Neither down by probe nor written down.
+    pub is_up: bool,
+    /// Ejected by outlier detection.
+    pub is_ejected: bool,
+}
+
+/// The families a sample fills.
+pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
+    let connections = |l: &ListenerSample<'_>| {
+        [("active", l.active), ("idle", l.idle)].map(|(state, n)| Row::of([l.listener, state], n))
+    };
+    let servers = |value: fn(&ServerSample<'_>) -> u64| {
+        let row = |s: &ServerSample<'_>| Row::of([s.upstream, s.server], value(s));
+        sample.servers.iter().map(row).collect()
+    };
+    vec![
+        family(
+            &names::REQUESTS_IN_FLIGHT,
+            vec![Row::of([], sample.requests_in_flight)],
+        ),
+        family(&names::SNAPSHOTS_ALIVE, vec![Row::of([], sample.snapshots_alive)]),
+        family(&names::BUILD_INFO, vec![Row::of([version], 1)]),
+        family(
+            &names::CONNECTIONS,
+            sample.listeners.iter().flat_map(connections).collect(),
+        ),
+        family(&names::UPSTREAM_IN_FLIGHT, servers(|s| s.in_flight)),
+        family(&names::UPSTREAM_UP, servers(|s| u64::from(s.is_up))),
+        family(&names::UPSTREAM_EJECTED, servers(|s| u64::from(s.is_ejected))),
+    ]
+}
+
+/// The families of the process; those the system does not tell are missing.
+pub(super) fn used(usage: &Usage) -> Vec<MetricFamily> {
+    let figures = [
+        (&names::PROCESS_CPU, usage.cpu_s),
+        (&names::PROCESS_RESIDENT, usage.resident_bytes),
+        (&names::PROCESS_VIRTUAL, usage.virtual_bytes),
+        (&names::PROCESS_OPEN_FDS, usage.open_fds),
+        (&names::PROCESS_MAX_FDS, usage.max_fds),
+        (&names::PROCESS_START, usage.start_s),
+    ];
+    let known = figures.into_iter().filter_map(|(d, value)| Some((d, value?)));
+    known
+        .map(|(d, value)| {
+            let labels = Vec::new();
+            family(d, vec![Row { labels, value }])
+        })
+        .collect()
+}
+
+/// One series: the values of its labels in the order of the description, and its own.
+struct Row {
+    labels: Vec<String>,
+    value: f64,
+}
+
+impl Row {
+    fn of<const N: usize>(labels: [&str; N], value: u64) -> Self {
+        Self {
+            labels: labels.map(str::to_owned).to_vec(),
+            value: value as f64,
+        }
+    }
+}
+
+fn family(described: &Described, rows: Vec<Row>) -> MetricFamily {
+    let is_counter = described.kind == Kind::Counter;
+    let mut family = MetricFamily::default();
+    family.set_name(described.name.to_owned());
+    family.set_help(described.help.to_owned());
+    family.set_field_type(if is_counter {
+        MetricType::COUNTER
+    } else {
+        MetricType::GAUGE
+    });
+    family.set_metric(
+        rows.into_iter()
+            .map(|row| metric(described, row, is_counter))
+            .collect(),
+    );
+    family
+}
+
+fn metric(described: &Described, row: Row, is_counter: bool) -> Metric {
+    let labels = described.labels.iter().zip(row.labels);
+    let mut metric = Metric::from_label(labels.map(|(name, value)| pair(name, value)).collect());
+    if is_counter {
+        let mut counter = Counter::default();
+        counter.set_value(row.value);
+        metric.set_counter(counter);
+    } else {
+        let mut gauge = Gauge::default();
+        gauge.set_value(row.value);
+        metric.set_gauge(gauge);
+    }
+    metric
+}
+
+fn pair(name: &str, value: String) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value);
+    pair
+}
