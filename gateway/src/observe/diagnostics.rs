@@ -1,4 +1,7 @@
 //! What the gateway tells its operator on stderr: few lines, each worth reading.
+//!
+//! Written by the thread that has something to say: a stderr nobody reads can hold that thread up once its
+//! pipe is full, which the limits below make unlikely. Requests are told of in the access log, not here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

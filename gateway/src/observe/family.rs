@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc, Metric};
-use prometheus::proto::{MetricFamily, MetricType};
+use prometheus::proto::{self, MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, IntCounter, Opts};
 
 use super::names::{DURATION_BUCKETS, Described};
@@ -94,8 +94,19 @@ impl<S: Series> Collector for Family<S> {
         family.set_name(self.0.described.name.to_owned());
         family.set_help(self.0.described.help.to_owned());
         family.set_field_type(S::TYPE);
-        family.set_metric(self.0.series.read().values().map(Metric::metric).collect());
+        let series = self.0.series.read();
+        family.set_metric(series.values().map(|s| self.0.ordered(s.metric())).collect());
         vec![family]
+    }
+}
+
+impl<S> Shared<S> {
+    /// Labels in the order of the description; the crate sorts them by name.
+    fn ordered(&self, mut metric: proto::Metric) -> proto::Metric {
+        let mut labels = metric.take_label();
+        labels.sort_by_key(|l| self.described.labels.iter().position(|name| *name == l.name()));
+        metric.set_label(labels);
+        metric
     }
 }
 

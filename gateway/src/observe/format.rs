@@ -15,7 +15,8 @@ use crate::wire::name::Name;
 /// How a request is written down. Whatever the client sent, it is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As nginx writes `combined`, byte for byte; the user is always `-`, since nobody here has verified one.
+    /// As nginx writes `combined`, byte for byte. The user is always `-`, since nobody here has verified one,
+    /// and the time is the request's start, as with Apache.
     Combined,
     /// One object; keys in a fixed order, absent facts left out.
     Json,

@@ -197,81 +197,129 @@ fn every_described_metric_is_exported_as_described_and_no_other_is() {
     }
 }
 
-#[test]
-fn what_happened_is_what_is_exported() {
-    let scrape = Scrape::of(&text(&busy()), false);
-    for (series, value) in [
-        (
-            r#"sluice_requests_total{method="GET",route="api",status="200"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_request_duration_seconds_bucket{route="api",le="0.0025"}"#,
-            0.0,
-        ),
-        (
-            r#"sluice_request_duration_seconds_bucket{route="api",le="0.005"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_request_duration_seconds_bucket{route="api",le="10"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_request_duration_seconds_bucket{route="api",le="+Inf"}"#,
-            1.0,
-        ),
-        (r#"sluice_request_duration_seconds_sum{route="api"}"#, 0.003),
-        (r#"sluice_request_duration_seconds_count{route="api"}"#, 1.0),
-        (r#"sluice_response_bytes_total{route="api"}"#, 100.0),
-        (r#"sluice_slow_requests_total{route="api"}"#, 1.0),
-        ("sluice_requests_in_flight", 3.0),
-        (r#"sluice_connections{listener="public",state="active"}"#, 4.0),
-        (r#"sluice_connections{listener="public",state="idle"}"#, 5.0),
-        (
-            r#"sluice_connections_refused_total{reason="max_connections"}"#,
-            1.0,
-        ),
-        (r#"sluice_refusals_total{reason="no_server"}"#, 1.0),
-        (r#"sluice_refusals_total{reason="bad_request"}"#, 0.0),
-        (
-            r#"sluice_upstream_requests_total{result="timeout",server="10.0.0.1:8000",upstream="app"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_upstream_requests_total{result="ok",server="10.0.0.1:8000",upstream="app"}"#,
-            0.0,
-        ),
-        (
-            r#"sluice_upstream_retries_total{reason="reset",upstream="app"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_upstream_ejections_total{server="10.0.0.1:8000",upstream="app"}"#,
-            1.0,
-        ),
-        (
-            r#"sluice_upstream_in_flight{upstream="app",server="10.0.0.1:8000"}"#,
-            6.0,
-        ),
-        (
-            r#"sluice_upstream_up{upstream="app",server="10.0.0.2:8000"}"#,
-            0.0,
-        ),
-        (
-            r#"sluice_upstream_ejected{upstream="app",server="10.0.0.2:8000"}"#,
-            1.0,
-        ),
-        ("sluice_config_last_reload_successful", 0.0),
-        ("sluice_config_loaded_timestamp_seconds", 1_795_178_096.0),
-        (r#"sluice_config_reloads_total{result="ok"}"#, 1.0),
-        (r#"sluice_config_reloads_total{result="error"}"#, 1.0),
-        ("sluice_snapshots_alive", 2.0),
-        (r#"sluice_build_info{version="1.2.3"}"#, 1.0),
-        ("sluice_access_log_dropped_total", 7.0),
-    ] {
-        assert_eq!(scrape.value(series), Some(value), "{series}");
+#[track_caller]
+fn assert_exported(metrics: &Metrics, expected: &[(&str, f64)]) {
+    let scrape = Scrape::of(&text(metrics), false);
+    for (series, value) in expected {
+        assert_eq!(scrape.value(series), Some(*value), "{series}");
     }
+}
+
+#[test]
+fn what_happened_to_requests_is_what_is_exported() {
+    assert_exported(
+        &busy(),
+        &[
+            (
+                r#"sluice_requests_total{route="api",method="GET",status="200"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_request_duration_seconds_bucket{route="api",le="0.0025"}"#,
+                0.0,
+            ),
+            (
+                r#"sluice_request_duration_seconds_bucket{route="api",le="0.005"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_request_duration_seconds_bucket{route="api",le="10"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_request_duration_seconds_bucket{route="api",le="+Inf"}"#,
+                1.0,
+            ),
+            (r#"sluice_request_duration_seconds_sum{route="api"}"#, 0.003),
+            (r#"sluice_request_duration_seconds_count{route="api"}"#, 1.0),
+            (r#"sluice_response_bytes_total{route="api"}"#, 100.0),
+            (r#"sluice_slow_requests_total{route="api"}"#, 1.0),
+            (r#"sluice_refusals_total{reason="no_server"}"#, 1.0),
+            (r#"sluice_refusals_total{reason="bad_request"}"#, 0.0),
+            (
+                r#"sluice_connections_refused_total{reason="max_connections"}"#,
+                1.0,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_happened_to_servers_is_what_is_exported() {
+    assert_exported(
+        &busy(),
+        &[
+            (
+                r#"sluice_upstream_requests_total{upstream="app",server="10.0.0.1:8000",result="timeout"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_upstream_requests_total{upstream="app",server="10.0.0.1:8000",result="ok"}"#,
+                0.0,
+            ),
+            (r#"sluice_upstream_duration_seconds_count{upstream="app"}"#, 1.0),
+            (
+                r#"sluice_upstream_retries_total{upstream="app",reason="reset"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_upstream_ejections_total{upstream="app",server="10.0.0.1:8000"}"#,
+                1.0,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_sample_is_exported_as_it_is() {
+    assert_exported(
+        &busy(),
+        &[
+            ("sluice_requests_in_flight", 3.0),
+            ("sluice_snapshots_alive", 2.0),
+            (r#"sluice_connections{listener="public",state="active"}"#, 4.0),
+            (r#"sluice_connections{listener="public",state="idle"}"#, 5.0),
+            (
+                r#"sluice_upstream_in_flight{upstream="app",server="10.0.0.1:8000"}"#,
+                6.0,
+            ),
+            (
+                r#"sluice_upstream_up{upstream="app",server="10.0.0.1:8000"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_upstream_up{upstream="app",server="10.0.0.2:8000"}"#,
+                0.0,
+            ),
+            (
+                r#"sluice_upstream_ejected{upstream="app",server="10.0.0.1:8000"}"#,
+                0.0,
+            ),
+            (
+                r#"sluice_upstream_ejected{upstream="app",server="10.0.0.2:8000"}"#,
+                1.0,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_happened_to_the_gateway_is_what_is_exported() {
+    let metrics = busy();
+    assert_exported(
+        &metrics,
+        &[
+            ("sluice_config_last_reload_successful", 0.0),
+            ("sluice_config_loaded_timestamp_seconds", 1_795_178_096.0),
+            (r#"sluice_config_reloads_total{result="ok"}"#, 1.0),
+            (r#"sluice_config_reloads_total{result="error"}"#, 1.0),
+            (r#"sluice_build_info{version="1.2.3"}"#, 1.0),
+            ("sluice_access_log_dropped_total", 7.0),
+            ("sluice_access_log_errors_total", 0.0),
+        ],
+    );
+    metrics.reloaded(now());
+    assert_exported(&metrics, &[("sluice_config_last_reload_successful", 1.0)]);
 }
 
 #[test]
@@ -359,19 +407,19 @@ fn workers_count_statuses_into_the_same_series() {
     let scrape = Scrape::of(&text(&metrics), false);
     for (series, value) in [
         (
-            r#"sluice_requests_total{method="GET",route="api",status="200"}"#,
+            r#"sluice_requests_total{route="api",method="GET",status="200"}"#,
             4.0,
         ),
         (
-            r#"sluice_requests_total{method="POST",route="api",status="503"}"#,
+            r#"sluice_requests_total{route="api",method="POST",status="503"}"#,
             2.0,
         ),
         (
-            r#"sluice_requests_total{method="GET",route="files",status="200"}"#,
+            r#"sluice_requests_total{route="files",method="GET",status="200"}"#,
             2.0,
         ),
         (
-            r#"sluice_requests_total{method="OTHER",route="files",status="0"}"#,
+            r#"sluice_requests_total{route="files",method="OTHER",status="0"}"#,
             2.0,
         ),
     ] {
@@ -397,11 +445,11 @@ fn removed_routes_and_servers_leave_the_page_and_the_others_keep_their_counts() 
     assert!(!page.contains("gone") && !page.contains("10.0.0.9"), "{page}");
     let scrape = Scrape::of(&page, false);
     for series in [
-        r#"sluice_requests_total{method="GET",route="api",status="200"}"#,
+        r#"sluice_requests_total{route="api",method="GET",status="200"}"#,
         r#"sluice_slow_requests_total{route="api"}"#,
         r#"sluice_slow_requests_total{route="-"}"#,
-        r#"sluice_upstream_retries_total{reason="reset",upstream="app"}"#,
-        r#"sluice_upstream_ejections_total{server="10.0.0.1:8000",upstream="app"}"#,
+        r#"sluice_upstream_retries_total{upstream="app",reason="reset"}"#,
+        r#"sluice_upstream_ejections_total{upstream="app",server="10.0.0.1:8000"}"#,
     ] {
         assert_eq!(scrape.value(series), Some(1.0), "{series}");
     }
@@ -417,6 +465,6 @@ fn a_route_that_comes_back_counts_from_zero_even_where_a_worker_remembers_it() {
     counters.count(&api, MethodLabel::Get, 200);
     counters.count(&api, MethodLabel::Get, 200);
     let scrape = Scrape::of(&text(&metrics), false);
-    let series = r#"sluice_requests_total{method="GET",route="api",status="200"}"#;
+    let series = r#"sluice_requests_total{route="api",method="GET",status="200"}"#;
     assert_eq!(scrape.value(series), Some(2.0));
 }

@@ -3,6 +3,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Barrier;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use super::*;
 use crate::config::plan::LogFormat;
 use crate::kit::clock::{Mono, Now};
@@ -336,8 +338,7 @@ fn what_the_kernel_refuses_is_kept_and_counted() {
 fn a_fifo_without_reader_delays_neither_the_start_nor_a_worker() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-    assert!(made.success());
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
     let (writer, _) = start(file_target(&path));
     let mut reader = fs::OpenOptions::new().read(true).open(&path).unwrap();
     let mut journal = writer.journal();
