@@ -1,1 +1,35 @@
-//! (in work)
+//! Which server takes a request, and the count that says so until the request has ended.
+//!
+//! A [`Pool`] is one upstream as one configuration has it: immutable, shared by all workers. What outlives it
+//! (load, failures, turns, health, an operator's orders) lives in the cells of [`upstream`](crate::upstream).
+//!
+//! Who is eligible: not `down = true`, not ordered down or to drain, up by its probes, not ejected, not tried for
+//! this request, below its `max_conns`. Backups are looked at only when no primary is eligible; as in nginx a
+//! primary that is full or already tried is not. A server that drains takes only clients bound to it. If nothing at all
+//! is in service and servers are merely ejected, those are used: probably it is not they who are sick, and a
+//! bad chance is better than a certain refusal. A server whose probes fail is not used even then.
+
+mod key;
+mod lease;
+mod pick;
+mod pool;
+mod standing;
+mod status;
+
+pub use key::{HashFacts, hash, hash_of};
+pub use lease::Lease;
+pub use pool::{Cells, Member, Pool};
+pub use standing::{Standing, WEIGHT_MAX};
+pub use status::ServerStatus;
+
+/// What the choice depends on, of one request and one try.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask<'a> {
+    /// The hash of what the upstream's `hash_by` names, see [`hash`]; None if the request does not have it, or
+    /// the upstream does not hash. A request without it goes where `least_conn` sends it.
+    pub hash: Option<u64>,
+    /// The sticky cookie's value.
+    pub sticky: Option<&'a [u8]>,
+    /// [`Server::id`](crate::upstream::Server::id) of the servers this request has been sent to.
+    pub tried: &'a [u64],
+}

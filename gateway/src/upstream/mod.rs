@@ -1,8 +1,20 @@
-//! The servers behind the gateway: connections to them, and what they are sent.
+//! The servers behind the gateway: connections to them, what they are sent, what is learnt about them.
 
+pub mod budget;
+pub mod changes;
 pub mod connect;
 pub mod head;
+pub mod health;
 pub mod idle;
+pub mod outlier;
+pub mod seat;
+pub mod server;
 
+pub use budget::{Retry, Running, RunningRequest};
+pub use changes::Changes;
 pub use connect::Names;
+pub use health::Health;
 pub use idle::Idle;
+pub use outlier::{Ejection, Failure};
+pub use seat::{Order, Seat};
+pub use server::Server;
