@@ -33,3 +33,6 @@ pub struct Ask<'a> {
     /// [`Server::id`](crate::upstream::Server::id) of the servers this request has been sent to.
     pub tried: &'a [u64],
 }
+
+#[cfg(test)]
+mod tests;

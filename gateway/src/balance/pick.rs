@@ -95,14 +95,14 @@ impl Pool {
             level: true,
         };
         for _ in 0..CLAIMS_MAX {
-            let candidate = self.look(tier, tried, &alike)?;
+            let candidate = self.look(tier, tried, alike)?;
             let slot = &self.slots[candidate.index];
             // A server that filled up just now has lost its turn.
             if self.take_turn(tier, candidate) && slot.server.join_below(slot.max_conns) {
                 return Some(candidate.index);
             }
         }
-        self.join_any(|| self.look(tier, tried, &alike))
+        self.join_any(|| self.look(tier, tried, alike))
     }
 
     /// Two distinct servers drawn by weight, and of them the one with the smaller load.
@@ -115,10 +115,11 @@ impl Pool {
             let others = || eligible().filter(move |(index, ..)| *index != first.0);
             let second = at_weight(others(), scaled(draw >> 32, total.saturating_sub(first.1.into())));
             draw = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            // Of two idle ones the first: it was drawn by weight, and a comparison would count the weight twice.
             let better = second
                 .filter(|second| {
-                    let loads = [&first, second].map(|(_, _, in_flight)| u64::from(*in_flight) + 1);
-                    loads[1] * u64::from(first.1) < loads[0] * u64::from(second.1)
+                    let [mine, theirs] = [second, &first].map(|(.., in_flight)| u64::from(*in_flight));
+                    theirs > 0 && (mine + 1) * u64::from(first.1) < (theirs + 1) * u64::from(second.1)
                 })
                 .unwrap_or(first);
             Some(self.candidate(better.0, better.2, 0))
@@ -205,14 +206,33 @@ impl Pool {
 
     fn candidate(&self, index: usize, in_flight: u32, clock: u64) -> Candidate {
         let slot = &self.slots[index];
-        let pass = slot.seat.pass.load(Ordering::Relaxed);
         let stride = slot.stride.load(Ordering::Relaxed);
+        let mut pass = slot.seat.pass.load(Ordering::Acquire);
+        if turns::settled(pass, stride, clock) != pass {
+            pass = self.settle(slot, stride);
+        }
         Candidate {
             index,
             in_flight,
             pass,
             stride,
             turn: Turn::new(pass, stride, clock),
+        }
+    }
+
+    /// Cuts a lead that a server has from lighter days.
+    #[cold]
+    fn settle(&self, slot: &Slot, stride: u64) -> u64 {
+        let pass = slot.seat.pass.load(Ordering::Acquire);
+        // The clock again, after the pass: the caller's reading may be from before a turn that was given meanwhile.
+        let settled = turns::settled(pass, stride, self.running.turns.load(Ordering::Acquire));
+        match slot
+            .seat
+            .pass
+            .compare_exchange(pass, settled, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => settled,
+            Err(newer) => newer,
         }
     }
 

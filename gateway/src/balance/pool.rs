@@ -61,6 +61,8 @@ struct Service {
     /// How far the virtual clock moves per turn: among primaries, among backups.
     ticks: [AtomicU64; 2],
     renewing: Mutex<()>,
+    /// Odd while the slots are being rewritten.
+    version: AtomicU64,
 }
 
 /// A server as one upstream has it.
@@ -88,6 +90,9 @@ pub(super) struct Tier {
     pub(super) slots: Range<usize>,
     pub(super) tick: u64,
 }
+
+/// Picks begun again because servers came and went meanwhile, before it is taken for a refusal.
+const LOOKS_MAX: u32 = 8;
 
 /// Slow starts are looked at no more often than this: with many servers on many ramps there is always a next step.
 const RENEWAL_MIN: Duration = Duration::from_millis(5);
@@ -128,13 +133,23 @@ impl Pool {
     ///
     /// `draw` is 64 random bits. O(1) memory, no locks unless some server's standing has changed.
     pub fn pick(self: &Arc<Self>, ask: &Ask<'_>, draw: u64, now: Mono) -> Option<Lease> {
-        self.renew(now);
-        let index = self.bound(ask).or_else(|| {
-            self.tiers()
-                .iter()
-                .find_map(|tier| self.choose(tier, ask, draw, now))
-        })?;
-        Some(Lease::of(self, index))
+        for _ in 0..LOOKS_MAX {
+            self.renew(now);
+            let version = self.service.version.load(Ordering::Acquire);
+            let chosen = self.bound(ask).or_else(|| {
+                self.tiers()
+                    .iter()
+                    .find_map(|tier| self.choose(tier, ask, draw, now))
+            });
+            if let Some(index) = chosen {
+                return Some(Lease::of(self, index));
+            }
+            // Nobody, seen in the midst of a renewal, may be the one who went and not the one who came.
+            if version.is_multiple_of(2) && self.service.version.load(Ordering::Acquire) == version {
+                return None;
+            }
+        }
+        None
     }
 
     /// The upstream's name.
@@ -233,7 +248,9 @@ impl Pool {
             return;
         }
         let at_change = self.changes.count();
+        service.version.fetch_add(1, Ordering::AcqRel);
         let until = self.renew_slots(now);
+        service.version.fetch_add(1, Ordering::AcqRel);
         service.until_ns.store(until.0, Ordering::Release);
         service.at_change.store(at_change, Ordering::Release);
     }
@@ -333,21 +350,20 @@ impl Slot {
 
     /// Its effective weight for new requests; 0 = out of service.
     pub(super) fn weight(&self) -> u32 {
-        let low = self.word.load(Ordering::Relaxed) & (BOUND - 1);
+        let low = self.word.load(Ordering::Acquire) & (BOUND - 1);
         u32::try_from(low).unwrap_or(u32::MAX)
     }
 
     /// Whether it takes clients that are bound to it.
     pub(super) fn takes_bound(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & BOUND != 0
+        self.word.load(Ordering::Acquire) & BOUND != 0
     }
 
     fn set(&self, weight: u32, bound: bool) {
-        self.word.store(
-            u64::from(weight) | if bound { BOUND } else { 0 },
-            Ordering::Relaxed,
-        );
         self.stride.store(turns::stride(weight), Ordering::Relaxed);
+        // Released, so that who has seen any new word also sees that the version is odd.
+        let word = u64::from(weight) | if bound { BOUND } else { 0 };
+        self.word.store(word, Ordering::Release);
     }
 }
 
@@ -358,6 +374,7 @@ impl Service {
             until_ns: AtomicU64::new(0),
             ticks: Default::default(),
             renewing: Mutex::new(()),
+            version: AtomicU64::new(0),
         }
     }
 }

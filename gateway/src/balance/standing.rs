@@ -77,9 +77,12 @@ pub fn climbed(since: Option<Mono>, slow_start: Duration, now: Mono) -> (u32, Op
     if elapsed >= slow_start {
         return (STEPS, None);
     }
-    let done = elapsed.as_nanos() * u128::from(STEPS) / slow_start.as_nanos().max(1);
-    let done = u32::try_from(done).unwrap_or(STEPS);
-    (done.max(1), Some(since.plus(slow_start * (done + 1) / STEPS)))
+    let (steps, ramp_ns) = (u128::from(STEPS), slow_start.as_nanos());
+    let done = elapsed.as_nanos() * steps / ramp_ns;
+    // Rounded up: at the time it names the step has been climbed.
+    let next_ns = (ramp_ns * (done + 1)).div_ceil(steps);
+    let next = since.plus(Duration::from_nanos(u64::try_from(next_ns).unwrap_or(u64::MAX)));
+    (u32::try_from(done).unwrap_or(STEPS).max(1), Some(next))
 }
 
 #[cfg(test)]

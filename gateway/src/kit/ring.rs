@@ -22,7 +22,8 @@ impl Ring {
     /// Where weights are so large that the points would exceed the limits, all names keep the first half of
     /// their points, or of that half: membership changes that cross such a power of two move more keys than they must.
     pub fn new(names: &[(&str, u32)]) -> Self {
-        let wanted = |weight: u32, halvings: u32| (u64::from(weight) * POINTS_PER_WEIGHT >> halvings).max(1);
+        let wanted =
+            |weight: u32, halvings: u32| ((u64::from(weight) * POINTS_PER_WEIGHT) >> halvings).max(1);
         let fits = |halvings: u32| {
             let each = names.iter().map(|(_, weight)| wanted(*weight, halvings));
             each.clone().all(|n| n <= POINTS_PER_NAME_MAX) && each.sum::<u64>() <= POINTS_MAX

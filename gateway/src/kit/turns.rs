@@ -7,7 +7,8 @@
 //! a hundred of the small in a row; with the deadline each is never a whole turn ahead of or behind its share.
 //!
 //! Virtual time wraps. Only differences are looked at, and they are held within one stride: who comes back from an
-//! absence is owed one turn at most, and who has grown heavier does not serve out the long stride of its past.
+//! absence is owed one turn at most, and who has grown heavier does not serve out the long stride of its past
+//! (see [`settled`]).
 
 /// Virtual time that a turn of weight 1 lasts.
 ///
@@ -38,12 +39,11 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// What a participant with this pass and stride can claim at this virtual time.
+    /// What a participant with this pass ([`settled`]) and stride can claim at this virtual time.
     pub fn new(pass: u64, stride: u64, clock: u64) -> Self {
         /// Above every deadline: those that may not begin yet come after those that may.
         const EARLY: u64 = 1 << 62;
-        let reach = signed(stride);
-        let lead = signed(pass.wrapping_sub(clock)).clamp(-reach, reach);
+        let lead = signed(pass.wrapping_sub(clock)).max(-signed(stride));
         let rank = if lead <= 0 {
             stride.wrapping_add_signed(lead)
         } else {
@@ -58,6 +58,19 @@ impl Turn {
     /// The pass after this turn was taken.
     pub fn end(self, stride: u64) -> u64 {
         self.start.wrapping_add(stride)
+    }
+}
+
+/// The pass with its lead cut to one stride, to be written back where it differs.
+///
+/// A lead is longer than that only if it was made at a smaller weight. Precondition: the clock was read after the pass, or the
+/// lead of a turn that was given in between would look too long.
+pub fn settled(pass: u64, stride: u64, clock: u64) -> u64 {
+    let too_long = signed(pass.wrapping_sub(clock)) > signed(stride);
+    if too_long {
+        clock.wrapping_add(stride)
+    } else {
+        pass
     }
 }
 
@@ -82,6 +95,9 @@ mod tests {
         let turn = |i: usize, passes: &[u64], clock| Turn::new(passes[i], stride(weights[i]), clock);
         (0..count)
             .map(|_| {
+                for (pass, weight) in passes.iter_mut().zip(weights) {
+                    *pass = settled(*pass, stride(*weight), *clock);
+                }
                 let next = (0..weights.len())
                     .min_by_key(|i| turn(*i, passes, *clock).rank)
                     .unwrap();
