@@ -1,5 +1,142 @@
 //! From the text an operator writes to a [`Plan`].
+//!
+//! text → table (`toml`) → keys and types against the schema (`walk`) → mirror (`raw`) → meaning (`check`).
+//! Each stage takes out what it cannot use and goes on, so all problems of all stages come at once.
 
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+mod check;
+pub mod env;
+mod findings;
+mod hints;
+mod include;
 pub mod plan;
+pub mod problem;
+mod raw;
+mod schema;
+mod source;
+mod unbuilt;
+mod walk;
 
+use env::Lookup;
+use findings::Findings;
 pub use plan::Plan;
+pub use problem::{Problem, Problems, Severity};
+pub use schema::schema;
+use serde::Deserialize;
+use source::Source;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use xxhash_rust::xxh3::Xxh3;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub plan: Plan,
+    /// What its author may want to know.
+    pub warnings: Problems,
+    /// XXH3 of all texts, 16 hexadecimal digits: equal when no byte has changed.
+    pub hash: String,
+    /// What to watch: the files read, and the folders where files of an `include` may appear.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks a file and what it includes.
+///
+/// # Errors
+/// All problems at once, warnings among them; a file that cannot be read is a problem too.
+pub fn load(path: &Path, env: Lookup<'_>) -> Result<Loaded, Problems> {
+    let name = path.display().to_string();
+    let text = source::read(path).map_err(|why| Problems(vec![unreadable(&name, &why)]))?;
+    load_text(&name, text, env)
+}
+
+/// Checks a text as if it stood in a file of that name; includes are looked for beside it.
+///
+/// # Errors
+/// All problems at once, warnings among them.
+pub fn load_text(name: &str, text: impl Into<String>, env: Lookup<'_>) -> Result<Loaded, Problems> {
+    let main = Source::new(name.to_owned(), text.into(), 0);
+    let (mut table, syntax) = parse(&main);
+    let included = include::read(&main, &table, env);
+    let sources: Vec<&Source> = std::iter::once(&main).chain(&included.sources).collect();
+    let mut findings = Findings::new(&sources);
+    syntax_problems(&syntax, &main, &mut findings);
+    for (span, message) in &included.problems {
+        findings.error(span, "include", message);
+    }
+    for source in &included.sources {
+        let (other, syntax) = parse(source);
+        syntax_problems(&syntax, source, &mut findings);
+        include::merge(&mut table, other, source, &mut findings);
+    }
+    walk::walk(&mut table, &schema::shape(), env, &mut findings);
+    let plan = read(table, &mut findings).map(|raw| check::check(&raw, cores(), &mut findings));
+    match plan {
+        Some(plan) if !findings.failed() => Ok(Loaded {
+            plan,
+            warnings: findings.into_problems(),
+            hash: hash(&sources),
+            files: std::iter::once(PathBuf::from(name))
+                .chain(included.watch)
+                .collect(),
+        }),
+        _ => Err(findings.into_problems()),
+    }
+}
+
+/// The table of a text and its syntax errors. With spans of the text alone.
+fn parse(source: &Source) -> (DeTable<'_>, Vec<toml::de::Error>) {
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    (table.into_inner(), errors)
+}
+
+fn syntax_problems(errors: &[toml::de::Error], source: &Source, findings: &mut Findings<'_>) {
+    for error in errors {
+        let span = error.span().unwrap_or_default();
+        let span = span.start + source.base()..span.end + source.base();
+        findings.error(&span, "", error.message());
+        findings.text_is_incomplete();
+    }
+}
+
+fn read(table: DeTable<'_>, findings: &mut Findings<'_>) -> Option<raw::File> {
+    let document = Spanned::new(0..0, DeValue::Table(table));
+    raw::File::deserialize(ValueDeserializer::from(document))
+        .map_err(|e| {
+            findings.error(&e.span().unwrap_or_default(), "", e.message());
+        })
+        .ok()
+}
+
+fn unreadable(name: &str, why: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: name.to_owned(),
+        line: 1,
+        column: 1,
+        path: String::new(),
+        message: format!("the file cannot be read: {why}"),
+        help: None,
+        excerpt: None,
+    }
+}
+
+/// What `threads = "auto"` becomes.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn hash(sources: &[&Source]) -> String {
+    let mut hash = Xxh3::new();
+    for source in sources {
+        hash.update(source.text.as_bytes());
+        // A byte no TOML holds: moving text from one file to the next is a change.
+        hash.update(&[0]);
+    }
+    let mut out = String::new();
+    write!(out, "{:016x}", hash.digest()).expect("a string takes every write");
+    out
+}

@@ -1,0 +1,257 @@
+//! `[[routes]]` and `[defaults]`
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actions::{self, Upstreams};
+use super::edits::{self, Side};
+use super::values::{self, BODY_BYTES, Zero};
+use super::{listeners, matches, overlap};
+use crate::config::findings::Findings;
+use crate::config::plan::{Edits, Listener, Rewrite, Route};
+use crate::config::raw;
+use crate::config::raw::leaf::{self, At, Maybe, Span};
+
+/// What a route has that does not say otherwise.
+struct Defaults {
+    timeout: Option<Duration>,
+    max_body: u64,
+    request_headers: Edits,
+    response_headers: Edits,
+    access_log: bool,
+}
+
+/// A checked route and where its parts stand, for what compares routes.
+pub struct Placed {
+    /// The route.
+    pub route: Arc<Route>,
+    /// "routes.api"
+    pub path: String,
+    /// Its match, or its whole table.
+    pub span: Span,
+}
+
+/// `[[routes]]`, no name twice, in file order.
+pub fn routes(
+    file: &raw::File,
+    listeners: &[Listener],
+    max_body: u64,
+    findings: &mut Findings<'_>,
+) -> Vec<Arc<Route>> {
+    let defaults = defaults(file.defaults.as_ref(), max_body, findings);
+    let upstreams = Upstreams::of(file.upstreams.as_ref());
+    let known = listeners::names(&file.listeners);
+    let listed = file.routes.as_ref().map_or(&[][..], |list| &list.value);
+    let mut names: BTreeMap<String, Span> = BTreeMap::new();
+    let mut placed = Vec::with_capacity(listed.len());
+    for (index, item) in listed.iter().enumerate() {
+        let (name, path) = name(index, item, findings);
+        let span = item.value.name.as_ref().map_or(&item.span, |n| &n.span);
+        if let Some(first) = names.insert(name.clone(), span.clone()) {
+            let message = format!("two routes are named \"{name}\"");
+            let help = format!("the other stands at {}", findings.place(&first));
+            findings.error(span, &format!("{path}.name"), message).help(help);
+        }
+        let route = route(item, name, &path, &upstreams, &known, &defaults, findings);
+        if let Some(route) = route {
+            let span = item.value.matches.as_ref().map_or(&item.span, |m| &m.span);
+            placed.push(Placed {
+                route: Arc::new(route),
+                path,
+                span: span.clone(),
+            });
+        }
+    }
+    overlap::check(&placed, listeners, findings);
+    upstreams.warn_of_unused(findings);
+    if listed.is_empty() && findings.is_whole(&(0..0)) {
+        let message = "there is no [[routes]]: every request is answered with 404";
+        findings.warning(&(0..0), "routes", message);
+    }
+    placed.into_iter().map(|p| p.route).collect()
+}
+
+fn name(index: usize, item: &At<raw::Route>, findings: &mut Findings<'_>) -> (String, String) {
+    match &item.value.name {
+        Some(name) => {
+            let path = format!("routes.{}", name.value);
+            values::name(name, &format!("{path}.name"), findings);
+            (name.value.clone(), path)
+        }
+        None => (format!("route-{index}"), format!("routes.{index}")),
+    }
+}
+
+fn route(
+    item: &At<raw::Route>,
+    name: String,
+    path: &str,
+    upstreams: &Upstreams<'_>,
+    listeners: &[&str],
+    defaults: &Defaults,
+    findings: &mut Findings<'_>,
+) -> Option<Route> {
+    let raw = &item.value;
+    let matches = matches::matches(raw.matches.as_ref(), path, listeners, findings);
+    let action = actions::action(item, path, upstreams, findings);
+    let timeout = timeout(&raw.timeout, path, findings);
+    let headers = |raw: &Maybe<raw::Edits>, key: &str, side, findings: &mut Findings<'_>| {
+        let raw = raw.as_ref()?;
+        Some(edits::edits(&raw.value, side, &format!("{path}.{key}"), findings))
+    };
+    let request = headers(&raw.request_headers, "request_headers", Side::Request, findings);
+    let response = headers(
+        &raw.response_headers,
+        "response_headers",
+        Side::Response,
+        findings,
+    );
+    let rewrite = raw
+        .rewrite
+        .as_ref()
+        .and_then(|r| rewrite(r, &format!("{path}.rewrite"), findings));
+    let max_body = values::size(
+        &raw.max_body,
+        &format!("{path}.max_body"),
+        BODY_BYTES,
+        defaults.max_body,
+        findings,
+    );
+    Some(Route {
+        name,
+        matches: matches?,
+        action: action?,
+        timeout: timeout.unwrap_or(defaults.timeout),
+        max_body,
+        rewrite,
+        request_headers: request.unwrap_or_else(|| defaults.request_headers.clone()),
+        response_headers: response.unwrap_or_else(|| defaults.response_headers.clone()),
+        access_log: raw.access_log.as_ref().map_or(defaults.access_log, |f| f.value.0),
+    })
+}
+
+fn defaults(raw: Option<&At<raw::Defaults>>, max_body: u64, findings: &mut Findings<'_>) -> Defaults {
+    let empty = At::default();
+    let raw = &raw.unwrap_or(&empty).value;
+    let headers = |raw: &Maybe<raw::Edits>, key: &str, side, findings: &mut Findings<'_>| {
+        raw.as_ref().map_or_else(Edits::default, |raw| {
+            edits::edits(&raw.value, side, &format!("defaults.{key}"), findings)
+        })
+    };
+    Defaults {
+        timeout: timeout(&raw.timeout, "defaults", findings).flatten(),
+        max_body: values::size(&raw.max_body, "defaults.max_body", BODY_BYTES, max_body, findings),
+        request_headers: headers(&raw.request_headers, "request_headers", Side::Request, findings),
+        response_headers: headers(
+            &raw.response_headers,
+            "response_headers",
+            Side::Response,
+            findings,
+        ),
+        access_log: raw.access_log.as_ref().is_none_or(|f| f.value.0),
+    }
+}
+
+/// Outer None: nothing is written. Inner None: "none" is written.
+fn timeout(raw: &Maybe<leaf::Timeout>, path: &str, findings: &mut Findings<'_>) -> Option<Option<Duration>> {
+    let raw = raw.as_ref()?;
+    if raw.value.0 == "none" {
+        return Some(None);
+    }
+    let zero = Zero::Means("\"none\" sets no limit");
+    let path = format!("{path}.timeout");
+    values::duration_of(&raw.value.0, &raw.span, &path, zero, findings).map(Some)
+}
+
+/// Exactly one of its three forms.
+fn rewrite(section: &At<raw::Rewrite>, path: &str, findings: &mut Findings<'_>) -> Option<Rewrite> {
+    const HELP: &str = "write strip_prefix, add_prefix, or regex with to";
+    let raw = &section.value;
+    let forms = [
+        ("strip_prefix", raw.strip_prefix.as_ref().map(|p| &p.span)),
+        ("add_prefix", raw.add_prefix.as_ref().map(|p| &p.span)),
+        ("regex", raw.regex.as_ref().map(|p| &p.span)),
+    ];
+    let written: Vec<_> = forms
+        .into_iter()
+        .filter_map(|(key, span)| Some((key, span?)))
+        .collect();
+    match written.as_slice() {
+        [] => {
+            if findings.is_whole(&section.span) {
+                let problem = findings.error(&section.span, path, "a rewrite that does not say how");
+                problem.help(HELP);
+            }
+            return None;
+        }
+        [_] => {}
+        [(first, _), (second, span), ..] => {
+            let message = format!("`{first}` and `{second}` cannot both be in one rewrite");
+            findings
+                .error(span, &format!("{path}.{second}"), message)
+                .help(HELP);
+            return None;
+        }
+    }
+    if let (Some(to), None) = (&raw.to, &raw.regex)
+        && findings.is_whole(&section.span)
+    {
+        let problem = findings.error(
+            &to.span,
+            &format!("{path}.to"),
+            "`to` has no effect without `regex`",
+        );
+        problem.help(HELP);
+    }
+    if let Some(prefix) = &raw.strip_prefix {
+        return prefix_of(prefix, &format!("{path}.strip_prefix"), findings).map(Rewrite::StripPrefix);
+    }
+    if let Some(prefix) = &raw.add_prefix {
+        return prefix_of(prefix, &format!("{path}.add_prefix"), findings).map(Rewrite::AddPrefix);
+    }
+    regex_rewrite(section, path, findings)
+}
+
+fn prefix_of(raw: &At<String>, path: &str, findings: &mut Findings<'_>) -> Option<String> {
+    if !matches::is_path(raw, path, findings) {
+        return None;
+    }
+    let prefix = raw.value.trim_end_matches('/');
+    if prefix.is_empty() {
+        let message = format!("\"{}\" would change nothing", raw.value);
+        findings
+            .error(&raw.span, path, message)
+            .help("take the rewrite out");
+        return None;
+    }
+    Some(prefix.to_owned())
+}
+
+fn regex_rewrite(section: &At<raw::Rewrite>, path: &str, findings: &mut Findings<'_>) -> Option<Rewrite> {
+    let raw = &section.value;
+    let regex = raw.regex.as_ref()?;
+    let pattern = matches::regex(regex, &format!("{path}.regex"), findings);
+    let Some(to) = &raw.to else {
+        if findings.is_whole(&section.span) {
+            let message = "`regex` needs a `to`: what becomes of the match";
+            let problem = findings.error(&regex.span, &format!("{path}.to"), message);
+            problem.help("rewrite = { regex = \"^/v1/(.*)\", to = \"/$1\" }");
+        }
+        return None;
+    };
+    let text = to.value.0.as_str();
+    if text.bytes().any(|b| b.is_ascii_control() || b == b' ') {
+        let problem = findings.error(
+            &to.span,
+            &format!("{path}.to"),
+            "a path cannot hold spaces or controls",
+        );
+        problem.help("percent-encode them");
+        return None;
+    }
+    Some(Rewrite::Regex {
+        pattern: pattern?,
+        to: text.to_owned(),
+    })
+}

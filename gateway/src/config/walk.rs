@@ -1,0 +1,384 @@
+//! A parsed table against the [`Shape`] of a file: unknown keys, wrong types, the environment.
+//!
+//! What is at fault is taken out, so that what is left can be read and checked as well: an operator sees
+//! the problems of all stages at once.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+
+use super::env::{self, Escapes, Fault, Lookup};
+use super::findings::Findings;
+use super::raw::leaf::Span;
+use super::schema::{Kind, Shape};
+use super::{hints, unbuilt};
+use crate::kit::template::{RequestVariable, Variable};
+use crate::kit::units;
+
+/// Takes out of `table` what cannot be read as `shape`, and replaces the environment's variables.
+pub fn walk(table: &mut DeTable<'_>, shape: &Shape, env: Lookup<'_>, findings: &mut Findings<'_>) {
+    let mut walk = Walk {
+        env,
+        findings,
+        root: shape,
+    };
+    if let Shape::Table(keys) = shape {
+        walk.table(keys, table, &(0..0), &Path::default());
+    }
+}
+
+struct Walk<'a, 'f> {
+    env: Lookup<'a>,
+    findings: &'a mut Findings<'f>,
+    /// To find where a misplaced key belongs.
+    root: &'a Shape,
+}
+
+/// A place in the file: for people, and as a pattern with `*` for names and `[]` for items.
+#[derive(Clone, Default)]
+struct Path {
+    shown: String,
+    pattern: String,
+}
+
+impl Path {
+    fn key(&self, key: &str) -> Self {
+        self.joined(key, key)
+    }
+
+    fn joined(&self, shown: &str, pattern: &str) -> Self {
+        let join = |a: &str, b: &str| {
+            if a.is_empty() {
+                b.to_owned()
+            } else {
+                format!("{a}.{b}")
+            }
+        };
+        Self {
+            shown: join(&self.shown, shown),
+            pattern: join(&self.pattern, pattern),
+        }
+    }
+}
+
+impl Walk<'_, '_> {
+    fn table(
+        &mut self,
+        keys: &BTreeMap<String, Shape>,
+        table: &mut DeTable<'_>,
+        table_span: &Span,
+        path: &Path,
+    ) {
+        for (key, mut value) in std::mem::take(table) {
+            let at = path.key(key.get_ref());
+            let keep = match keys.get(key.get_ref().as_ref()) {
+                Some(shape) => self.value(shape, &mut value, &at),
+                None => {
+                    self.unknown(keys, key.get_ref(), &key.span(), path);
+                    false
+                }
+            };
+            if keep {
+                table.insert(key, value);
+            } else {
+                self.findings.spoil(table_span);
+            }
+        }
+    }
+
+    /// Whether the value can stay; a table that cannot is replaced by an empty one and stays.
+    fn value(&mut self, shape: &Shape, value: &mut Spanned<DeValue<'_>>, path: &Path) -> bool {
+        let span = value.span();
+        match (shape, value.get_mut()) {
+            (Shape::Table(keys), DeValue::Table(table)) => self.table(keys, table, &span, path),
+            (Shape::Named(inner), DeValue::Table(table)) => self.named(inner, table, path),
+            (Shape::List(inner), DeValue::Array(items)) => self.list(inner, items, path),
+            (Shape::Text(kind, choices), DeValue::String(_)) => {
+                return self.text(*kind, choices, value, path);
+            }
+            (Shape::Int { word, .. }, DeValue::String(text))
+                if word.as_deref() == Some(text) || env::refers(text) =>
+            {
+                return self.number_of_the_environment(shape, value, path);
+            }
+            (Shape::Int { .. }, DeValue::Integer(number)) => {
+                let number = i128::from_str_radix(number.as_str(), number.radix());
+                return self.in_range(shape, number.ok(), &span, path);
+            }
+            (Shape::Flag, DeValue::Boolean(_)) => {}
+            (Shape::Flag, DeValue::String(text)) if env::refers(text) => {
+                return self.flag_of_the_environment(value, path);
+            }
+            (shape, found) => {
+                let key = path.shown.rsplit('.').next().unwrap_or_default();
+                let message = format!("`{key}` takes {}, not {}", wanted(shape), self::found(found));
+                let help = remedy(shape, found, key);
+                self.findings.error(&span, &path.shown, message).help = help;
+                if let Shape::Table(_) | Shape::Named(_) = shape {
+                    *value.get_mut() = DeValue::Table(DeTable::new());
+                    self.findings.spoil(&span);
+                    return true;
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    fn named(&mut self, inner: &Shape, table: &mut DeTable<'_>, path: &Path) {
+        for (key, mut value) in std::mem::take(table) {
+            let at = path.joined(key.get_ref(), "*");
+            if self.value(inner, &mut value, &at) {
+                table.insert(key, value);
+            }
+        }
+    }
+
+    fn list(&mut self, inner: &Shape, items: &mut DeArray<'_>, path: &Path) {
+        let mut kept = DeArray::new();
+        for (index, mut item) in std::mem::replace(items, DeArray::new()).into_iter().enumerate() {
+            let name = item.get_ref().get("name").and_then(|n| n.get_ref().as_str());
+            let shown = name.map_or_else(|| index.to_string(), str::to_owned);
+            if self.value(inner, &mut item, &path.joined(&shown, "[]")) {
+                kept.push(item);
+            }
+        }
+        *items = kept;
+    }
+
+    fn text(
+        &mut self,
+        kind: Kind,
+        choices: &[String],
+        value: &mut Spanned<DeValue<'_>>,
+        path: &Path,
+    ) -> bool {
+        if !self.expand(kind, value, path) {
+            return false;
+        }
+        let span = value.span();
+        let text = value.get_ref().as_str().unwrap_or_default();
+        if kind == Kind::Plain {
+            self.warn_of_variables(text, &span, path);
+        }
+        if choices.is_empty() || choices.iter().any(|c| c == text) {
+            return true;
+        }
+        let key = path.shown.rsplit('.').next().unwrap_or_default();
+        if unbuilt::has_value(&path.pattern, text) {
+            let message = format!("`{key} = \"{text}\"` is not in this build yet");
+            let known = format!("this build knows {}", hints::one_of(choices));
+            self.findings.error(&span, &path.shown, message).help(known);
+        } else {
+            let message = format!("`{key}` does not know \"{text}\"");
+            let help = hints::closest(text, choices).map_or_else(
+                || format!("write {}", hints::one_of(choices)),
+                hints::did_you_mean,
+            );
+            self.findings.error(&span, &path.shown, message).help(help);
+        }
+        false
+    }
+
+    /// Replaces references to the environment. False with problems told.
+    fn expand(&mut self, kind: Kind, value: &mut Spanned<DeValue<'_>>, path: &Path) -> bool {
+        let escapes = if kind == Kind::Template {
+            Escapes::Kept
+        } else {
+            Escapes::Resolved
+        };
+        let span = value.span();
+        let DeValue::String(text) = value.get_mut() else {
+            return true;
+        };
+        match env::expand(text, self.env, escapes) {
+            Ok(None) => true,
+            Ok(Some(expanded)) => {
+                *text = expanded.into();
+                true
+            }
+            Err(faults) => {
+                for fault in faults {
+                    let (message, help) = told(&fault);
+                    self.findings.error(&span, &path.shown, message).help(help);
+                }
+                false
+            }
+        }
+    }
+
+    fn warn_of_variables(&mut self, text: &str, span: &Span, path: &Path) {
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once("${") {
+            rest = after;
+            let name = after.split('}').next().unwrap_or_default();
+            if RequestVariable::named(name).is_some() {
+                let key = path.shown.rsplit('.').next().unwrap_or_default();
+                let message = format!("`{key}` holds no variables: \"${{{name}}}\" stays as it is");
+                self.findings.warning(span, &path.shown, message);
+                return;
+            }
+        }
+    }
+
+    fn number_of_the_environment(
+        &mut self,
+        shape: &Shape,
+        value: &mut Spanned<DeValue<'_>>,
+        path: &Path,
+    ) -> bool {
+        if !self.expand(Kind::Plain, value, path) {
+            return false;
+        }
+        let text = value.get_ref().as_str().unwrap_or_default();
+        if let Shape::Int { word: Some(word), .. } = shape
+            && word == text
+        {
+            return true;
+        }
+        self.in_range(shape, text.parse().ok(), &value.span(), path)
+    }
+
+    fn flag_of_the_environment(&mut self, value: &mut Spanned<DeValue<'_>>, path: &Path) -> bool {
+        if !self.expand(Kind::Plain, value, path) {
+            return false;
+        }
+        let text = value.get_ref().as_str().unwrap_or_default();
+        if matches!(text, "true" | "false") {
+            return true;
+        }
+        let key = path.shown.rsplit('.').next().unwrap_or_default();
+        let message = format!("`{key}` takes true or false, but the environment says \"{text}\"");
+        self.findings.error(&value.span(), &path.shown, message);
+        false
+    }
+
+    fn in_range(&mut self, shape: &Shape, number: Option<i128>, span: &Span, path: &Path) -> bool {
+        let Shape::Int { min, max, .. } = shape else {
+            return true;
+        };
+        let range = i128::from(*min)..=i128::from(*max);
+        if number.is_some_and(|n| range.contains(&n)) {
+            return true;
+        }
+        let key = path.shown.rsplit('.').next().unwrap_or_default();
+        let message = match number {
+            Some(n) => format!("`{key}` takes a number from {min} to {max}, not {n}"),
+            None => format!("`{key}` takes a number from {min} to {max}"),
+        };
+        let problem = self.findings.error(span, &path.shown, message);
+        if number == Some(0) && path.pattern == "upstreams.*.servers.[].weight" {
+            problem.help("`down = true` takes a server out");
+        }
+        false
+    }
+
+    fn unknown(&mut self, keys: &BTreeMap<String, Shape>, key: &str, span: &Span, path: &Path) {
+        let at = path.key(key);
+        if unbuilt::has_key(&at.pattern) {
+            let message = format!("`{key}` is not in this build yet");
+            let problem = self.findings.error(span, &at.shown, message);
+            problem.help("take it out, or use a build that has it: nothing here would honour it");
+            return;
+        }
+        let place = if path.shown.is_empty() {
+            "at the top of a configuration".to_owned()
+        } else {
+            format!("in `{}`", path.shown)
+        };
+        let message = format!("`{key}` is not a key {place}");
+        let help = hints::for_key(key, keys, self.root);
+        self.findings.error(span, &at.shown, message).help(help);
+    }
+}
+
+fn told(fault: &Fault) -> (String, String) {
+    match fault {
+        Fault::Malformed(text) => (
+            format!("\"${{{text}\" is not a reference to the environment"),
+            "write ${NAME} or ${NAME:-default}; $${NAME} stands for ${NAME} itself".to_owned(),
+        ),
+        Fault::Unset(name) => (
+            format!("the environment has no variable {name}"),
+            format!("set it, or give a default: ${{{name}:-default}}"),
+        ),
+    }
+}
+
+fn wanted(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Flag => "true or false",
+        Shape::Int { word: Some(_), .. } => "\"auto\" or a number",
+        Shape::Int { .. } => "a number",
+        Shape::List(_) => "a list",
+        Shape::Named(_) | Shape::Table(_) => "a table",
+        Shape::Text(Kind::Duration | Kind::Timeout, _) => "a duration",
+        Shape::Text(Kind::Size, _) => "a size",
+        Shape::Text(Kind::Plain | Kind::Replacement | Kind::Template, _) => "a string",
+    }
+}
+
+fn found(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Boolean(b) => format!("{b}"),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Float(f) => format!("the number {}", f.as_str()),
+        DeValue::Integer(i) => format!("the number {i}"),
+        DeValue::String(_) => "a string".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// How to write what was probably meant.
+fn remedy(shape: &Shape, found: &DeValue<'_>, key: &str) -> Option<String> {
+    let string = |v: &DeValue<'_>| v.as_str().map(str::to_owned);
+    Some(match (shape, found) {
+        (Shape::Text(Kind::Duration | Kind::Timeout, _), DeValue::Integer(n)) => {
+            format!("a number needs its unit: \"{n}s\" or \"{n}ms\"")
+        }
+        (Shape::Text(Kind::Duration | Kind::Timeout, _), DeValue::Float(n)) => {
+            format!("a number needs its unit: \"{}s\"", n.as_str())
+        }
+        (Shape::Text(Kind::Size, _), DeValue::Integer(n)) => {
+            format!("a number needs its unit: {}", sizes(n))
+        }
+        (Shape::Text(..), DeValue::Integer(n)) => format!("put it in quotes: \"{n}\""),
+        (Shape::Text(..), DeValue::Boolean(b)) => format!("put it in quotes: \"{b}\""),
+        (Shape::Text(..), DeValue::Array(_)) => "write one string without brackets".to_owned(),
+        (Shape::Int { .. } | Shape::Flag, DeValue::String(text)) => format!("write {text} without quotes"),
+        (Shape::List(inner), DeValue::Table(_)) if matches!(**inner, Shape::Table(_)) => {
+            format!("write [[{key}]] with two brackets for each of them")
+        }
+        (Shape::List(inner), _) if matches!(**inner, Shape::Text(..)) => {
+            format!("put it in brackets: [\"{}\"]", string(found)?)
+        }
+        (Shape::Table(_), DeValue::Array(items)) if items.iter().all(|i| i.get_ref().is_table()) => {
+            format!("write [{key}] with single brackets, once")
+        }
+        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("address") => {
+            format!("write {{ address = \"{text}\" }}")
+        }
+        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("to") => {
+            format!("write {{ to = \"{text}\" }}")
+        }
+        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("path_prefix") => {
+            format!("write {{ path_prefix = \"{text}\" }}")
+        }
+        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("root") => {
+            format!("write {{ root = \"{text}\" }}")
+        }
+        _ => return None,
+    })
+}
+
+/// A bare number of bytes is often meant exactly, a small one in a larger unit.
+fn sizes(number: &DeInteger<'_>) -> String {
+    let bytes = u64::from_str_radix(number.as_str(), number.radix()).unwrap_or_default();
+    if bytes >= 1 << 10 {
+        format!("\"{}\"", units::format_bytes(bytes))
+    } else {
+        format!("\"{number}KiB\" or \"{number}MiB\"")
+    }
+}
