@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_hints_promise_exists() {
-        let text = schema::schema();
+        let text = schema();
         for (_, here) in ELSEWHERE {
             let key = here.split(['`', ' ']).nth(1).unwrap();
             assert!(text.contains(&format!("\"{key}\": {{")), "{key}");

@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+pub mod changes;
 mod check;
+mod effective;
 pub mod env;
 mod findings;
 mod hints;
@@ -19,6 +21,8 @@ mod source;
 mod unbuilt;
 mod walk;
 
+pub use changes::Changes;
+pub use effective::effective;
 use env::Lookup;
 use findings::Findings;
 pub use plan::Plan;

@@ -512,6 +512,16 @@ impl Coding {
     }
 }
 
+impl Action {
+    /// Whether a request is sent on, so that edits of it and a rewrite of its path mean something.
+    pub fn asks_an_origin(&self) -> bool {
+        match self {
+            Self::Split(_) | Self::Upstream(_) => true,
+            Self::Redirect { .. } | Self::Respond { .. } | Self::StaticFiles(_) => false,
+        }
+    }
+}
+
 impl LoadBalancing {
     /// As the configuration names it.
     pub fn name(&self) -> &'static str {

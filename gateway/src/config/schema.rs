@@ -208,7 +208,7 @@ mod tests {
             ("routes._.request_headers.set._", text(Kind::Template)),
             ("routes._.rewrite.to", text(Kind::Replacement)),
             ("routes._.match.headers._", text(Kind::Plain)),
-            ("upstreams._.servers._.weight", int(1, raw::WEIGHT_MAX)),
+            ("upstreams._.servers._.weight", int(1, 65_535)),
             (
                 "upstreams._.protocol",
                 Shape::Text(Kind::Plain, vec!["http1".into()]),

@@ -35,31 +35,59 @@ struct Walk<'a, 'f> {
     root: &'a Shape,
 }
 
-/// A place in the file: for people, and as a pattern with `*` for names and `[]` for items.
+/// A place in the file.
 #[derive(Clone, Default)]
 struct Path {
+    /// "routes.api.timeout"
     shown: String,
+    /// The same with `*` for names and `[]` for items: "routes.[].timeout".
     pattern: String,
+    /// The last key of it.
+    key: String,
+    /// Whether an item of the list `key` is meant.
+    is_item: bool,
 }
 
 impl Path {
     fn key(&self, key: &str) -> Self {
-        self.joined(key, key)
-    }
-
-    fn joined(&self, shown: &str, pattern: &str) -> Self {
-        let join = |a: &str, b: &str| {
-            if a.is_empty() {
-                b.to_owned()
-            } else {
-                format!("{a}.{b}")
-            }
-        };
         Self {
-            shown: join(&self.shown, shown),
-            pattern: join(&self.pattern, pattern),
+            shown: joined(&self.shown, key),
+            pattern: joined(&self.pattern, key),
+            key: key.to_owned(),
+            is_item: false,
         }
     }
+
+    fn name(&self, name: &str) -> Self {
+        Self {
+            pattern: joined(&self.pattern, "*"),
+            ..self.key(name)
+        }
+    }
+
+    fn item(&self, name: &str) -> Self {
+        Self {
+            shown: joined(&self.shown, name),
+            pattern: joined(&self.pattern, "[]"),
+            key: self.key.clone(),
+            is_item: true,
+        }
+    }
+
+    /// What stands here, for the beginning of a sentence.
+    fn subject(&self) -> String {
+        if self.is_item {
+            return format!("an item of `{}`", self.key);
+        }
+        format!("`{}`", self.key)
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        return key.to_owned();
+    }
+    format!("{path}.{key}")
 }
 
 impl Walk<'_, '_> {
@@ -111,9 +139,13 @@ impl Walk<'_, '_> {
                 return self.flag_of_the_environment(value, path);
             }
             (shape, found) => {
-                let key = path.shown.rsplit('.').next().unwrap_or_default();
-                let message = format!("`{key}` takes {}, not {}", wanted(shape), self::found(found));
-                let help = remedy(shape, found, key);
+                let message = format!(
+                    "{} takes {}, not {}",
+                    path.subject(),
+                    wanted(shape),
+                    self::found(found)
+                );
+                let help = remedy(shape, found, &path.key);
                 self.findings.error(&span, &path.shown, message).help = help;
                 if let Shape::Table(_) | Shape::Named(_) = shape {
                     *value.get_mut() = DeValue::Table(DeTable::new());
@@ -128,7 +160,7 @@ impl Walk<'_, '_> {
 
     fn named(&mut self, inner: &Shape, table: &mut DeTable<'_>, path: &Path) {
         for (key, mut value) in std::mem::take(table) {
-            let at = path.joined(key.get_ref(), "*");
+            let at = path.name(key.get_ref());
             if self.value(inner, &mut value, &at) {
                 table.insert(key, value);
             }
@@ -140,7 +172,7 @@ impl Walk<'_, '_> {
         for (index, mut item) in std::mem::replace(items, DeArray::new()).into_iter().enumerate() {
             let name = item.get_ref().get("name").and_then(|n| n.get_ref().as_str());
             let shown = name.map_or_else(|| index.to_string(), str::to_owned);
-            if self.value(inner, &mut item, &path.joined(&shown, "[]")) {
+            if self.value(inner, &mut item, &path.item(&shown)) {
                 kept.push(item);
             }
         }
@@ -165,13 +197,12 @@ impl Walk<'_, '_> {
         if choices.is_empty() || choices.iter().any(|c| c == text) {
             return true;
         }
-        let key = path.shown.rsplit('.').next().unwrap_or_default();
         if unbuilt::has_value(&path.pattern, text) {
-            let message = format!("`{key} = \"{text}\"` is not in this build yet");
+            let message = format!("`{} = \"{text}\"` is not in this build yet", path.key);
             let known = format!("this build knows {}", hints::one_of(choices));
             self.findings.error(&span, &path.shown, message).help(known);
         } else {
-            let message = format!("`{key}` does not know \"{text}\"");
+            let message = format!("{} does not know \"{text}\"", path.subject());
             let help = hints::closest(text, choices).map_or_else(
                 || format!("write {}", hints::one_of(choices)),
                 hints::did_you_mean,
@@ -214,8 +245,10 @@ impl Walk<'_, '_> {
             rest = after;
             let name = after.split('}').next().unwrap_or_default();
             if RequestVariable::named(name).is_some() {
-                let key = path.shown.rsplit('.').next().unwrap_or_default();
-                let message = format!("`{key}` holds no variables: \"${{{name}}}\" stays as it is");
+                let message = format!(
+                    "{} holds no variables: \"${{{name}}}\" stays as it is",
+                    path.subject()
+                );
                 self.findings.warning(span, &path.shown, message);
                 return;
             }
@@ -248,8 +281,10 @@ impl Walk<'_, '_> {
         if matches!(text, "true" | "false") {
             return true;
         }
-        let key = path.shown.rsplit('.').next().unwrap_or_default();
-        let message = format!("`{key}` takes true or false, but the environment says \"{text}\"");
+        let message = format!(
+            "{} takes true or false, but the environment says \"{text}\"",
+            path.subject()
+        );
         self.findings.error(&value.span(), &path.shown, message);
         false
     }
@@ -262,11 +297,10 @@ impl Walk<'_, '_> {
         if number.is_some_and(|n| range.contains(&n)) {
             return true;
         }
-        let key = path.shown.rsplit('.').next().unwrap_or_default();
-        let message = match number {
-            Some(n) => format!("`{key}` takes a number from {min} to {max}, not {n}"),
-            None => format!("`{key}` takes a number from {min} to {max}"),
-        };
+        let mut message = format!("{} takes a number from {min} to {max}", path.subject());
+        if let Some(n) = number {
+            message += &format!(", not {n}");
+        }
         let problem = self.findings.error(span, &path.shown, message);
         if number == Some(0) && path.pattern == "upstreams.*.servers.[].weight" {
             problem.help("`down = true` takes a server out");

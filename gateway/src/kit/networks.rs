@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Subnets};
+
+/// Length of the prefix ::ffff:0:0 that IPv4-mapped addresses share.
+const MAPPED_BITS: u8 = 96;
 
 /// A set of IPv4 and IPv6 networks.
 ///
@@ -35,6 +38,20 @@ impl Networks {
         let n = number(address);
         let after = self.ranges.partition_point(|(first, _)| *first <= n);
         after > 0 && n <= self.ranges[after - 1].1
+    }
+
+    /// The fewest networks that hold the same addresses, IPv4 as such.
+    pub fn networks(&self) -> Vec<IpNet> {
+        self.ranges
+            .iter()
+            .flat_map(|(first, last)| Ipv6Subnets::new((*first).into(), (*last).into(), 0))
+            .map(|n| match n.addr().to_ipv4_mapped() {
+                Some(v4) if n.prefix_len() >= MAPPED_BITS => {
+                    Ipv4Net::new_assert(v4, n.prefix_len() - MAPPED_BITS).into()
+                }
+                _ => n.into(),
+            })
+            .collect()
     }
 
     /// Whether there is no network in it.
@@ -70,11 +87,33 @@ mod tests {
             nets in prop::collection::vec((any::<u32>(), 0u8..=32), 0..40), probe: u32
         ) {
             let nets: Vec<IpNet> =
-                nets.into_iter().map(|(a, l)| ipnet::Ipv4Net::new(a.into(), l).unwrap().into()).collect();
+                nets.into_iter().map(|(a, l)| Ipv4Net::new(a.into(), l).unwrap().into()).collect();
             let probe = IpAddr::V4(probe.into());
             let naive = nets.iter().any(|n| n.contains(&probe));
             prop_assert_eq!(Networks::new(nets).contains(probe), naive);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn its_networks_are_the_same_set(
+            v4 in prop::collection::vec((any::<u32>(), 0u8..=32), 0..8),
+            v6 in prop::collection::vec((any::<u128>(), 0u8..=128), 0..4),
+        ) {
+            let v4 = v4.into_iter().map(|(a, l)| Ipv4Net::new_assert(a.into(), l).into());
+            let v6 = v6.into_iter().map(|(a, l)| ipnet::Ipv6Net::new_assert(a.into(), l).into());
+            let set = Networks::new(v4.chain(v6));
+            prop_assert_eq!(Networks::new(set.networks()), set);
+        }
+    }
+
+    #[test]
+    fn networks_are_told_as_they_were_written() {
+        let written = ["10.0.0.0/8", "192.168.1.1/32", "fd00::/8"];
+        let set = Networks::new(written.iter().map(|n| parse(n).unwrap()));
+        let mut told: Vec<String> = set.networks().iter().map(IpNet::to_string).collect();
+        told.sort();
+        assert_eq!(told, written);
     }
 
     #[test]

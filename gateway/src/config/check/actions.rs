@@ -110,7 +110,7 @@ pub fn action(
     if let Some(split) = &raw.split {
         return self::split(split, &format!("{path}.split"), upstreams, findings);
     }
-    no_upstream_keys(raw, written[0].0, path, findings);
+    origin_keys(raw, written[0].0, path, findings);
     if let Some(files) = &raw.static_files {
         return static_files(files, &format!("{path}.static_files"), findings);
     }
@@ -127,13 +127,10 @@ fn span_of<T>(raw: &Maybe<T>) -> Option<Span> {
 }
 
 /// What concerns an origin means nothing where none is asked.
-fn no_upstream_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findings<'_>) {
+fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findings<'_>) {
     for (key, span) in [
         ("request_headers", span_of(&raw.request_headers)),
-        (
-            "rewrite",
-            span_of(&raw.rewrite).filter(|_| action != "static_files"),
-        ),
+        ("rewrite", span_of(&raw.rewrite)),
     ] {
         if let Some(span) = span {
             let message = format!("`{key}` has no effect with `{action}`: no origin is asked");

@@ -118,14 +118,19 @@ fn route(
         defaults.max_body,
         findings,
     );
+    let action = action?;
+    let request_defaults = || match action.asks_an_origin() {
+        true => defaults.request_headers.clone(),
+        false => Edits::default(),
+    };
     Some(Route {
         name,
         matches: matches?,
-        action: action?,
         timeout: timeout.unwrap_or(defaults.timeout),
         max_body,
         rewrite,
-        request_headers: request.unwrap_or_else(|| defaults.request_headers.clone()),
+        request_headers: request.unwrap_or_else(request_defaults),
+        action,
         response_headers: response.unwrap_or_else(|| defaults.response_headers.clone()),
         access_log: raw.access_log.as_ref().map_or(defaults.access_log, |f| f.value.0),
     })

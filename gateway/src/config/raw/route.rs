@@ -95,7 +95,7 @@ pub struct SplitTo {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StaticFiles {
-    /// The folder; the whole path is looked up below it.
+    /// The folder.
     pub root: Maybe<String>,
     /// Served for a folder; "" serves none. Default `"index.html"`.
     pub index: Maybe<String>,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::leaf::{Duration, Flag, Int, List, Maybe};
 
 /// Largest weight of one server, as in nginx: sums of them stay far from overflow.
-pub const WEIGHT_MAX: u64 = 65_535;
+const WEIGHT_MAX: u64 = 65_535;
 
 /// A group of servers that requests are sent to.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

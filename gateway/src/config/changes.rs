@@ -1,0 +1,223 @@
+//! What differs between two plans, by name: for reports, and to refuse what needs a restart.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+
+use super::plan::{Action, Listener, Plan, Route, Upstream, UpstreamId, UpstreamServer};
+
+/// Names of one kind of thing that came, went, or mean something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Delta {
+    /// Only in the new plan.
+    pub added: Vec<String>,
+    /// Only in the old plan.
+    pub removed: Vec<String>,
+    /// In both, and not equal.
+    pub altered: Vec<String>,
+}
+
+/// All differences between two plans; empty exactly when they are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// By name, or by address where there is none.
+    pub listeners: Delta,
+    /// By name.
+    pub routes: Delta,
+    /// By name; a change of servers alone is not one of their upstream.
+    pub upstreams: Delta,
+    /// As "UPSTREAM/ADDRESS".
+    pub servers: Delta,
+    /// Of "server", "admin" and "access_log", those that differ.
+    pub sections: Vec<&'static str>,
+    /// Of "listeners", "servers" and "routes", those whose common members stand in another order.
+    pub reordered: Vec<&'static str>,
+    /// What a running process cannot take over.
+    pub restart: Vec<&'static str>,
+}
+
+impl Changes {
+    /// What leads from `old` to `new`.
+    pub fn between(old: &Plan, new: &Plan) -> Self {
+        let routes = (named_routes(old, old, new), named_routes(new, old, new));
+        let listeners = (named_listeners(old), named_listeners(new));
+        let sections = [
+            ("server", old.server != new.server),
+            ("admin", old.admin != new.admin),
+            ("access_log", old.access_log != new.access_log),
+        ];
+        let reordered = [
+            ("listeners", is_reordered(&listeners.0, &listeners.1)),
+            ("servers", is_reordered(&named_servers(old), &named_servers(new))),
+            ("routes", is_reordered(&routes.0, &routes.1)),
+        ];
+        let address = |plan: &Plan| plan.admin.as_ref().map(|a| a.address.clone());
+        let restart = [
+            ("server.threads", old.server.threads != new.server.threads),
+            ("admin.address", address(old) != address(new)),
+        ];
+        Self {
+            listeners: delta(listeners.0, listeners.1),
+            routes: delta(routes.0, routes.1),
+            upstreams: delta(named_upstreams(old), named_upstreams(new)),
+            servers: delta(named_servers(old), named_servers(new)),
+            sections: those(&sections),
+            reordered: those(&reordered),
+            restart: those(&restart),
+        }
+    }
+
+    /// Whether the plans are equal.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One line per change.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing changed\n");
+        }
+        for section in &self.sections {
+            writeln!(f, "altered [{section}]")?;
+        }
+        for (kind, delta) in [
+            ("listener", &self.listeners),
+            ("upstream", &self.upstreams),
+            ("server", &self.servers),
+            ("route", &self.routes),
+        ] {
+            for (verb, names) in [
+                ("added", &delta.added),
+                ("removed", &delta.removed),
+                ("altered", &delta.altered),
+            ] {
+                for name in names {
+                    writeln!(f, "{verb} {kind} {name}")?;
+                }
+            }
+        }
+        for kind in &self.reordered {
+            writeln!(f, "{kind} stand in another order")?;
+        }
+        for key in &self.restart {
+            writeln!(f, "{key} takes effect after a restart")?;
+        }
+        Ok(())
+    }
+}
+
+fn those(flags: &[(&'static str, bool)]) -> Vec<&'static str> {
+    flags
+        .iter()
+        .filter(|(_, yes)| *yes)
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+fn delta<T: PartialEq>(old: Vec<(String, T)>, new: Vec<(String, T)>) -> Delta {
+    let mut old: BTreeMap<String, T> = old.into_iter().collect();
+    let mut delta = Delta::default();
+    for (name, value) in new.into_iter().collect::<BTreeMap<_, _>>() {
+        match old.remove(&name) {
+            None => delta.added.push(name),
+            Some(before) if before != value => delta.altered.push(name),
+            Some(_) => {}
+        }
+    }
+    delta.removed = old.into_keys().collect();
+    delta
+}
+
+/// Whether the names that both have come in another order.
+fn is_reordered<T>(old: &[(String, T)], new: &[(String, T)]) -> bool {
+    let place: BTreeMap<&str, usize> = new
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| (&**name, at))
+        .collect();
+    let places: Vec<usize> = old
+        .iter()
+        .filter_map(|(name, _)| place.get(&**name).copied())
+        .collect();
+    !places.is_sorted()
+}
+
+fn named_listeners(plan: &Plan) -> Vec<(String, &Listener)> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    plan.listeners
+        .iter()
+        .map(|listener| {
+            let name = listener
+                .name
+                .clone()
+                .unwrap_or_else(|| listener.address.to_string());
+            let count = seen.entry(name.clone()).or_default();
+            *count += 1;
+            // Several may ask for any port of one address.
+            let name = if *count > 1 {
+                format!("{name}#{count}")
+            } else {
+                name
+            };
+            (name, listener)
+        })
+        .collect()
+}
+
+/// Upstreams without their servers.
+fn named_upstreams(plan: &Plan) -> Vec<(String, Upstream)> {
+    let without_servers = |upstream: &Upstream| Upstream {
+        servers: Vec::new(),
+        ..upstream.clone()
+    };
+    plan.upstreams
+        .iter()
+        .map(|u| (u.name.clone(), without_servers(u)))
+        .collect()
+}
+
+fn named_servers(plan: &Plan) -> Vec<(String, &UpstreamServer)> {
+    let of =
+        |upstream: &'_ Upstream, server: &UpstreamServer| format!("{}/{}", upstream.name, server.address);
+    plan.upstreams
+        .iter()
+        .flat_map(|u| u.servers.iter().map(move |s| (of(u, s), s)))
+        .collect()
+}
+
+/// Routes with ids that mean the same in both plans: a new upstream shifts the ids of those behind it.
+fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
+    let mut names: Vec<&str> = old
+        .upstreams
+        .iter()
+        .chain(&new.upstreams)
+        .map(|u| &*u.name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let shared = |id: UpstreamId| {
+        let name = plan.upstreams[id.0].name.as_str();
+        UpstreamId(names.binary_search(&name).unwrap_or_default())
+    };
+    let translated = |route: &Route| Route {
+        action: match &route.action {
+            Action::Upstream(id) => Action::Upstream(shared(*id)),
+            Action::Split(shares) => {
+                let share = |(id, weight): &(UpstreamId, NonZeroU32)| (shared(*id), *weight);
+                Action::Split(shares.iter().map(share).collect())
+            }
+            other @ (Action::Redirect { .. } | Action::Respond { .. } | Action::StaticFiles(_)) => {
+                other.clone()
+            }
+        },
+        ..route.clone()
+    };
+    plan.routes
+        .iter()
+        .map(|r| (r.name.clone(), translated(r)))
+        .collect()
+}
