@@ -1,10 +1,14 @@
-//! Pure tools that know nothing of requests: time, quantities, names, networks, templates, turns.
+//! Pure tools that know nothing of requests: time, quantities, names, networks, templates.
 
+pub mod accept;
 pub mod clock;
+pub mod etag;
 pub mod ewma;
 pub mod host;
+pub mod http_date;
 pub mod networks;
 pub mod pattern;
+pub mod range;
 pub mod ring;
 pub mod template;
 pub mod turns;
