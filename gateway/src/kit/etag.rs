@@ -132,7 +132,7 @@ mod tests {
             list in proptest::collection::vec("(W/)?\"[a-c,\\\\]{0,2}\"", 1..5),
             current in "\"[a-c,\\\\]{0,2}\"",
         ) {
-            let strong = list.iter().any(|tag| *tag == current);
+            let strong = list.contains(&current);
             let weak = list.iter().any(|tag| tag.trim_start_matches("W/") == current);
             let joined = list.join(", ");
             prop_assert_eq!(matches(&joined, &current, Comparison::Strong), strong);
