@@ -1,1 +1,110 @@
-//! (in work)
+//! One request's diary: what each room has found out, in the order of the walk.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::facts::Facts;
+use crate::kit::clock::Now;
+use crate::observe::Timings;
+use crate::reply::Refusal;
+use crate::snapshot::{Site, Snapshot};
+use crate::wire::{Answer, Length, Request};
+
+/// What is known of a request by now. No logic: the corridor writes it, the log reads it.
+pub struct Exchange {
+    /// Pinned at the start: one request never sees two configurations.
+    pub snapshot: Arc<Snapshot>,
+    /// When its first byte was there.
+    pub began: Now,
+
+    // listen
+    /// The head.
+    pub request: Request,
+    /// Who is connected; None over a Unix socket.
+    pub peer_ip: Option<IpAddr>,
+    /// Who asks.
+    pub client_ip: Option<IpAddr>,
+    /// Whether the peer's forwarding fields are believed.
+    pub is_peer_trusted: bool,
+    /// How the client spoke.
+    pub scheme: &'static str,
+    /// Of the listener.
+    pub port: u16,
+    /// Its name in every log.
+    pub request_id: String,
+    /// How long its body is.
+    pub length: Length,
+    /// Whether the connection may carry another request, as far as client and listener are concerned.
+    pub keeps: bool,
+
+    // route
+    /// The route it takes.
+    pub site: Option<Arc<Site>>,
+
+    // balance, upstream
+    /// Name of the upstream, and address of the last server tried.
+    pub upstream: Option<(String, String)>,
+    /// Servers tried.
+    pub tries: u32,
+    /// From the first try to the answer's head.
+    pub upstream_time: Option<Duration>,
+    /// The origin's answer; its fields are good once `status` is the origin's.
+    pub answer: Answer,
+
+    // reply
+    /// What the client was told; 0 while it was told nothing.
+    pub status: u16,
+    /// Why it was refused.
+    pub refusal: Option<Refusal>,
+    /// Body bytes from the client.
+    pub bytes_received: u64,
+    /// Body bytes to the client.
+    pub bytes_sent: u64,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Exchange {
+    /// A request of which nothing has been read yet.
+    pub fn new(snapshot: Arc<Snapshot>, began: Now, peer_ip: Option<IpAddr>) -> Self {
+        Self {
+            snapshot,
+            began,
+            request: Request::default(),
+            peer_ip,
+            client_ip: peer_ip,
+            is_peer_trusted: false,
+            scheme: "http",
+            port: 0,
+            request_id: String::new(),
+            length: Length::None,
+            keeps: false,
+            site: None,
+            upstream: None,
+            tries: 0,
+            upstream_time: None,
+            answer: Answer::default(),
+            status: 0,
+            refusal: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            timings: Timings::default(),
+        }
+    }
+
+    /// What the rooms are given.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            request: &self.request,
+            client_ip: self.client_ip,
+            peer_ip: self.peer_ip,
+            is_peer_trusted: self.is_peer_trusted,
+            scheme: self.scheme,
+            port: self.port,
+            request_id: &self.request_id,
+            route: self.site.as_ref().map_or("", |s| &s.route.name),
+            began: self.began,
+        }
+    }
+}

@@ -34,8 +34,14 @@ pub mod relay;
 
 // L5: what goes on beside the requests.
 pub mod admin;
+pub mod doors;
 pub mod health;
 pub mod reload;
+pub mod watch;
+pub mod workers;
 
 // L6: sockets, clock and shutdown are arguments here, so a test starts a gateway as the binary does.
 pub mod server;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,1 +1,272 @@
-//! (in work)
+//! The act of reloading, and the report of the last one.
+//!
+//! Everything that can fail comes before the one store that makes the new configuration visible: reading,
+//! checking, binding, opening the log, wiring. Until then nothing anybody uses has been touched, so a reload
+//! that fails needs no undo.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+use crate::config::changes::Changes;
+use crate::config::{self, Loaded, Plan, Problem, Problems, Severity};
+use crate::doors::Doors;
+use crate::health::Prober;
+use crate::kit::clock::{Clock, Now};
+use crate::observe::{LogWriter, Target};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::workers::Handle;
+
+/// The gateway as the control side sees it: what is in use, and how to change it.
+pub struct Control {
+    path: PathBuf,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// What outlives reloads.
+    pub state: State,
+    current: Arc<ArcSwap<Snapshot>>,
+    workers: Vec<Handle>,
+    doors: Mutex<Doors>,
+    log: LogWriter,
+    prober: Prober,
+    report: Mutex<Report>,
+    draining: AtomicBool,
+    /// Told when somebody asks for a stop.
+    pub stop_requested: Arc<Notify>,
+    /// One reload at a time, from whichever of the three triggers.
+    reloading: Mutex<()>,
+}
+
+/// How the last reload went.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When.
+    pub at: Now,
+    /// Whether it took effect.
+    pub ok: bool,
+    /// Errors if it did not, warnings if it did.
+    pub problems: Problems,
+}
+
+/// What a control side is made of.
+pub struct Parts {
+    /// The configuration's file.
+    pub path: PathBuf,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Cells.
+    pub state: State,
+    /// What the workers serve by.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// The workers.
+    pub workers: Vec<Handle>,
+    /// The open listeners.
+    pub doors: Doors,
+    /// The access log.
+    pub log: LogWriter,
+    /// The probes.
+    pub prober: Prober,
+    /// Warnings of the first load.
+    pub warnings: Problems,
+}
+
+impl Control {
+    /// Takes over what was started.
+    pub fn new(parts: Parts) -> Self {
+        let report = Report {
+            at: parts.clock.now(),
+            ok: true,
+            problems: parts.warnings,
+        };
+        let control = Self {
+            path: parts.path,
+            clock: parts.clock,
+            state: parts.state,
+            current: parts.current,
+            workers: parts.workers,
+            doors: parts.doors.into(),
+            log: parts.log,
+            prober: parts.prober,
+            report: report.into(),
+            draining: AtomicBool::new(false),
+            stop_requested: Arc::default(),
+            reloading: Mutex::default(),
+        };
+        control.prober.reconcile(&control.snapshot(), &control.state);
+        control
+    }
+
+    /// Reads the file again and puts it in use, if it can be.
+    ///
+    /// # Errors
+    /// All problems; nothing has changed then.
+    pub fn reload(&self) -> Result<Changes, Problems> {
+        let _one_at_a_time = self.reloading.lock();
+        let outcome = self.try_reload();
+        let now = self.clock.now();
+        let report = match &outcome {
+            Ok((changes, warnings)) => {
+                log::info!("configuration reloaded: {}", one_line(changes));
+                self.state.metrics.reloaded(now);
+                Report {
+                    at: now,
+                    ok: true,
+                    problems: warnings.clone(),
+                }
+            }
+            Err(problems) => {
+                log::error!("configuration not reloaded, the old one stays in use:\n{problems}");
+                self.state.metrics.reload_failed();
+                Report {
+                    at: now,
+                    ok: false,
+                    problems: problems.clone(),
+                }
+            }
+        };
+        *self.report.lock() = report;
+        outcome.map(|(changes, _)| changes)
+    }
+
+    /// Opens the access log again, after its file was renamed.
+    pub fn reopen_logs(&self) {
+        if let Err(fault) = self.log.reopen() {
+            log::error!("{fault}");
+        }
+    }
+
+    /// What is in use.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The configuration's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How the last reload went.
+    pub fn report(&self) -> Report {
+        self.report.lock().clone()
+    }
+
+    /// The open listeners.
+    pub fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors.lock()
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> &[Handle] {
+        &self.workers
+    }
+
+    /// From here on the gateway takes no more work.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether it takes no more work.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Waits for the workers' end. Whether every request had ended by itself.
+    pub fn wait_for_workers(&self) -> bool {
+        self.workers.iter().fold(true, |all, worker| worker.join() && all)
+    }
+
+    /// Ends the control side and gives back what is ended last.
+    pub fn into_log(self) -> LogWriter {
+        self.log
+    }
+
+    fn try_reload(&self) -> Result<(Changes, Problems), Problems> {
+        let Loaded {
+            plan, warnings, hash, ..
+        } = config::load(&self.path, &environment)?;
+        let before = self.snapshot();
+        let changes = Changes::between(&before.plan, &plan);
+        if hash == before.hash {
+            return Ok((changes, warnings));
+        }
+        // What comes about with the next start only must not look as if it had come about.
+        let plan = keep_what_needs_a_restart(plan, &before.plan);
+        let mut doors = self.doors.lock();
+        let prepared = doors.prepare(&plan.listeners, self.workers.len());
+        let prepared = prepared.map_err(|fault| self.problem("listeners", fault.to_string()))?;
+        let target = self.open_log(&plan, &before.plan)?;
+
+        let now = self.clock.now();
+        let next = Snapshot::wire(plan, hash, &self.state, now, Some(now.mono));
+        let next = Arc::new(next);
+        self.current.store(Arc::clone(&next));
+
+        doors.apply(&next.plan.listeners, prepared, &self.workers);
+        if let Some(target) = target {
+            self.log.retarget(target);
+        }
+        self.prober.reconcile(&next, &self.state);
+        self.forget_series(&next);
+        Ok((changes, warnings))
+    }
+
+    fn open_log(&self, plan: &Plan, before: &Plan) -> Result<Option<Target>, Problems> {
+        if plan.access_log.target == before.access_log.target {
+            return Ok(None);
+        }
+        let target = Target::open(&plan.access_log.target);
+        target
+            .map(Some)
+            .map_err(|fault| self.problem("access_log.path", fault.to_string()))
+    }
+
+    /// A problem of the world rather than of the text.
+    fn problem(&self, path: &str, message: String) -> Problems {
+        Problems(vec![Problem {
+            severity: Severity::Error,
+            file: self.path.display().to_string(),
+            line: 1,
+            column: 1,
+            path: path.to_owned(),
+            message,
+            help: None,
+            excerpt: None,
+        }])
+    }
+
+    fn forget_series(&self, next: &Snapshot) {
+        let routes: Vec<_> = next.plan.routes.iter().map(|r| r.name.as_str()).collect();
+        self.state.metrics.retain_routes(&routes);
+        let servers: Vec<_> = next
+            .plan
+            .upstreams
+            .iter()
+            .flat_map(|u| u.servers.iter().map(|s| (u.name.clone(), s.address.to_string())))
+            .collect();
+        let servers: Vec<_> = servers.iter().map(|(u, s)| (u.as_str(), s.as_str())).collect();
+        self.state.metrics.retain_servers(&servers);
+    }
+}
+
+/// The environment, as configurations are expanded from it.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn keep_what_needs_a_restart(mut plan: Plan, before: &Plan) -> Plan {
+    if plan.server.threads != before.server.threads || plan.admin != before.admin {
+        log::warn!("server.threads and [admin] change with the next start only");
+    }
+    plan.server.threads = before.server.threads;
+    plan.admin.clone_from(&before.admin);
+    plan
+}
+
+fn one_line(changes: &Changes) -> String {
+    changes.to_string().trim().lines().collect::<Vec<_>>().join("; ")
+}

@@ -1,1 +1,147 @@
-//! (in work)
+//! One configuration, wired: the plan with the cells it claims. Immutable, shared, pinned once by each request.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::balance::{self, Pool};
+use crate::config::plan::{self, Plan, UpstreamId};
+use crate::files::Files;
+use crate::kit::clock::{Mono, Now};
+use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
+use crate::route::Table;
+use crate::state::State;
+
+/// What requests are served by, from one swap to the next.
+pub struct Snapshot {
+    /// What it was wired from.
+    pub plan: Plan,
+    /// Hash of the text it was read from.
+    pub hash: String,
+    /// When it was wired.
+    pub loaded_at: Now,
+    /// Rises with each snapshot of this process.
+    pub serial: u64,
+    /// Where requests go.
+    pub routes: Table<Arc<Site>>,
+    /// In the order of the plan's upstreams.
+    pub services: Vec<Arc<Service>>,
+    /// What an access-log line looks like.
+    pub log_format: Format,
+    /// Counts requests that no route is for.
+    pub no_route: RouteMetrics,
+    _alive: Arc<()>,
+}
+
+/// All that one route owns.
+pub struct Site {
+    /// As configured.
+    pub route: Arc<plan::Route>,
+    /// What is done.
+    pub act: Act,
+    /// What is counted.
+    pub metrics: RouteMetrics,
+}
+
+/// The one thing a route does, wired.
+pub enum Act {
+    /// Serve a folder.
+    Files(Files),
+    /// Redirect; what the plan says is all there is to it.
+    Redirect,
+    /// Respond; likewise.
+    Respond,
+    /// Pass on to one of several, by weight.
+    Split(Vec<(Arc<Service>, NonZeroU32)>),
+    /// Pass on.
+    Upstream(Arc<Service>),
+}
+
+/// An upstream, wired.
+pub struct Service {
+    /// As configured.
+    pub plan: Arc<plan::Upstream>,
+    /// Its servers.
+    pub pool: Arc<Pool>,
+    /// What is counted of it.
+    pub metrics: UpstreamMetrics,
+    /// What is counted of each server, in the pool's order.
+    pub servers: Vec<ServerMetrics>,
+}
+
+impl Snapshot {
+    /// Wires a plan. Touches nothing but cells nobody else uses yet, so what comes of it can be thrown away.
+    ///
+    /// `new_since` is None at the start of the process, when no server is newer than another.
+    pub fn wire(plan: Plan, hash: String, state: &State, now: Now, new_since: Option<Mono>) -> Self {
+        let services: Vec<_> = plan
+            .upstreams
+            .iter()
+            .map(|u| Arc::new(wire_service(u, state, new_since)))
+            .collect();
+        let sites = plan.routes.iter().map(|route| {
+            let act = wire_act(&route.action, &services);
+            let metrics = state.metrics.route(&route.name);
+            (
+                route.matches.clone(),
+                Arc::new(Site {
+                    route: Arc::clone(route),
+                    act,
+                    metrics,
+                }),
+            )
+        });
+        Self {
+            routes: Table::new(sites.collect::<Vec<_>>()),
+            services,
+            log_format: Format::new(&plan.access_log.format),
+            no_route: state.metrics.route(NO_ROUTE),
+            serial: state.serial(),
+            loaded_at: now,
+            hash,
+            plan,
+            _alive: Arc::clone(&state.alive),
+        }
+    }
+
+    /// The upstream of that name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|s| s.plan.name == name)
+    }
+}
+
+fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option<Mono>) -> Service {
+    let running = state.running(&upstream.name);
+    let pool = Pool::new(upstream, running, state.changes.clone(), |server| {
+        balance::Cells {
+            server: state.server(&server.address, new_since),
+            health: upstream
+                .health_check
+                .as_ref()
+                .map(|check| state.health(&server.address, check)),
+            seat: state.seat(&upstream.name, &server.address),
+        }
+    });
+    let of_member = |m: &balance::Member| state.metrics.server(&upstream.name, &m.address().to_string());
+    Service {
+        plan: Arc::clone(upstream),
+        metrics: state.metrics.upstream(&upstream.name),
+        servers: pool.members().iter().map(of_member).collect(),
+        pool,
+    }
+}
+
+fn wire_act(action: &plan::Action, services: &[Arc<Service>]) -> Act {
+    let service = |id: UpstreamId| Arc::clone(&services[id.0]);
+    match action {
+        plan::Action::Redirect { .. } => Act::Redirect,
+        plan::Action::Respond { .. } => Act::Respond,
+        plan::Action::Split(shares) => Act::Split(
+            shares
+                .iter()
+                .map(|(id, weight)| (service(*id), *weight))
+                .collect(),
+        ),
+        plan::Action::StaticFiles(files) => Act::Files(Files::new(files)),
+        plan::Action::Upstream(id) => Act::Upstream(service(*id)),
+    }
+}

@@ -1,1 +1,135 @@
-//! (in work)
+//! What outlives a reload: cells, found again by identity.
+//!
+//! A cell's key holds all that its meaning depends on, and nothing else; whatever a reload may change is
+//! policy, stands in the snapshot, and is handed to the cell with each call.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::config::plan::{Address, HealthCheck};
+use crate::kit::clock::Mono;
+use crate::listen::Admission;
+use crate::observe::Metrics;
+use crate::upstream::{Changes, Health, Running, Seat, Server};
+
+/// Cells of one kind. A cell lives as long as some snapshot holds it.
+#[derive(Debug)]
+pub struct Cells<K, V> {
+    held: Mutex<HashMap<K, Weak<V>>>,
+}
+
+impl<K, V> Default for Cells<K, V> {
+    fn default() -> Self {
+        Self {
+            held: Mutex::default(),
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone, V> Cells<K, V> {
+    /// The cell of that key: the one that lives, or a new one.
+    pub fn claim(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
+        let mut held = self.held.lock();
+        if let Some(cell) = held.get(key).and_then(Weak::upgrade) {
+            return cell;
+        }
+        // Whoever claims pays for those that have gone, so that the table is never much larger than what lives.
+        held.retain(|_, cell| cell.strong_count() > 0);
+        let cell = Arc::new(make());
+        held.insert(key.clone(), Arc::downgrade(&cell));
+        cell
+    }
+}
+
+/// All cells of one gateway.
+pub struct State {
+    servers: Cells<Address, Server>,
+    healths: Cells<(Address, HealthCheck), Health>,
+    seats: Cells<(String, Address), Seat>,
+    running: Cells<String, Running>,
+    /// Tells pools that a cell has changed.
+    pub changes: Changes,
+    /// Open connections.
+    pub admission: Arc<Admission>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Held by each snapshot, so that those alive can be counted.
+    pub alive: Arc<()>,
+    server_ids: AtomicU64,
+    serials: AtomicU64,
+}
+
+impl State {
+    /// A gateway that has not begun.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            servers: Cells::default(),
+            healths: Cells::default(),
+            seats: Cells::default(),
+            running: Cells::default(),
+            changes: Changes::default(),
+            admission: Arc::default(),
+            metrics,
+            alive: Arc::default(),
+            server_ids: AtomicU64::new(1),
+            serials: AtomicU64::new(1),
+        }
+    }
+
+    /// The server at that address, in whichever upstream. `new_since` is None at the start of the process.
+    pub fn server(&self, address: &Address, new_since: Option<Mono>) -> Arc<Server> {
+        self.servers.claim(address, || {
+            let id = self.server_ids.fetch_add(1, Ordering::Relaxed);
+            Server::new(id, address.clone(), new_since, self.changes.clone())
+        })
+    }
+
+    /// What that probe says of that address.
+    pub fn health(&self, address: &Address, check: &HealthCheck) -> Arc<Health> {
+        self.healths.claim(&(address.clone(), check.clone()), || {
+            Health::new(self.changes.clone())
+        })
+    }
+
+    /// A server's place in one upstream.
+    pub fn seat(&self, upstream: &str, address: &Address) -> Arc<Seat> {
+        self.seats.claim(&(upstream.to_owned(), address.clone()), || {
+            Seat::new(self.changes.clone())
+        })
+    }
+
+    /// What an upstream is busy with.
+    pub fn running(&self, upstream: &str) -> Arc<Running> {
+        self.running.claim(&upstream.to_owned(), Running::default)
+    }
+
+    /// The next snapshot's number.
+    pub fn serial(&self) -> u64 {
+        self.serials.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Snapshots that some request or the gateway still holds.
+    pub fn snapshots_alive(&self) -> usize {
+        Arc::strong_count(&self.alive) - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_found_again_while_somebody_holds_it_and_forgotten_then() {
+        let cells = Cells::<&str, u32>::default();
+        let first = cells.claim(&"a", || 1);
+        assert!(Arc::ptr_eq(&first, &cells.claim(&"a", || 2)));
+        drop(first);
+        assert_eq!(*cells.claim(&"a", || 3), 3);
+        cells.claim(&"b", || 4);
+        assert_eq!(cells.held.lock().len(), 1);
+    }
+}

@@ -1,1 +1,225 @@
-//! (in work)
+//! The operator's address: what is going on, and what to do about it. Never reachable by a public listener.
+
+mod api;
+mod scrape;
+mod status;
+mod token;
+
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::plan::{Edits, Limits};
+use crate::facts::Facts;
+use crate::listen::{Bound, Incoming, Listening, read_head};
+use crate::reload::Control;
+use crate::reply::head::{Announced, DateLine, Delivery, write_reply};
+use crate::reply::{Refusal, Reply, page};
+use crate::stream::{Buffer, Shelf, Stream, within};
+use crate::wire::chunk::Step;
+use crate::wire::{Decoder, Length, Method, Request, framing};
+pub use status::{Status, status};
+pub use token::{Token, TokenFault};
+
+/// Bytes of a request's body: commands are short.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Connections at once. More than any operator has tools; a leak in one of them must not use up descriptors.
+const CONNECTIONS_MAX: usize = 256;
+/// For each wait for a client.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves the admin address, for ever.
+pub async fn serve(control: Arc<Control>, socket: Option<Bound>, token: Token) {
+    let Some(listener) = socket.and_then(|bound| bound.sockets.into_iter().next()) else {
+        return std::future::pending().await;
+    };
+    let desk = Rc::new(Desk {
+        control,
+        token,
+        shelf: Rc::default(),
+    });
+    if let Err(error) = accept(desk, listener).await {
+        log::error!("the admin address is lost: {error}");
+    }
+    std::future::pending().await
+}
+
+/// What the connections of the admin address share.
+struct Desk {
+    control: Arc<Control>,
+    token: Token,
+    shelf: Rc<Shelf>,
+}
+
+async fn accept(desk: Rc<Desk>, listener: Listening) -> std::io::Result<()> {
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let tcp = match &listener {
+        Listening::Tcp(l) => Some(TcpListener::from_std(l.try_clone()?)?),
+        Listening::Unix(_) => None,
+    };
+    let unix = match &listener {
+        Listening::Unix(l) => Some(UnixListener::from_std(l.try_clone()?)?),
+        Listening::Tcp(_) => None,
+    };
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let stream = match (&tcp, &unix) {
+            (Some(l), _) => l.accept().await.map(|(s, _)| Stream::Tcp(s)),
+            (None, Some(l)) => l.accept().await.map(|(s, _)| Stream::Unix(s)),
+            (None, None) => return Ok(()),
+        };
+        match stream {
+            Ok(stream) => {
+                let desk = Rc::clone(&desk);
+                tokio::task::spawn_local(async move {
+                    let _place = place;
+                    desk.converse(&stream).await;
+                });
+            }
+            Err(error) => {
+                log::warn!("a connection to the admin address was lost: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+impl Desk {
+    async fn converse(&self, stream: &Stream) {
+        let mut buffer = self.shelf.lend();
+        let mut request = Request::default();
+        let limits = Limits {
+            header_timeout: PATIENCE,
+            ..Limits::default()
+        };
+        loop {
+            let (reply, keeps) = match read_head(stream, &mut buffer, &mut request, &limits).await {
+                Incoming::Whole => match self.read_body(stream, &mut buffer, &request).await {
+                    Ok(body) => (self.answer(stream, &request, &body), request.wants_keep_alive()),
+                    Err(refusal) => (page::refuse(refusal, "", false), false),
+                },
+                Incoming::Refused(_) => (page::refuse(Refusal::BadRequest, "", false), false),
+                Incoming::Left | Incoming::Broken | Incoming::TooSlow => return,
+            };
+            if !self.send(stream, &request, &reply, keeps).await || !keeps {
+                return stream.finish_sending();
+            }
+        }
+    }
+
+    fn answer(&self, stream: &Stream, request: &Request, body: &[u8]) -> Reply {
+        if let Some(reply) = self.refuse_stranger(stream, request) {
+            return reply;
+        }
+        api::answer(&self.control, request, body)
+    }
+
+    /// Without a token it is enough to be on this machine, but a browser on this machine may be led by a page from
+    /// anywhere: what it was led to is told by names it cannot help sending.
+    fn refuse_stranger(&self, stream: &Stream, request: &Request) -> Option<Reply> {
+        if !self.token.admits(&request.fields) {
+            let reply = api::problem(401, "The admin token is missing or wrong.");
+            return Some(reply.with("WWW-Authenticate", "Bearer"));
+        }
+        let is_local_name = request.host == "localhost"
+            || request
+                .host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok();
+        let is_unix = matches!(stream, Stream::Unix(_));
+        if !self.token.is_asked_for() && !is_local_name && !is_unix {
+            return Some(api::problem(
+                403,
+                "Call this address by its IP address or as localhost.",
+            ));
+        }
+        let origin = request.fields.first_of("origin").unwrap_or_default();
+        let is_foreign =
+            !origin.is_empty() && !origin.ends_with(format!("//{}", request.authority).as_bytes());
+        (is_foreign && request.method != Method::Get)
+            .then(|| api::problem(403, "Another site asked for this."))
+    }
+
+    async fn read_body(
+        &self,
+        stream: &Stream,
+        buffer: &mut Buffer,
+        request: &Request,
+    ) -> Result<Vec<u8>, Refusal> {
+        let length = framing::of_request(request).map_err(|_| Refusal::BadRequest)?;
+        if matches!(length, Length::Known(n) if n > BODY_BYTES_MAX as u64) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let mut decoder = Decoder::new(length);
+        let mut body = Vec::new();
+        loop {
+            match decoder
+                .step(buffer.unread(), 0)
+                .map_err(|_| Refusal::BadRequest)?
+            {
+                Step::Data { start, end } => {
+                    body.extend_from_slice(&buffer.unread()[start..end]);
+                    buffer.consume(end);
+                    if body.len() > BODY_BYTES_MAX {
+                        return Err(Refusal::BodyTooLarge);
+                    }
+                }
+                Step::Done { end } => {
+                    buffer.consume(end);
+                    return Ok(body);
+                }
+                Step::More => {
+                    let used = buffer.unread().len();
+                    buffer.consume(used);
+                    match within(PATIENCE, buffer.fill(stream)).await {
+                        Ok(n) if n > 0 => {}
+                        _ => return Err(Refusal::BodyTimeout),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&self, stream: &Stream, request: &Request, reply: &Reply, keeps: bool) -> bool {
+        let facts = Facts {
+            request,
+            client_ip: None,
+            peer_ip: None,
+            is_peer_trusted: true,
+            scheme: "http",
+            port: 0,
+            request_id: "",
+            route: "",
+            began: self.control.clock.now(),
+        };
+        let mut out = Vec::with_capacity(1024);
+        let delivery = Delivery {
+            length: Announced::Length(reply.body.length()),
+            closes: !keeps,
+        };
+        write_reply(
+            &mut out,
+            reply,
+            &facts,
+            &Edits::default(),
+            delivery,
+            &mut DateLine::default(),
+        );
+        if request.method != Method::Head {
+            for segment in &reply.body.segments {
+                match segment {
+                    crate::reply::Segment::Bytes(bytes) => out.extend_from_slice(bytes),
+                    crate::reply::Segment::File { .. } => return false,
+                }
+            }
+        }
+        stream
+            .write_all(&mut [IoSlice::new(&out)], PATIENCE)
+            .await
+            .is_ok()
+    }
+}

@@ -36,6 +36,11 @@ impl Lease {
         &self.pool.members()[self.index]
     }
 
+    /// The server's place in [`Pool::members`].
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// The pool it was picked from.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool

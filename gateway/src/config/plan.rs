@@ -534,3 +534,21 @@ impl LoadBalancing {
         }
     }
 }
+
+impl Default for Limits {
+    /// What holds where the configuration says nothing.
+    fn default() -> Self {
+        Self {
+            max_connections: 50_000,
+            connections_per_ip: 0,
+            header_timeout: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(75),
+            keepalive_requests: 10_000,
+            body_timeout: Duration::from_secs(30),
+            max_header_size: 32 << 10,
+            max_headers: 100,
+            max_uri: 8 << 10,
+            max_body: 10 << 20,
+        }
+    }
+}

@@ -1,1 +1,10 @@
-//! (in work)
+//! Where requests come in: sockets, how many connections there may be, who is connected, the head.
+
+pub mod admission;
+pub mod bind;
+pub mod client;
+pub mod head;
+
+pub use admission::{Admission, Slot};
+pub use bind::{BindFault, Bound, Listening};
+pub use head::{Incoming, read_head};

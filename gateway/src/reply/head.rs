@@ -6,7 +6,7 @@ use super::Reply;
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_number};
 use crate::wire::edit::{Passage, defuse, write_line};
-use crate::wire::{Answer, Fields, Length, Name, Version};
+use crate::wire::{Answer, Length, Name, Version};
 
 /// How the body is framed towards the client, and what becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,17 +135,6 @@ pub fn write_reply(
         }
     }
     finish(out, facts, edits, delivery);
-}
-
-/// Appends the trailer section that ends a chunked body, last chunk included.
-pub fn write_trailers(out: &mut Vec<u8>, trailers: Option<&Fields>) {
-    out.extend_from_slice(b"0\r\n");
-    for field in trailers.into_iter().flat_map(Fields::iter) {
-        if crate::wire::edit::may_trail(field.name) {
-            write_line(out, field.name, field.value);
-        }
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// How a body of that length goes to a client of that version.

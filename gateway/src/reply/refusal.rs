@@ -17,8 +17,8 @@ pub enum Refusal {
     MethodNotImplemented,
     /// An expectation other than 100-continue.
     ExpectationFailed,
-    /// Answered by us because Max-Forwards had run out, or TRACE, which we never pass on.
-    TraceRefused,
+    /// The gateway may not read the file.
+    Forbidden,
     /// The head is larger than `max_header_size` or has more than `max_headers` fields.
     HeadTooLarge,
     /// The head was not complete within `header_timeout`.
@@ -37,8 +37,16 @@ pub enum Refusal {
     OriginReset,
     /// The origin did not answer in time.
     OriginTimeout,
+    /// A condition of the request does not hold for the file.
+    PreconditionFailed,
+    /// No byte of the file is in the range asked for.
+    RangeNotSatisfiable,
+    /// The status that the route's `try_files` ends with.
+    Configured(u16),
     /// The route's `timeout` has run out.
     RequestTimeout,
+    /// This machine is out of something: descriptors, memory.
+    Exhausted,
     /// A transfer coding this gateway does not know.
     UnknownCoding,
     /// The target is longer than `max_uri`.
@@ -70,7 +78,7 @@ impl Refusal {
         Self::ConnectTimeout,
         Self::MethodNotImplemented,
         Self::ExpectationFailed,
-        Self::TraceRefused,
+        Self::Forbidden,
         Self::HeadTooLarge,
         Self::HeaderTimeout,
         Self::Internal,
@@ -80,7 +88,11 @@ impl Refusal {
         Self::NoServer,
         Self::OriginReset,
         Self::OriginTimeout,
+        Self::PreconditionFailed,
+        Self::RangeNotSatisfiable,
+        Self::Configured(404),
         Self::RequestTimeout,
+        Self::Exhausted,
         Self::UnknownCoding,
         Self::UriTooLong,
         Self::VersionNotSupported,
@@ -131,11 +143,30 @@ impl Refusal {
                 "Expectation Failed",
                 "The only expectation known here is 100-continue.",
             ),
-            Self::TraceRefused => (
-                405,
-                "trace_refused",
-                "Method Not Allowed",
-                "TRACE is not served here.",
+            Self::Forbidden => (403, "forbidden", "Forbidden", "This may not be read."),
+            Self::PreconditionFailed => (
+                412,
+                "precondition_failed",
+                "Precondition Failed",
+                "A condition of the request does not hold.",
+            ),
+            Self::RangeNotSatisfiable => (
+                416,
+                "range_not_satisfiable",
+                "Range Not Satisfiable",
+                "There is nothing in the range asked for.",
+            ),
+            Self::Configured(status) => (
+                status,
+                "configured",
+                "Refused",
+                "There is nothing to be had at this address.",
+            ),
+            Self::Exhausted => (
+                503,
+                "exhausted",
+                "Service Unavailable",
+                "The gateway is out of a resource right now.",
             ),
             Self::HeadTooLarge => (
                 431,

@@ -1,0 +1,149 @@
+//! What can be asked at the admin address, one line each.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::{scrape, status};
+use crate::config::plan::Address;
+use crate::reload::Control;
+use crate::reply::Reply;
+use crate::upstream::Order;
+use crate::wire::{Method, Name, Request};
+
+const JSON: &str = "application/json";
+
+/// Answers one request.
+pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    let is_post = request.method == Method::Post;
+    match request.path.as_str() {
+        "/healthz" if is_read => text(200, "alive\n"),
+        "/metrics" if is_read => {
+            let (content_type, page) = scrape::metrics(control, request.fields.first(Name::Accept));
+            Reply::of(200, content_type, page)
+        }
+        "/readyz" if is_read => readiness(control),
+        "/reload" if is_post => reload(control),
+        "/reopen" if is_post => {
+            control.reopen_logs();
+            json(
+                200,
+                &Done {
+                    done: "logs reopened",
+                },
+            )
+        }
+        "/status" if is_read => json(200, &status(control)),
+        "/stop" if is_post => {
+            control.stop_requested.notify_one();
+            json(202, &Done { done: "draining" })
+        }
+        path => match path.strip_prefix("/upstreams/") {
+            Some(rest) if is_post => command_server(control, rest, body),
+            Some(_) => problem(405, "This is asked by POST.").with("Allow", "POST"),
+            None if KNOWN.contains(&path) => {
+                problem(405, "This is asked by another method.").with("Allow", "GET, HEAD, POST")
+            }
+            None => problem(
+                404,
+                "There is nothing at this address. Try /status, /metrics, /healthz, /readyz or POST /reload.",
+            ),
+        },
+    }
+}
+
+const KNOWN: [&str; 7] = [
+    "/healthz", "/metrics", "/readyz", "/reload", "/reopen", "/status", "/stop",
+];
+
+#[derive(Serialize)]
+struct Done {
+    done: &'static str,
+}
+
+fn readiness(control: &Control) -> Reply {
+    if control.is_draining() {
+        text(503, "draining\n")
+    } else {
+        text(200, "ready\n")
+    }
+}
+
+fn reload(control: &Control) -> Reply {
+    match control.reload() {
+        Ok(changes) => json(200, &serde_json::json!({ "ok": true, "changes": changes })),
+        Err(problems) => json(422, &serde_json::json!({ "ok": false, "problems": problems })),
+    }
+}
+
+/// `POST /upstreams/NAME/servers/ADDRESS`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    state: Option<String>,
+    weight: Option<u32>,
+}
+
+fn command_server(control: &Control, path: &str, body: &[u8]) -> Reply {
+    let snapshot = control.snapshot();
+    let Some((name, address)) = path.split_once("/servers/") else {
+        return problem(404, "Ask for /upstreams/NAME/servers/ADDRESS.");
+    };
+    let Some(service) = snapshot.service(&decoded(name)) else {
+        return problem(404, "There is no upstream of that name.");
+    };
+    let seat = Address::parse(&decoded(address)).and_then(|a| service.pool.seat(&a).cloned());
+    let Some(seat) = seat else {
+        return problem(404, "The upstream has no server of that address.");
+    };
+    let command: Command = match serde_json::from_slice(body) {
+        Ok(command) => command,
+        Err(error) => {
+            return problem(
+                400,
+                &format!("The body is not {{\"state\": …, \"weight\": …}}: {error}."),
+            );
+        }
+    };
+    let order = command.state.as_deref().map(Order::parse);
+    let weight = command.weight.map(NonZeroU32::new);
+    match (order, weight) {
+        (None, None) => return problem(400, "Say \"state\" or \"weight\"."),
+        (Some(None), _) => return problem(400, "state is one of up, drain and down."),
+        (_, Some(None)) => return problem(400, "weight is at least 1."),
+        (Some(Some(_)) | None, Some(Some(_)) | None) => {}
+    }
+    if let Some(Some(weight)) = weight {
+        seat.reweigh(Some(weight));
+    }
+    if let Some(Some(order)) = order {
+        seat.command(order, control.clock.now().mono);
+        log::info!("upstream {name}: server {address} is ordered {}", order.name());
+    }
+    let status = serde_json::json!({ "upstream": service.plan.name, "state": seat.order().name(), "weight": seat.weight() });
+    json(200, &status)
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// A refusal in the house's form.
+pub fn problem(status: u16, detail: &str) -> Reply {
+    let body = serde_json::json!({ "type": "about:blank", "status": status, "detail": detail });
+    Reply::of(status, "application/problem+json", format!("{body}\n"))
+}
+
+fn text(status: u16, body: &'static str) -> Reply {
+    Reply::of(status, "text/plain; charset=utf-8", body)
+}
+
+fn json(status: u16, value: &impl Serialize) -> Reply {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => Reply::of(status, JSON, format!("{text}\n")).with("Cache-Control", "no-store"),
+        Err(error) => problem(500, &error.to_string()),
+    }
+}

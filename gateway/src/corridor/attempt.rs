@@ -1,0 +1,277 @@
+//! upstream: one try at one server, up to the head of its answer.
+
+use std::time::Duration;
+
+use super::worker::Worker;
+use crate::balance::Lease;
+use crate::config::plan::Rewrite;
+use crate::exchange::Exchange;
+use crate::relay::origin::INTERIM_ANSWERS_MAX;
+use crate::relay::{AnswerFault, Origin, Upload, UploadFault};
+use crate::reply::Refusal;
+use crate::reply::head::write_interim;
+use crate::snapshot::{Service, Site};
+use crate::stream::{IoFault, Stream, within};
+use crate::upstream::Failure;
+use crate::upstream::head::{self, Outgoing};
+use crate::wire::{Answer, Length, Method, Name, Version, framing, syntax};
+
+/// Why a try has brought no answer.
+pub(super) enum TryFault {
+    /// The server has failed.
+    Server(Failed),
+    /// The client's own request is at fault.
+    Client(Refusal),
+    /// The client has gone.
+    ClientGone,
+}
+
+/// A server's failure.
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    pub(super) refusal: Refusal,
+    /// An idle connection had ended before the request reached it: nobody's failure.
+    pub(super) is_stale: bool,
+}
+
+/// One try: a connection, the request on it, the head of the answer.
+pub(super) async fn try_server(
+    worker: &Worker,
+    x: &mut Exchange,
+    service: &Service,
+    lease: &Lease,
+    upload: &mut Upload<'_>,
+) -> Result<Origin, TryFault> {
+    let mut origin = connect(worker, x, service, lease).await?;
+    let draw = worker.draw();
+    upload.restart(|out| write_head(out, x, draw));
+    let mut interim = 0;
+    loop {
+        send_and_read(x, service, &mut origin, upload).await?;
+        let upgrades = x.answer.status == 101 && upgrade_of(x).is_some();
+        if x.answer.status >= 200 || upgrades {
+            break;
+        }
+        // RFC 9110 §15.2.2: 101 only where the request has asked for it.
+        interim += 1;
+        if x.answer.status == 101 || interim > INTERIM_ANSWERS_MAX {
+            return Err(invalid("an interim answer that was not asked for"));
+        }
+        pass_interim(x, upload).await?;
+    }
+    framing::of_answer(&x.answer, x.request.method).map_err(|_| invalid("a body of uncertain length"))?;
+    Ok(origin)
+}
+
+async fn connect(
+    worker: &Worker,
+    x: &mut Exchange,
+    service: &Service,
+    lease: &Lease,
+) -> Result<Origin, TryFault> {
+    let now = worker.now();
+    let server = lease.server();
+    if let Some(stream) = worker.idle.take(server.id(), now.mono) {
+        return Ok(Origin::new(stream, worker.shelf.lend(), true));
+    }
+    let connected = worker
+        .names
+        .connect(server.address(), service.plan.connect_timeout, now.mono)
+        .await;
+    let spent = worker.now().mono.since(now.mono);
+    x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
+    match connected {
+        Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
+        Err(fault) => {
+            let refusal = match fault {
+                IoFault::TimedOut => Refusal::ConnectTimeout,
+                IoFault::Broken(error) => {
+                    log::debug!("upstream {}: {}: {error}", service.plan.name, server.address());
+                    Refusal::ConnectFailed
+                }
+            };
+            Err(TryFault::Server(Failed {
+                failure: Failure::Connect,
+                refusal,
+                is_stale: false,
+            }))
+        }
+    }
+}
+
+/// Sends what is left of the request until a head has come.
+async fn send_and_read(
+    x: &mut Exchange,
+    service: &Service,
+    origin: &mut Origin,
+    upload: &mut Upload<'_>,
+) -> Result<(), TryFault> {
+    let mut takes_more = true;
+    // Most requests have no body: their head goes out at once, and only the answer is waited for.
+    loop {
+        let is_sending = takes_more && !upload.is_sent();
+        if !is_sending {
+            return read_answer(x, service, origin, upload.client()).await;
+        }
+        let stream = Sending {
+            upload,
+            write_timeout: service.plan.write_timeout,
+        };
+        match stream.against(origin, &mut x.answer).await {
+            Progress::Head(Ok(())) => return Ok(()),
+            Progress::Head(Err(fault)) => return Err(answer_fault(origin, fault)),
+            Progress::Sent(Ok(())) => {}
+            // It may have answered before it stopped listening: what it said is worth reading.
+            Progress::Sent(Err(UploadFault::Origin(_))) => takes_more = false,
+            Progress::Sent(Err(fault)) => return Err(upload_fault(&fault)),
+        }
+    }
+}
+
+struct Sending<'a, 'b> {
+    upload: &'a mut Upload<'b>,
+    write_timeout: Duration,
+}
+
+enum Progress {
+    Head(Result<(), AnswerFault>),
+    Sent(Result<(), UploadFault>),
+}
+
+impl Sending<'_, '_> {
+    /// Sends and reads at once; whichever ends first.
+    async fn against(self, origin: &mut Origin, answer: &mut Answer) -> Progress {
+        // Reading needs the buffer, writing only the socket.
+        let (reader, writer) = origin.split();
+        tokio::select! {
+            biased;
+            sent = self.upload.run(writer, self.write_timeout) => Progress::Sent(sent),
+            head = reader.read_head(writer, answer) => Progress::Head(head),
+        }
+    }
+}
+
+async fn read_answer(
+    x: &mut Exchange,
+    service: &Service,
+    origin: &mut Origin,
+    client: &Stream,
+) -> Result<(), TryFault> {
+    let (reader, stream) = origin.split();
+    let answer = &mut x.answer;
+    let reading = async { Ok(reader.read_head(stream, answer).await) };
+    let read = tokio::select! {
+        biased;
+        read = within(service.plan.read_timeout, reading) => read,
+        _ = client.broken() => return Err(TryFault::ClientGone),
+    };
+    match read {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(fault)) => Err(answer_fault(origin, fault)),
+        Err(IoFault::TimedOut | IoFault::Broken(_)) => Err(TryFault::Server(Failed {
+            failure: Failure::Timeout,
+            refusal: Refusal::OriginTimeout,
+            is_stale: false,
+        })),
+    }
+}
+
+fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
+    match fault {
+        AnswerFault::Invalid(rule) => invalid(rule),
+        AnswerFault::Closed => TryFault::Server(Failed {
+            failure: Failure::Reset,
+            refusal: Refusal::OriginReset,
+            is_stale: origin.is_reused && !origin.has_answered(),
+        }),
+    }
+}
+
+fn invalid(rule: &str) -> TryFault {
+    log::warn!("an origin's answer was refused: {rule}");
+    TryFault::Server(Failed {
+        failure: Failure::InvalidResponse,
+        refusal: Refusal::InvalidAnswer,
+        is_stale: false,
+    })
+}
+
+fn upload_fault(fault: &UploadFault) -> TryFault {
+    match fault {
+        UploadFault::TooLarge => TryFault::Client(Refusal::BodyTooLarge),
+        UploadFault::Malformed(_) => TryFault::Client(Refusal::BadRequest),
+        UploadFault::ClientTooSlow => TryFault::Client(Refusal::BodyTimeout),
+        UploadFault::ClientGone => TryFault::ClientGone,
+        UploadFault::Origin(_) => TryFault::Server(Failed {
+            failure: Failure::Reset,
+            refusal: Refusal::OriginReset,
+            is_stale: false,
+        }),
+    }
+}
+
+/// RFC 9110 §15.2: "A proxy MUST forward 1xx responses", but not to a client that cannot know them.
+async fn pass_interim(x: &Exchange, upload: &Upload<'_>) -> Result<(), TryFault> {
+    if x.request.version == Version::Http10 {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    write_interim(&mut head, &x.answer);
+    let limit = x.snapshot.plan.server.limits.body_timeout;
+    let written = upload
+        .client()
+        .write_all(&mut [std::io::IoSlice::new(&head)], limit)
+        .await;
+    written.map_err(|_| TryFault::ClientGone)
+}
+
+fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
+    let Some(site) = &x.site else { return };
+    let path = path_to_send(x, site);
+    let outgoing = Outgoing {
+        path: path.as_deref().unwrap_or(x.request.path_to_send()),
+        query: x.request.query.as_deref(),
+        edits: &site.route.request_headers,
+        length: x.length,
+        upgrade: upgrade_of(x),
+        draw,
+    };
+    head::write(out, &x.facts(), &outgoing);
+}
+
+fn path_to_send(x: &Exchange, site: &Site) -> Option<String> {
+    site.route.rewrite.as_ref().map(|r| rewrite(r, &x.request.path))
+}
+
+/// The path after a rewrite; always one that starts with a slash.
+pub(super) fn rewrite(rewrite: &Rewrite, path: &str) -> String {
+    let rewritten = match rewrite {
+        Rewrite::AddPrefix(prefix) => format!("{prefix}{path}"),
+        Rewrite::Regex { pattern, to } => pattern.rewrite(path, to).unwrap_or_else(|| path.to_owned()),
+        Rewrite::StripPrefix(prefix) => match path.strip_prefix(prefix.as_str()) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.to_owned(),
+            Some(_) | None => path.to_owned(),
+        },
+    };
+    if rewritten.starts_with('/') {
+        rewritten
+    } else {
+        format!("/{rewritten}")
+    }
+}
+
+/// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to
+/// HTTP/2, which would speak to the origin past everything that is checked here.
+fn upgrade_of(x: &Exchange) -> Option<&[u8]> {
+    let fields = &x.request.fields;
+    let is_nominated = fields
+        .elements(Name::Connection)
+        .any(|o| o.eq_ignore_ascii_case(b"upgrade"));
+    let protocol = fields.first(Name::Upgrade).filter(|p| syntax::is_token(p))?;
+    let is_fit = x.request.version == Version::Http11
+        && x.request.method == Method::Get
+        && x.length == Length::None
+        && is_nominated
+        && !protocol.eq_ignore_ascii_case(b"h2c");
+    is_fit.then_some(protocol)
+}

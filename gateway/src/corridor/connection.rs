@@ -1,0 +1,98 @@
+//! The life of one client connection: idle, a burst of requests, idle again.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::worker::{Counted, Door, Worker};
+use super::{Next, Visit};
+use crate::exchange::Exchange;
+use crate::listen::Slot;
+use crate::stream::Stream;
+
+/// How long, and for how many bytes, a client that is still sending is listened to after its answer. A close
+/// with unread bytes would be a reset, and a reset can take the answer away from it (RFC 9112 §9.6).
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// Serves a connection to its end.
+///
+/// Between requests it holds the socket, a timer and nothing else: no buffer, and no future of a request.
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>, slot: Slot) {
+    let _slot = slot;
+    let counts = Rc::clone(&door);
+    let _open = Counted::new(&counts.counts.open);
+    let mut served = 0;
+    while wait(&worker, &door, &stream).await {
+        let burst = Burst {
+            worker: &worker,
+            door: &door,
+            stream: &stream,
+            peer,
+        };
+        match Box::pin(burst.run(&mut served)).await {
+            Next::Keep => {}
+            Next::Close => return,
+            Next::Linger => return Box::pin(linger(&worker, &stream)).await,
+        }
+    }
+}
+
+/// Whether something has arrived in time.
+async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> bool {
+    let _idle = Counted::new(&door.counts.idle);
+    let limit = worker.pin().plan.server.limits.keepalive_timeout;
+    tokio::select! {
+        biased;
+        readable = stream.readable() => readable.is_ok(),
+        () = door.closed() => false,
+        () = tokio::time::sleep(limit) => false,
+    }
+}
+
+struct Burst<'a> {
+    worker: &'a Worker,
+    door: &'a Door,
+    stream: &'a Stream,
+    peer: Option<IpAddr>,
+}
+
+impl Burst<'_> {
+    /// Serves requests as long as there are bytes to serve them from.
+    async fn run(&self, served: &mut u64) -> Next {
+        let mut buffer = self.worker.shelf.lend();
+        loop {
+            *served += 1;
+            let mut visit = Visit {
+                worker: self.worker,
+                door: self.door,
+                stream: self.stream,
+                buffer: &mut buffer,
+                x: Exchange::new(self.worker.pin(), self.worker.now(), self.peer),
+                served: *served,
+            };
+            let next = visit.walk().await;
+            if next != Next::Keep || buffer.is_empty() {
+                return next;
+            }
+        }
+    }
+}
+
+async fn linger(worker: &Worker, stream: &Stream) {
+    stream.finish_sending();
+    let listen = async {
+        let mut buffer = worker.shelf.lend();
+        let mut heard = 0;
+        while heard < LINGER_BYTES_MAX {
+            match buffer.fill(stream).await {
+                Ok(n) if n > 0 => heard += n,
+                _ => return,
+            }
+            let unread = buffer.unread().len();
+            buffer.consume(unread);
+        }
+    };
+    // Out of time is as good an end as any.
+    let _ = tokio::time::timeout(LINGER_TIME, listen).await;
+}

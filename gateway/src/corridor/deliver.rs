@@ -1,0 +1,206 @@
+//! reply: an origin's answer on its way to the client.
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use super::Next;
+use super::worker::Worker;
+use crate::balance::Lease;
+use crate::exchange::Exchange;
+use crate::kit::clock::Now;
+use crate::relay::{Download, DownloadFault, Origin, Upload, tunnel};
+use crate::reply::head::{self, Announced, Delivery, write_answer, write_switch};
+use crate::snapshot::Service;
+use crate::stream::Stream;
+use crate::upstream::Failure;
+use crate::wire::{Length, Method, framing};
+
+/// How long an upgraded connection may be silent in both directions.
+const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// reply: the origin's answer on its way to the client.
+pub(super) async fn deliver(
+    worker: &Worker,
+    x: &mut Exchange,
+    service: &Service,
+    mut origin: Origin,
+    lease: Lease,
+    upload: &mut Upload<'_>,
+) -> Next {
+    let client = upload.client();
+    let now = worker.now();
+    x.status = x.answer.status;
+    x.timings.first_byte = Some(now.mono.since(x.began.mono));
+    if x.status == 101 {
+        return switch(x, &mut origin, upload).await;
+    }
+    let Ok(length) = framing::of_answer(&x.answer, x.request.method) else {
+        return Next::Close;
+    };
+    let keeps = x.keeps && upload.is_received();
+    let delivery = head::deliver(length, x.request.version, keeps, bodiless_length(x));
+    let head = answer_head(worker, x, service, &lease, delivery);
+    let write_timeout = x.snapshot.plan.server.limits.body_timeout;
+    let is_chunked = delivery.length == Announced::Chunked && length != Length::None;
+    let mut download = Download::new(length, is_chunked, service.plan.read_timeout, write_timeout);
+    let outcome = relay(
+        &mut download,
+        &mut origin,
+        client,
+        head,
+        upload,
+        service.plan.write_timeout,
+    )
+    .await;
+    x.bytes_sent = download.sent;
+    match outcome {
+        Ok(()) => {
+            let is_clean = upload.is_sent() && origin.is_drained() && length != Length::UntilClose;
+            if is_clean && x.answer.allows_keep_alive() {
+                park(worker, service, &lease, origin);
+            }
+            finished(delivery, upload.is_received())
+        }
+        Err(fault) => {
+            cut(x, &fault, &lease, worker.now(), client, delivery);
+            Next::Close
+        }
+    }
+}
+
+fn finished(delivery: Delivery, is_received: bool) -> Next {
+    match (delivery.closes, is_received) {
+        (false, _) => Next::Keep,
+        (true, true) => Next::Close,
+        (true, false) => Next::Linger,
+    }
+}
+
+/// RFC 9110 §9.3.2 and §15.4.5: HEAD and 304 may say how long the body would be.
+fn bodiless_length(x: &Exchange) -> Option<Announced> {
+    if x.request.method != Method::Head && x.status != 304 {
+        return None;
+    }
+    framing::content_length(&x.answer.fields)
+        .ok()
+        .flatten()
+        .map(Announced::Length)
+}
+
+fn answer_head(
+    worker: &Worker,
+    x: &Exchange,
+    service: &Service,
+    lease: &Lease,
+    delivery: Delivery,
+) -> Vec<u8> {
+    let Some(site) = &x.site else { return Vec::new() };
+    let cookie = service
+        .plan
+        .sticky_cookie
+        .as_ref()
+        .and_then(|name| sticky_cookie(name, x, lease));
+    let mut head = Vec::with_capacity(1024);
+    let edits = &site.route.response_headers;
+    let mut date = worker.date.borrow_mut();
+    write_answer(
+        &mut head,
+        &x.answer,
+        &x.facts(),
+        edits,
+        delivery,
+        cookie.as_deref(),
+        &mut date,
+    );
+    head
+}
+
+/// Set only where the client does not have it yet.
+fn sticky_cookie(name: &str, x: &Exchange, lease: &Lease) -> Option<String> {
+    let value = lease.sticky_value();
+    let has_it = x.request.fields.cookie(name) == Some(value.as_bytes());
+    let secure = if x.scheme == "https" { "; Secure" } else { "" };
+    (!has_it).then(|| format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"))
+}
+
+/// Relays the answer while what is left of the request goes the other way.
+async fn relay(
+    download: &mut Download,
+    origin: &mut Origin,
+    client: &Stream,
+    head: Vec<u8>,
+    upload: &mut Upload<'_>,
+    write_timeout: Duration,
+) -> Result<(), DownloadFault> {
+    let (reader, stream) = origin.split();
+    if upload.is_sent() {
+        return download.run(reader, stream, client, head).await;
+    }
+    let mut down = std::pin::pin!(download.run(reader, stream, client, head));
+    tokio::select! {
+        biased;
+        done = &mut down => return done,
+        // However it ends: what matters from here on is the answer.
+        _ = upload.run(stream, write_timeout) => {}
+    }
+    down.await
+}
+
+fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
+    let plan = &service.plan;
+    let now = worker.now().mono;
+    worker.idle.park(
+        lease.server().id(),
+        origin.into_stream(),
+        plan.idle_timeout,
+        plan.max_idle,
+        now,
+    );
+}
+
+/// An answer that was not delivered whole, and must not look as if it were.
+fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Now, client: &Stream, delivery: Delivery) {
+    let failure = match fault {
+        DownloadFault::Client(_) => None,
+        DownloadFault::CutOff => Some(Failure::Reset),
+        DownloadFault::Malformed(_) => Some(Failure::InvalidResponse),
+        DownloadFault::OriginTooSlow => Some(Failure::Timeout),
+    };
+    if let Some(failure) = failure {
+        let server = lease.member().address();
+        log::warn!(
+            "upstream {}: {server} broke off an answer ({}), request {}",
+            lease.pool().name(),
+            failure.name(),
+            x.request_id
+        );
+        lease.failed(failure, now.mono);
+    }
+    // With a length or chunks the end is missed by itself. Without, only a reset tells it from a good end.
+    if delivery.length == Announced::Nothing {
+        client.close_by_reset();
+    }
+}
+
+/// The connection goes over to another protocol.
+async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>) -> Next {
+    let Some(site) = &x.site else { return Next::Close };
+    let mut head = Vec::with_capacity(512);
+    write_switch(&mut head, &x.answer, &x.facts(), &site.route.response_headers);
+    let client = upload.client();
+    let limit = x.snapshot.plan.server.limits.body_timeout;
+    if client.write_all(&mut [IoSlice::new(&head)], limit).await.is_err() {
+        return Next::Close;
+    }
+    let (reader, stream) = origin.split();
+    let moved = tunnel::run(
+        client,
+        upload.inbound(),
+        stream,
+        reader.buffer(),
+        TUNNEL_IDLE_TIMEOUT,
+    )
+    .await;
+    (x.bytes_received, x.bytes_sent) = (moved.received, moved.sent);
+    Next::Close
+}

@@ -1,0 +1,314 @@
+//! balance: a request passed on, to one server after the other until one answers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::attempt::{Failed, TryFault, try_server};
+use super::deliver::deliver;
+use super::worker::Worker;
+use super::{Next, Visit};
+use crate::balance::{self, Ask, HashFacts, Lease};
+use crate::config::plan::{LoadBalancing, Retries};
+use crate::exchange::Exchange;
+use crate::facts::Facts;
+use crate::kit::clock::Now;
+use crate::observe::{RetryReason, ServerResult};
+use crate::relay::upload::UploadLimits;
+use crate::relay::{Origin, Upload};
+use crate::reply::Refusal;
+use crate::snapshot::Service;
+use crate::upstream::{Failure, Retry};
+use crate::wire::Length;
+
+/// Everything the tries of one request share.
+struct Tries<'a> {
+    service: &'a Service,
+    began: Now,
+    tried: Vec<u64>,
+    /// Further tries made, stale connections not counted.
+    further: u32,
+    has_met_stale: bool,
+    last: Refusal,
+    /// Held while a further try runs.
+    permit: Option<Retry>,
+}
+
+/// What came of all tries: a connection with the head of an answer read from it, or the last fault.
+type Outcome = Result<(Origin, Lease), TryFault>;
+
+impl Visit<'_> {
+    /// Passes the request on, within the route's time.
+    pub(super) async fn pass_on(&mut self, service: &Service) -> Next {
+        let timeout = self.x.site.as_ref().and_then(|s| s.route.timeout);
+        let Some(timeout) = timeout else {
+            return self.proxy(service).await;
+        };
+        match tokio::time::timeout(timeout, self.proxy(service)).await {
+            Ok(next) => next,
+            Err(_) if self.x.status == 0 => {
+                // Where the client's body ends is no longer known.
+                self.x.length = Length::UntilClose;
+                self.refuse(Refusal::RequestTimeout, Vec::new()).await
+            }
+            Err(_) => {
+                self.stream.close_by_reset();
+                Next::Close
+            }
+        }
+    }
+
+    async fn proxy(&mut self, service: &Service) -> Next {
+        let (worker, stream) = (self.worker, self.stream);
+        let x = &mut self.x;
+        let mut upload = Upload::new(stream, self.buffer, x.length, upload_limits(x, service));
+        let _running = service.pool.running().enter();
+        let outcome = match try_servers(worker, x, service, &mut upload).await {
+            Ok((origin, lease)) => Ok(deliver(worker, x, service, origin, lease, &mut upload).await),
+            Err(fault) => Err((fault, upload.is_received())),
+        };
+        if x.status != 101 {
+            x.bytes_received = upload.received();
+        }
+        match outcome {
+            Ok(next) => next,
+            Err((fault, is_received)) => self.give_up(fault, is_received).await,
+        }
+    }
+
+    async fn give_up(&mut self, fault: TryFault, is_received: bool) -> Next {
+        // What is left of the client's body, if anything, is in no place we know.
+        self.x.length = if is_received {
+            Length::None
+        } else {
+            Length::UntilClose
+        };
+        match fault {
+            TryFault::ClientGone => Next::Close,
+            TryFault::Client(refusal) => {
+                self.x.keeps = false;
+                self.x.length = Length::UntilClose;
+                self.refuse(refusal, Vec::new()).await
+            }
+            TryFault::Server(failed) => self.refuse(failed.refusal, Vec::new()).await,
+        }
+    }
+}
+
+fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
+    let limits = &x.snapshot.plan.server.limits;
+    let retries = &service.plan.retries;
+    UploadLimits {
+        body_max: x.site.as_ref().map_or(limits.max_body, |s| s.route.max_body),
+        body_timeout: limits.body_timeout,
+        keeps: retries.attempts > 0 && allows_method(retries, x),
+    }
+}
+
+fn allows_method(retries: &Retries, x: &Exchange) -> bool {
+    retries.methods.contains(&x.request.method_text)
+}
+
+async fn try_servers(
+    worker: &Worker,
+    x: &mut Exchange,
+    service: &Service,
+    upload: &mut Upload<'_>,
+) -> Outcome {
+    let mut tries = Tries::new(service, worker.now());
+    loop {
+        let Some(lease) = pick(worker, x, &tries) else {
+            let failed = Failed {
+                failure: Failure::Connect,
+                refusal: tries.last,
+                is_stale: false,
+            };
+            return Err(TryFault::Server(failed));
+        };
+        x.tries += 1;
+        x.upstream = Some((service.plan.name.clone(), lease.member().address().to_string()));
+        let began = worker.now();
+        let fault = match try_server(worker, x, service, &lease, upload).await {
+            Ok(origin) => {
+                let now = worker.now();
+                x.upstream_time = Some(now.mono.since(tries.began.mono));
+                service.metrics.record(now.mono.since(began.mono));
+                let Some(failed) = tries.judge(x, &lease, now.mono.since(began.mono), now) else {
+                    return Ok((origin, lease));
+                };
+                // The answer is a failure, but the only one there may be.
+                if !tries.may_go_on(&failed, x, upload, now) {
+                    return Ok((origin, lease));
+                }
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        match fault {
+            TryFault::Server(failed) => {
+                let now = worker.now();
+                tries.note(&failed, &lease, now);
+                if !tries.may_go_on(&failed, x, upload, now) {
+                    return Err(TryFault::Server(failed));
+                }
+            }
+            client => {
+                tries.count(&lease, ServerResult::Aborted);
+                return Err(client);
+            }
+        }
+    }
+}
+
+impl<'a> Tries<'a> {
+    fn new(service: &'a Service, began: Now) -> Self {
+        Self {
+            service,
+            began,
+            tried: Vec::new(),
+            further: 0,
+            has_met_stale: false,
+            last: Refusal::NoServer,
+            permit: None,
+        }
+    }
+
+    /// Takes an answer into the server's record. Some if its status is one that is tried again elsewhere.
+    fn judge(&mut self, x: &Exchange, lease: &Lease, latency: Duration, now: Now) -> Option<Failed> {
+        let status = x.answer.status;
+        if status < 500 {
+            lease.succeeded(latency, now.mono);
+            self.count(lease, ServerResult::Ok);
+            return None;
+        }
+        let failed = Failed {
+            failure: Failure::Status(status),
+            refusal: Refusal::NoServer,
+            is_stale: false,
+        };
+        self.note(&failed, lease, now);
+        self.service
+            .plan
+            .retries
+            .retry_on
+            .statuses
+            .contains(&status)
+            .then_some(failed)
+    }
+
+    /// Takes a failure into the server's record.
+    fn note(&mut self, failed: &Failed, lease: &Lease, now: Now) {
+        if failed.is_stale {
+            return;
+        }
+        self.tried.push(lease.server().id());
+        self.last = failed.refusal;
+        let result = match failed.failure {
+            Failure::Timeout => ServerResult::Timeout,
+            Failure::Connect | Failure::Reset | Failure::InvalidResponse | Failure::Status(_) => {
+                ServerResult::Error
+            }
+        };
+        self.count(lease, result);
+        if let Some(ejection) = lease.failed(failed.failure, now.mono) {
+            let server = lease.member().address();
+            log::warn!(
+                "upstream {}: server {server} is ejected for {:?} ({})",
+                lease.pool().name(),
+                ejection.time,
+                failed.failure.name()
+            );
+            self.service.servers[lease.index()].ejected();
+        }
+    }
+
+    fn count(&self, lease: &Lease, result: ServerResult) {
+        self.service.servers[lease.index()].count(result);
+    }
+
+    /// Whether there is another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
+    /// requests" — unless nothing of it was sent, which is so when no connection came about.
+    fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Now) -> bool {
+        let retries = &self.service.plan.retries;
+        let can_repeat = allows_method(retries, x) && upload.can_restart();
+        if failed.is_stale {
+            // Not counted, but only once: a server that closes every connection is not stale, it is broken.
+            return can_repeat && !std::mem::replace(&mut self.has_met_stale, true);
+        }
+        let is_wanted = match failed.failure {
+            Failure::Connect => retries.retry_on.connect_failure,
+            Failure::Timeout => retries.retry_on.timeout && can_repeat,
+            Failure::Reset => retries.retry_on.reset && can_repeat,
+            Failure::InvalidResponse => retries.retry_on.invalid_response && can_repeat,
+            Failure::Status(_) => can_repeat,
+        };
+        if !is_wanted
+            || self.further >= retries.attempts
+            || now.mono.since(self.began.mono) >= retries.timeout
+        {
+            return false;
+        }
+        // A server that was never reached has no work from this request: asking another one adds none, and the
+        // budget, which is there against multiplied work, is not charged.
+        if failed.failure != Failure::Connect {
+            self.permit = None;
+            self.permit = self.service.pool.running().retry(retries.budget_percent);
+            if self.permit.is_none() {
+                return false;
+            }
+        }
+        self.further += 1;
+        self.service.metrics.retry(reason(failed.failure));
+        true
+    }
+}
+
+fn reason(failure: Failure) -> RetryReason {
+    match failure {
+        Failure::Connect => RetryReason::ConnectFailure,
+        Failure::Timeout => RetryReason::Timeout,
+        Failure::Reset => RetryReason::Reset,
+        Failure::InvalidResponse => RetryReason::InvalidResponse,
+        Failure::Status(_) => RetryReason::Status,
+    }
+}
+
+fn pick(worker: &Worker, x: &Exchange, tries: &Tries<'_>) -> Option<Lease> {
+    let facts = x.facts();
+    let hash = match &tries.service.plan.load_balancing {
+        LoadBalancing::Hash(by) => balance::hash(by, &facts),
+        LoadBalancing::LeastConn
+        | LoadBalancing::LeastTime
+        | LoadBalancing::RandomTwo
+        | LoadBalancing::RoundRobin => None,
+    };
+    let sticky = tries
+        .service
+        .plan
+        .sticky_cookie
+        .as_ref()
+        .and_then(|name| x.request.fields.cookie(name));
+    let ask = Ask {
+        hash,
+        sticky,
+        tried: &tries.tried,
+    };
+    tries.service.pool.pick(&ask, worker.draw(), worker.now().mono)
+}
+
+impl HashFacts for Facts<'_> {
+    fn client_ip(&self) -> IpAddr {
+        self.client_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    fn path(&self) -> &[u8] {
+        self.request.path.as_bytes()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.fields.first_of(name)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.request.fields.cookie(name)
+    }
+}

@@ -1,0 +1,229 @@
+//! What one worker has for itself: nothing in here is shared with another thread but by an atomic.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::config::plan;
+use crate::exchange::Exchange;
+use crate::kit::clock::{Clock, Now};
+use crate::observe::{Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
+use crate::reply::Refusal;
+use crate::reply::head::DateLine;
+use crate::snapshot::Snapshot;
+use crate::stream::Shelf;
+use crate::upstream::{Idle, Names};
+use crate::wire::Version;
+
+/// One worker's belongings.
+pub struct Worker {
+    current: Arc<ArcSwap<Snapshot>>,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Read buffers.
+    pub shelf: Rc<Shelf>,
+    /// Idle connections to servers.
+    pub idle: Idle,
+    /// Names resolved.
+    pub names: Names,
+    /// Random numbers: for draws, not for secrets.
+    pub random: RefCell<fastrand::Rng>,
+    /// The current second's Date.
+    pub date: RefCell<DateLine>,
+    /// Counts that others read.
+    pub load: Arc<Load>,
+    journal: RefCell<Journal>,
+    statuses: RefCell<StatusCounters>,
+    refusals: RefCell<ReasonCounters>,
+    serial_seen: Cell<u64>,
+}
+
+/// What a worker is busy with, for a scrape to read.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Requests between their head and their end.
+    pub requests: AtomicU64,
+}
+
+/// One listener as one worker has it.
+pub struct Door {
+    /// As configured, with its real port.
+    pub listener: plan::Listener,
+    /// "http" or "https".
+    pub scheme: &'static str,
+    /// 0 for a Unix socket.
+    pub port: u16,
+    /// Connections, for a scrape to read.
+    pub counts: Arc<DoorCounts>,
+    closing: Cell<bool>,
+    closed: Notify,
+}
+
+/// Connections of a listener, summed over all workers.
+#[derive(Debug, Default)]
+pub struct DoorCounts {
+    /// Open.
+    pub open: AtomicU64,
+    /// Of these, between two requests.
+    pub idle: AtomicU64,
+}
+
+impl Worker {
+    /// A worker that serves by whatever `current` holds.
+    pub fn new(current: Arc<ArcSwap<Snapshot>>, clock: Clock, journal: Journal, metrics: &Metrics) -> Self {
+        let words: Vec<_> = Refusal::ALL.iter().map(|r| r.facts().word).collect();
+        Self {
+            current,
+            clock,
+            shelf: Rc::default(),
+            idle: Idle::default(),
+            names: Names::default(),
+            random: RefCell::new(fastrand::Rng::new()),
+            date: RefCell::default(),
+            load: Arc::default(),
+            journal: RefCell::new(journal),
+            statuses: RefCell::new(metrics.status_counters()),
+            refusals: RefCell::new(metrics.refusals(&words)),
+            serial_seen: Cell::new(0),
+        }
+    }
+
+    /// The configuration of this moment, for one request to keep.
+    pub fn pin(&self) -> Arc<Snapshot> {
+        let snapshot = self.current.load_full();
+        if self.serial_seen.replace(snapshot.serial) != snapshot.serial {
+            // Series of routes that have gone must not be held on to.
+            self.statuses.borrow_mut().forget();
+        }
+        snapshot
+    }
+
+    /// Random bits.
+    pub fn draw(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// What is due about ten times a second.
+    pub fn tick(&self) {
+        self.journal.borrow_mut().flush();
+    }
+
+    /// What is due about once a second.
+    pub fn sweep(&self) {
+        self.idle.sweep(self.now().mono);
+    }
+
+    /// Counts a finished request and writes its line.
+    pub fn tell(&self, x: &Exchange) {
+        let duration = self.now().mono.since(x.began.mono);
+        let is_slow = duration >= x.snapshot.plan.access_log.slow_threshold;
+        let route = x.site.as_ref().map_or(&x.snapshot.no_route, |s| &s.metrics);
+        route.record(duration, x.bytes_sent, is_slow);
+        let method = MethodLabel::of(x.request.method_text.as_bytes());
+        self.statuses.borrow_mut().count(route, method, x.status);
+        if let Some(refusal) = x.refusal {
+            self.refusals.borrow_mut().count(refusal.facts().word);
+        }
+        let is_logged = x.site.as_ref().is_none_or(|s| s.route.access_log);
+        let mut journal = self.journal.borrow_mut();
+        if is_logged && !journal.is_off() {
+            journal.write(&x.snapshot.log_format, &line(x, duration, is_slow));
+        }
+    }
+}
+
+fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
+    Line {
+        start: x.began,
+        duration,
+        client_ip: x.client_ip,
+        method: x.request.method_text.as_bytes(),
+        host: x.request.host.as_bytes(),
+        path: x.request.raw_path.as_bytes(),
+        query: x.request.query.as_ref().map(String::as_bytes),
+        scheme: x.scheme,
+        port: x.port,
+        protocol: match x.request.version {
+            _ if x.request.method_text.is_empty() => "",
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        },
+        status: x.status,
+        bytes_sent: x.bytes_sent,
+        bytes_received: x.bytes_received,
+        route: x.site.as_ref().map(|s| s.route.name.as_str()),
+        upstream: x.upstream.as_ref().map(|(name, _)| name.as_str()),
+        server: x.upstream.as_ref().map(|(_, server)| server.as_str()),
+        tries: x.tries,
+        upstream_time: x.upstream_time,
+        refusal: x.refusal.map(|r| r.facts().word),
+        request_id: x.request_id.as_bytes(),
+        request: &x.request.fields,
+        response: &x.answer.fields,
+        slow: is_slow.then_some(x.timings),
+    }
+}
+
+impl Door {
+    /// A listener that takes connections.
+    pub fn new(listener: plan::Listener, counts: Arc<DoorCounts>) -> Self {
+        let port = match &listener.address {
+            plan::SocketSpec::Tcp(address) => address.port(),
+            plan::SocketSpec::Unix(_) => 0,
+        };
+        Self {
+            listener,
+            scheme: "http",
+            port,
+            counts,
+            closing: Cell::new(false),
+            closed: Notify::new(),
+        }
+    }
+
+    /// Lets running requests end and no further one begin.
+    pub fn close(&self) {
+        self.closing.set(true);
+        self.closed.notify_waiters();
+    }
+
+    /// Whether it closes.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Resolves when it closes.
+    pub async fn closed(&self) {
+        let closed = self.closed.notified();
+        if !self.is_closing() {
+            closed.await;
+        }
+    }
+}
+
+/// Adds one for as long as it lives.
+pub struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    /// Counts.
+    pub fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

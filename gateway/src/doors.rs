@@ -1,0 +1,174 @@
+//! The listening sockets of the gateway, and which worker has which.
+//!
+//! The control side keeps a handle of every socket: so that a listener whose settings change goes on with the
+//! same socket, and no connection that waits in it is lost.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use crate::config::plan::{Listener, SocketSpec};
+use crate::corridor::worker::DoorCounts;
+use crate::listen::{BindFault, Bound, Listening};
+use crate::workers::{Handle, Order};
+
+/// A listener's identity: where it is configured to be, and which of those it is (several may ask for port 0).
+type Key = (SocketSpec, usize);
+
+/// All open listeners.
+#[derive(Default)]
+pub struct Doors {
+    open: Vec<OpenDoor>,
+    next_id: u64,
+}
+
+/// One open listener.
+pub struct OpenDoor {
+    key: Key,
+    id: u64,
+    /// As configured, with its real address.
+    pub listener: Listener,
+    /// Its connections.
+    pub counts: Arc<DoorCounts>,
+    sockets: Vec<Listening>,
+}
+
+/// Sockets bound for a configuration that is not in use yet. Dropping them unbinds them.
+pub struct Prepared {
+    bound: HashMap<Key, Bound>,
+}
+
+impl Doors {
+    /// Binds what a list of listeners needs beyond what is open. Changes nothing that is in use.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub fn prepare(&self, listeners: &[Listener], workers: usize) -> Result<Prepared, BindFault> {
+        let missing = keyed(listeners).filter(|(key, _)| self.find(key).is_none());
+        let bound = missing.map(|(key, _)| Ok((key.clone(), Bound::new(&key.0, workers)?)));
+        Ok(Prepared {
+            bound: bound.collect::<Result<_, BindFault>>()?,
+        })
+    }
+
+    /// Makes a list of listeners the open ones: new ones first, then those that go.
+    pub fn apply(&mut self, listeners: &[Listener], mut prepared: Prepared, workers: &[Handle]) {
+        let mut before = std::mem::take(&mut self.open);
+        for (key, listener) in keyed(listeners) {
+            let old = before
+                .iter()
+                .position(|d| d.key == key)
+                .map(|at| before.remove(at));
+            match old {
+                Some(door) if settings_are(&door.listener, listener) => self.open.push(door),
+                Some(door) => {
+                    let address = door.listener.address.clone();
+                    let counts = Arc::clone(&door.counts);
+                    if let Ok(sockets) = door.sockets.iter().map(copy).collect() {
+                        self.admit(key, listener, address, counts, sockets, workers);
+                    }
+                    close(&door, workers);
+                }
+                None => {
+                    if let Some(bound) = prepared.bound.remove(&key) {
+                        self.admit(
+                            key,
+                            listener,
+                            bound.address,
+                            Arc::default(),
+                            bound.sockets,
+                            workers,
+                        );
+                    }
+                }
+            }
+        }
+        before.iter().for_each(|door| close(door, workers));
+    }
+
+    /// The open listeners, in the configuration's order.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenDoor> {
+        self.open.iter()
+    }
+
+    /// Gives up the sockets on this side; workers end theirs when they drain.
+    pub fn release(&mut self) {
+        for door in &self.open {
+            if let SocketSpec::Unix(path) = &door.listener.address {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        self.open.clear();
+    }
+
+    fn find(&self, key: &Key) -> Option<&OpenDoor> {
+        self.open.iter().find(|d| d.key == *key)
+    }
+
+    fn admit(
+        &mut self,
+        key: Key,
+        listener: &Listener,
+        address: SocketSpec,
+        counts: Arc<DoorCounts>,
+        sockets: Vec<Listening>,
+        workers: &[Handle],
+    ) {
+        let listener = Listener {
+            address,
+            ..listener.clone()
+        };
+        self.next_id += 1;
+        let id = self.next_id;
+        for (worker, socket) in workers.iter().zip(&sockets) {
+            match copy(socket) {
+                Ok(socket) => {
+                    worker.order(Order::Open {
+                        id,
+                        listener: listener.clone(),
+                        counts: Arc::clone(&counts),
+                        socket,
+                    });
+                }
+                Err(error) => log::error!("a worker cannot listen on {}: {error}", listener.address),
+            }
+        }
+        self.open.push(OpenDoor {
+            key,
+            id,
+            listener,
+            counts,
+            sockets,
+        });
+    }
+}
+
+fn keyed(listeners: &[Listener]) -> impl Iterator<Item = (Key, &Listener)> {
+    listeners.iter().enumerate().map(|(i, listener)| {
+        let nth = listeners[..i]
+            .iter()
+            .filter(|l| l.address == listener.address)
+            .count();
+        ((listener.address.clone(), nth), listener)
+    })
+}
+
+fn settings_are(open: &Listener, wanted: &Listener) -> bool {
+    open.name == wanted.name && open.redirect_to_https == wanted.redirect_to_https
+}
+
+fn copy(socket: &Listening) -> io::Result<Listening> {
+    Ok(match socket {
+        Listening::Tcp(listener) => Listening::Tcp(listener.try_clone()?),
+        Listening::Unix(listener) => Listening::Unix(listener.try_clone()?),
+    })
+}
+
+fn close(door: &OpenDoor, workers: &[Handle]) {
+    workers
+        .iter()
+        .for_each(|worker| worker.order(Order::Close { id: door.id }));
+    if let SocketSpec::Unix(path) = &door.listener.address {
+        let _ = std::fs::remove_file(path);
+    }
+}

@@ -1,0 +1,119 @@
+//! A connection to an origin, and the answer's head on it.
+
+use crate::stream::{Buffer, Stream};
+use crate::wire::{Answer, HeadFault, HeadLimits, HeadScan};
+
+/// What an answer's head may take: more than we allow clients, because origins are ours.
+const ANSWER_LIMITS: HeadLimits = HeadLimits {
+    bytes_max: 128 << 10,
+    fields_max: 256,
+    target_bytes_max: 8 << 10,
+};
+
+/// Interim answers (1xx) before the final one. A flood of them would otherwise hold a client for ever.
+pub const INTERIM_ANSWERS_MAX: u32 = 16;
+
+/// A connection that a request is being sent on.
+#[derive(Debug)]
+pub struct Origin {
+    stream: Stream,
+    reader: Reader,
+    /// Whether it has carried a request before: then its end may only mean that it had grown old.
+    pub is_reused: bool,
+}
+
+/// What has been read from a connection. Apart from the stream, because writing goes on while reading does.
+#[derive(Debug)]
+pub struct Reader {
+    buffer: Buffer,
+    scan: HeadScan,
+    has_answered: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AnswerFault {
+    /// The connection has ended.
+    Closed,
+    /// What came is no HTTP, or ambiguous; the text says how, for the log.
+    Invalid(&'static str),
+}
+
+impl Origin {
+    /// For one request on this connection.
+    pub fn new(stream: Stream, buffer: Buffer, is_reused: bool) -> Self {
+        Self {
+            stream,
+            reader: Reader {
+                buffer,
+                scan: HeadScan::default(),
+                has_answered: false,
+            },
+            is_reused,
+        }
+    }
+
+    /// The side that reads, and the connection for both.
+    pub fn split(&mut self) -> (&mut Reader, &Stream) {
+        (&mut self.reader, &self.stream)
+    }
+
+    /// Whether any byte of an answer has come.
+    pub fn has_answered(&self) -> bool {
+        self.reader.has_answered
+    }
+
+    /// Whether nothing was read beyond the answer. Bytes nobody asked for make a connection unfit for the next request.
+    pub fn is_drained(&self) -> bool {
+        self.reader.buffer.is_empty()
+    }
+
+    /// The bare connection, to wait for the next request.
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+}
+
+impl Reader {
+    /// What was read and not used.
+    pub fn buffer(&mut self) -> &mut Buffer {
+        &mut self.buffer
+    }
+
+    /// Reads the next head into `answer`. Dropping the future loses nothing: call again to go on.
+    pub async fn read_head(&mut self, stream: &Stream, answer: &mut Answer) -> Result<(), AnswerFault> {
+        loop {
+            match self.scan.advance(self.buffer.unread(), ANSWER_LIMITS) {
+                Err(fault) => return Err(invalid(fault)),
+                Ok(Some((start, end))) => {
+                    // RFC 9112 §2.2 forgives empty lines before a request, not before a status line.
+                    if start != 0 {
+                        return Err(AnswerFault::Invalid("empty lines before the status line"));
+                    }
+                    self.scan = HeadScan::default();
+                    answer
+                        .parse(&self.buffer.unread()[..end], ANSWER_LIMITS)
+                        .map_err(invalid)?;
+                    self.buffer.consume(end);
+                    return Ok(());
+                }
+                Ok(None) if self.buffer.is_full() => self.buffer.grow(ANSWER_LIMITS.bytes_max),
+                Ok(None) => {}
+            }
+            match self.buffer.fill(stream).await {
+                Ok(0) | Err(_) => return Err(AnswerFault::Closed),
+                Ok(_) => self.has_answered = true,
+            }
+        }
+    }
+}
+
+fn invalid(fault: HeadFault) -> AnswerFault {
+    AnswerFault::Invalid(match fault {
+        HeadFault::Malformed(what) => what,
+        HeadFault::TooLarge => "a head beyond all measure",
+        HeadFault::TooManyFields => "more fields than an answer may have",
+        HeadFault::TargetTooLong => "a status line beyond all measure",
+        HeadFault::Version => "a version that is not spoken here",
+    })
+}

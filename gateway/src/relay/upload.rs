@@ -1,0 +1,241 @@
+//! A request on its way to an origin: its head, then its body as the client sends it.
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use crate::stream::buffer::LARGE_BYTES;
+use crate::stream::{Buffer, IoFault, Stream, within};
+use crate::wire::chunk::{BodyFault, Step, write_size};
+use crate::wire::{Decoder, Fields, Length, edit};
+
+/// Body bytes kept so that a request can be sent again to another server. A longer body is sent once.
+pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
+/// A request being sent. Survives the server it is being sent to: [`Upload::restart`] begins anew.
+#[derive(Debug)]
+pub struct Upload<'a> {
+    client: &'a Stream,
+    inbound: &'a mut Buffer,
+    decoder: Decoder,
+    length: Length,
+    body_max: u64,
+    body_timeout: Duration,
+    /// Body bytes received from the client.
+    received: u64,
+    is_received: bool,
+    kept: Vec<u8>,
+    is_kept_whole: bool,
+    /// Encoded bytes not yet written, and how far they have been.
+    wire: Vec<u8>,
+    written: usize,
+    replayed: usize,
+    is_sent: bool,
+}
+
+/// Why a request could not be sent on.
+#[derive(Debug)]
+pub enum UploadFault {
+    /// The client's body is larger than it may be.
+    TooLarge,
+    /// The client's body is malformed.
+    Malformed(BodyFault),
+    /// The client was too slow.
+    ClientTooSlow,
+    /// The client has gone.
+    ClientGone,
+    /// The origin takes nothing more.
+    Origin(IoFault),
+}
+
+/// Limits of one upload.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimits {
+    /// Bytes of body.
+    pub body_max: u64,
+    /// Between two reads from the client.
+    pub body_timeout: Duration,
+    /// Whether the body may be needed again.
+    pub keeps: bool,
+}
+
+impl<'a> Upload<'a> {
+    /// A request whose body, of that length, begins in `inbound`.
+    pub fn new(client: &'a Stream, inbound: &'a mut Buffer, length: Length, limits: UploadLimits) -> Self {
+        let is_received = matches!(length, Length::None | Length::Known(0));
+        Self {
+            client,
+            inbound,
+            decoder: Decoder::new(length),
+            length,
+            body_max: limits.body_max,
+            body_timeout: limits.body_timeout,
+            received: 0,
+            is_received,
+            kept: Vec::new(),
+            is_kept_whole: limits.keeps || is_received,
+            wire: Vec::new(),
+            written: 0,
+            replayed: 0,
+            is_sent: false,
+        }
+    }
+
+    /// Begins to send to another connection. The new head is what `write_head` appends.
+    pub fn restart(&mut self, write_head: impl FnOnce(&mut Vec<u8>)) {
+        self.wire.clear();
+        self.written = 0;
+        self.replayed = 0;
+        self.is_sent = false;
+        write_head(&mut self.wire);
+    }
+
+    /// Whether all that the client has sent so far can be sent once more.
+    pub fn can_restart(&self) -> bool {
+        self.received == 0 || self.is_kept_whole
+    }
+
+    /// Whether the whole request has been written to the origin.
+    pub fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+
+    /// Whether the client's body has been read to its end, so that the connection can carry another request.
+    pub fn is_received(&self) -> bool {
+        self.is_received
+    }
+
+    /// Body bytes received from the client.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The client's connection.
+    pub fn client(&self) -> &'a Stream {
+        self.client
+    }
+
+    /// What the client has sent beyond what was used.
+    pub fn inbound(&mut self) -> &mut Buffer {
+        self.inbound
+    }
+
+    /// Sends until all is sent. Dropping the future loses nothing: call again to go on.
+    pub async fn run(&mut self, origin: &Stream, write_timeout: Duration) -> Result<(), UploadFault> {
+        loop {
+            while self.written < self.wire.len() {
+                let rest = [IoSlice::new(&self.wire[self.written..])];
+                let write = within(write_timeout, origin.write_some(&rest));
+                self.written += write.await.map_err(UploadFault::Origin)?;
+            }
+            if self.is_sent {
+                return Ok(());
+            }
+            self.wire.clear();
+            self.written = 0;
+            self.produce().await?;
+        }
+    }
+
+    /// Puts the next bytes for the origin into `wire`.
+    async fn produce(&mut self) -> Result<(), UploadFault> {
+        if self.replayed < self.kept.len() {
+            let replay = std::mem::take(&mut self.kept);
+            self.encode(&replay[self.replayed..]);
+            self.replayed = replay.len();
+            self.kept = replay;
+        } else if self.is_received {
+            self.encode_end();
+            self.is_sent = true;
+        } else if !self.decode()? {
+            self.read().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what lies in the buffer; whether there was anything.
+    fn decode(&mut self) -> Result<bool, UploadFault> {
+        let mut any = false;
+        while self.wire.len() < LARGE_BYTES {
+            match self
+                .decoder
+                .step(self.inbound.unread(), 0)
+                .map_err(UploadFault::Malformed)?
+            {
+                Step::Data { start, end } => {
+                    self.received += (end - start) as u64;
+                    if self.received > self.body_max {
+                        return Err(UploadFault::TooLarge);
+                    }
+                    self.keep(start, end);
+                    encode(&mut self.wire, self.length, &self.inbound.unread()[start..end]);
+                    self.inbound.consume(end);
+                    any = true;
+                }
+                Step::More => {
+                    let used = self.inbound.unread().len();
+                    self.inbound.consume(used);
+                    break;
+                }
+                Step::Done { end } => {
+                    self.inbound.consume(end);
+                    self.is_received = true;
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    fn keep(&mut self, start: usize, end: usize) {
+        if self.is_kept_whole && self.kept.len() + (end - start) <= REPLAY_BYTES_MAX {
+            self.kept.extend_from_slice(&self.inbound.unread()[start..end]);
+            self.replayed = self.kept.len();
+        } else if self.is_kept_whole {
+            self.is_kept_whole = false;
+            self.kept = Vec::new();
+            self.replayed = 0;
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), UploadFault> {
+        self.inbound.grow(LARGE_BYTES);
+        match within(self.body_timeout, self.inbound.fill(self.client)).await {
+            Ok(0) | Err(IoFault::Broken(_)) => Err(UploadFault::ClientGone),
+            Ok(_) => Ok(()),
+            Err(IoFault::TimedOut) => Err(UploadFault::ClientTooSlow),
+        }
+    }
+
+    fn encode(&mut self, data: &[u8]) {
+        encode(&mut self.wire, self.length, data);
+    }
+
+    fn encode_end(&mut self) {
+        if self.length == Length::Chunked {
+            write_last_chunk(&mut self.wire, self.decoder.trailers());
+        }
+    }
+}
+
+fn encode(wire: &mut Vec<u8>, length: Length, data: &[u8]) {
+    if length == Length::Chunked {
+        write_size(wire, data.len());
+        wire.extend_from_slice(data);
+        wire.extend_from_slice(b"\r\n");
+    } else {
+        wire.extend_from_slice(data);
+    }
+}
+
+/// Appends the end of a chunked body with those trailers that may be passed on.
+pub fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&Fields>) {
+    out.extend_from_slice(b"0\r\n");
+    for field in trailers
+        .into_iter()
+        .flat_map(Fields::iter)
+        .filter(|f| edit::may_trail(f.name))
+    {
+        edit::write_line(out, field.name, field.value);
+    }
+    out.extend_from_slice(b"\r\n");
+}

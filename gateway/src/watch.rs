@@ -1,0 +1,125 @@
+//! A look-out for changes of the configuration's files.
+//!
+//! Editors replace a file by renaming another one over it, and Kubernetes swaps a symbolic link two folders
+//! up; so it is folders that are watched, those of the names and those the names lead to, and what counts is
+//! not the event but whether the text is another one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::config;
+use crate::reload::{Control, environment};
+
+/// Quiet after the last event before the files are read: a save is several events.
+const SETTLE: Duration = Duration::from_millis(250);
+/// A look without any event: network and overlay file systems may send none.
+const POLL: Duration = Duration::from_secs(10);
+
+/// Reloads when the text has changed, for ever.
+pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
+    let (tell, mut events) = channel(1);
+    // A full channel holds an event already, and one is enough.
+    let watcher = notify::recommended_watcher(move |_| {
+        let _ = tell.try_send(());
+    });
+    let mut watcher = watcher
+        .inspect_err(|e| log::warn!("configuration files are only polled: {e}"))
+        .ok();
+    let mut watched = BTreeSet::new();
+    let mut files = files;
+    let mut refused = String::new();
+    loop {
+        follow(&mut watcher, &mut watched, &files);
+        wait(&mut events, watcher.is_some()).await;
+        let Some((hash, now_files)) = read(control.path()) else {
+            report_once(&control, &mut refused);
+            continue;
+        };
+        files = now_files;
+        if hash != control.snapshot().hash && hash != refused {
+            refused = if control.reload().is_ok() {
+                String::new()
+            } else {
+                hash
+            };
+        }
+    }
+}
+
+/// The hash of the text, and what else to watch; None while it cannot be used.
+fn read(path: &Path) -> Option<(String, Vec<PathBuf>)> {
+    config::load(path, &environment)
+        .ok()
+        .map(|loaded| (loaded.hash, loaded.files))
+}
+
+/// A text that cannot be used is reported by one reload, not by one each poll.
+fn report_once(control: &Control, refused: &mut String) {
+    let text = std::fs::read_to_string(control.path()).unwrap_or_default();
+    let mark = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+    if *refused != mark {
+        *refused = mark;
+        let _ = control.reload();
+    }
+}
+
+async fn wait(events: &mut Receiver<()>, has_events: bool) {
+    let event = async {
+        if !has_events || events.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        // Until it has been quiet for a while.
+        while tokio::time::timeout(SETTLE, events.recv())
+            .await
+            .is_ok_and(|e| e.is_some())
+        {}
+    };
+    let _ = tokio::time::timeout(POLL, event).await;
+}
+
+fn follow(watcher: &mut Option<RecommendedWatcher>, watched: &mut BTreeSet<PathBuf>, files: &[PathBuf]) {
+    let Some(watcher) = watcher else { return };
+    let wanted: BTreeSet<PathBuf> = files.iter().flat_map(|f| folders(f)).collect();
+    for gone in watched.difference(&wanted) {
+        let _ = watcher.unwatch(gone);
+    }
+    // Again and again, because a folder may have been replaced by one of the same name.
+    for folder in &wanted {
+        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+            log::debug!("{} is only polled: {error}", folder.display());
+        }
+    }
+    *watched = wanted;
+}
+
+/// The folder a name stands in, each folder its links lead through, and the folder of what it leads to.
+fn folders(file: &Path) -> Vec<PathBuf> {
+    const LINKS_MAX: usize = 8;
+    let mut found = Vec::new();
+    let mut at = file.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        let parent = at
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        found.push(parent.to_path_buf());
+        match std::fs::read_link(&at) {
+            Ok(target) => at = parent.join(target),
+            Err(_) => break,
+        }
+    }
+    if let Ok(real) = file.canonicalize()
+        && let Some(parent) = real.parent()
+    {
+        found.push(parent.to_path_buf());
+    }
+    if file.is_dir() {
+        found.push(file.to_path_buf());
+    }
+    found
+}

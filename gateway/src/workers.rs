@@ -1,0 +1,277 @@
+//! The workers: a thread each, with a runtime, listening sockets and connections of its own.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+
+use crate::config::plan;
+use crate::corridor::connection;
+use crate::corridor::worker::{Door, DoorCounts, Load, Worker};
+use crate::kit::clock::Clock;
+use crate::listen::admission::Full;
+use crate::listen::{Admission, Listening};
+use crate::observe::{Journal, Metrics, ReasonCounters};
+use crate::snapshot::Snapshot;
+use crate::stream::Stream;
+
+/// Between two flushes of a worker's part of the access log.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two looks at idle connections.
+const TICKS_PER_SWEEP: u32 = 10;
+/// How long accepting pauses when the system has no descriptor left: some will have been closed by then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the control side wants of a worker.
+pub enum Order {
+    /// Take connections from a socket.
+    Open {
+        /// Names the door in `Close`.
+        id: u64,
+        /// As configured.
+        listener: plan::Listener,
+        /// Shared by the workers' doors of that listener.
+        counts: Arc<DoorCounts>,
+        /// This worker's socket.
+        socket: Listening,
+    },
+    /// Take no more connections there, and let those there are end.
+    Close {
+        /// As it was opened.
+        id: u64,
+    },
+    /// Close all doors, wait that long for running requests, and end.
+    Drain(Duration),
+}
+
+/// What a worker starts with.
+pub struct Seed {
+    /// What it serves by.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Its part of the access log.
+    pub journal: Journal,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Counts connections of all workers.
+    pub admission: Arc<Admission>,
+}
+
+/// A running worker, as the control side holds it. Dropping it ends the worker at once.
+pub struct Handle {
+    orders: UnboundedSender<Order>,
+    thread: Mutex<Option<JoinHandle<bool>>>,
+    /// What it is busy with.
+    pub load: Arc<Load>,
+}
+
+impl Handle {
+    /// Starts a worker that has no door yet.
+    pub fn start(number: usize, seed: Seed) -> io::Result<Self> {
+        let (orders, inbox) = unbounded_channel();
+        let load = Arc::<Load>::default();
+        let its_load = Arc::clone(&load);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let work = move || {
+            let crew = Crew::new(seed, its_load);
+            LocalSet::new().block_on(&runtime, obey(Rc::new(crew), inbox))
+        };
+        let thread = Builder::new().name(format!("worker-{number}")).spawn(work)?;
+        Ok(Self {
+            orders,
+            thread: Mutex::new(Some(thread)),
+            load,
+        })
+    }
+
+    /// Gives an order. One that has ended obeys none, and needs none.
+    pub fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// Waits for its end, after an order to drain. Whether every request had ended by itself.
+    pub fn join(&self) -> bool {
+        let thread = self.thread.lock().take();
+        thread.is_none_or(|thread| thread.join().unwrap_or(false))
+    }
+}
+
+/// What the tasks of one worker share.
+struct Crew {
+    worker: Rc<Worker>,
+    admission: Arc<Admission>,
+    refused: std::cell::RefCell<ReasonCounters>,
+    connections: Cell<usize>,
+    one_ended: Notify,
+}
+
+impl Crew {
+    fn new(seed: Seed, load: Arc<Load>) -> Self {
+        let words = Full::ALL.map(Full::word);
+        let mut worker = Worker::new(seed.current, seed.clock, seed.journal, &seed.metrics);
+        worker.load = load;
+        Self {
+            worker: Rc::new(worker),
+            admission: seed.admission,
+            refused: seed.metrics.connections_refused(&words).into(),
+            connections: Cell::new(0),
+            one_ended: Notify::new(),
+        }
+    }
+}
+
+/// The worker's own life. Whether all requests had ended by themselves.
+async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
+    let mut doors: HashMap<u64, Rc<Door>> = HashMap::new();
+    let mut ticks = tokio::time::interval(TICK);
+    let mut until_sweep = TICKS_PER_SWEEP;
+    let patience = loop {
+        tokio::select! {
+            order = inbox.recv() => match order {
+                None => return false,
+                Some(Order::Open { id, listener, counts, socket }) => {
+                    let door = Rc::new(Door::new(listener, counts));
+                    doors.insert(id, Rc::clone(&door));
+                    tokio::task::spawn_local(take_connections(Rc::clone(&crew), door, socket));
+                }
+                Some(Order::Close { id }) => {
+                    if let Some(door) = doors.remove(&id) {
+                        door.close();
+                    }
+                }
+                Some(Order::Drain(patience)) => break patience,
+            },
+            _ = ticks.tick() => {
+                crew.worker.tick();
+                until_sweep -= 1;
+                if until_sweep == 0 {
+                    until_sweep = TICKS_PER_SWEEP;
+                    crew.worker.sweep();
+                }
+            }
+        }
+    };
+    doors.values().for_each(|door| door.close());
+    // The tasks that take connections close after what the system had already taken for them.
+    tokio::task::yield_now().await;
+    let ended = tokio::time::timeout(patience, all_ended(&crew)).await.is_ok();
+    crew.worker.tick();
+    ended
+}
+
+async fn all_ended(crew: &Crew) {
+    while crew.connections.get() > 0 {
+        crew.one_ended.notified().await;
+    }
+}
+
+/// A listening socket as the runtime knows it.
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    fn new(socket: Listening) -> io::Result<Self> {
+        Ok(match socket {
+            Listening::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            Listening::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Option<IpAddr>)>> {
+        let tcp = |(stream, peer): (tokio::net::TcpStream, SocketAddr)| {
+            // Without it the end of a small answer waits for the client's acknowledgement of its beginning.
+            let _ = stream.set_nodelay(true);
+            (Stream::Tcp(stream), Some(peer.ip().to_canonical()))
+        };
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(tcp),
+            Self::Unix(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, _)| (Stream::Unix(stream), None)),
+        }
+    }
+}
+
+async fn take_connections(crew: Rc<Crew>, door: Rc<Door>, socket: Listening) {
+    let acceptor = match Acceptor::new(socket) {
+        Ok(acceptor) => acceptor,
+        Err(error) => return log::error!("cannot listen on {}: {error}", door.listener.address),
+    };
+    loop {
+        let taken = tokio::select! {
+            biased;
+            () = door.closed() => break,
+            taken = std::future::poll_fn(|cx| acceptor.poll_accept(cx)) => taken,
+        };
+        match taken {
+            Ok((stream, peer)) => welcome(&crew, &door, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                log::error!("cannot take connections on {}: {error}", door.listener.address);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // The system has completed these for us: closing the socket would reset them.
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Ok((stream, peer))) = acceptor.poll_accept(&mut cx) {
+        welcome(&crew, &door, stream, peer);
+    }
+}
+
+/// accept(2): errors of the connection and not of the listening socket.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | WouldBlock
+    )
+}
+
+fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
+    let snapshot = crew.worker.pin();
+    let slot = match crew.admission.admit(peer, &snapshot.plan.server.limits) {
+        Ok(slot) => slot,
+        Err(full) => return crew.refused.borrow_mut().count(full.word()),
+    };
+    let present = Present::new(crew);
+    let life = connection::serve(Rc::clone(&crew.worker), Rc::clone(door), stream, peer, slot);
+    tokio::task::spawn_local(async move {
+        let _present = present;
+        life.await;
+    });
+}
+
+/// One connection of a worker, counted while it lives.
+struct Present(Rc<Crew>);
+
+impl Present {
+    fn new(crew: &Rc<Crew>) -> Self {
+        crew.connections.set(crew.connections.get() + 1);
+        Self(Rc::clone(crew))
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.one_ended.notify_one();
+    }
+}
