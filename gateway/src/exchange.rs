@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::kit::clock::Now;
 use crate::observe::Timings;
 use crate::reply::Refusal;
-use crate::snapshot::{Site, Snapshot};
+use crate::snapshot::{Service, Site, Snapshot};
 use crate::wire::{Answer, Length, Request};
 
 /// What is known of a request by now. No logic: the corridor writes it, the log reads it.
@@ -43,8 +43,10 @@ pub struct Exchange {
     pub site: Option<Arc<Site>>,
 
     // balance, upstream
-    /// Name of the upstream, and address of the last server tried.
-    pub upstream: Option<(String, String)>,
+    /// The upstream asked.
+    pub service: Option<Arc<Service>>,
+    /// The last server tried, by its place in the pool.
+    pub server: Option<usize>,
     /// Servers tried.
     pub tries: u32,
     /// From the first try to the answer's head.
@@ -81,7 +83,8 @@ impl Exchange {
             length: Length::None,
             keeps: false,
             site: None,
-            upstream: None,
+            service: None,
+            server: None,
             tries: 0,
             upstream_time: None,
             answer: Answer::default(),

@@ -64,8 +64,16 @@ pub struct Service {
     pub pool: Arc<Pool>,
     /// What is counted of it.
     pub metrics: UpstreamMetrics,
-    /// What is counted of each server, in the pool's order.
-    pub servers: Vec<ServerMetrics>,
+    /// Name and counts of each server, in the pool's order.
+    pub servers: Vec<Named>,
+}
+
+/// A server of an upstream, with what is written about it ready at hand.
+pub struct Named {
+    /// Its address as written.
+    pub address: String,
+    /// What is counted of it.
+    pub metrics: ServerMetrics,
 }
 
 impl Snapshot {
@@ -121,11 +129,17 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
             seat: state.seat(&upstream.name, &server.address),
         }
     });
-    let of_member = |m: &balance::Member| state.metrics.server(&upstream.name, &m.address().to_string());
+    let named = |member: &balance::Member| {
+        let address = member.address().to_string();
+        Named {
+            metrics: state.metrics.server(&upstream.name, &address),
+            address,
+        }
+    };
     Service {
         plan: Arc::clone(upstream),
         metrics: state.metrics.upstream(&upstream.name),
-        servers: pool.members().iter().map(of_member).collect(),
+        servers: pool.members().iter().map(named).collect(),
         pool,
     }
 }

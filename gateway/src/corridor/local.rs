@@ -22,10 +22,16 @@ impl Visit<'_> {
     pub(super) async fn reply(&mut self, reply: Reply) -> Next {
         let body_is_gone = self.discard_body().await;
         let x = &mut self.x;
-        let closes = !x.keeps || !body_is_gone;
+        let closes = !x.keeps || !body_is_gone || self.door.is_closing();
         let head = self.head_of(&reply, closes);
         let x = &mut self.x;
         x.status = reply.status;
+        // What an origin may have said before is not what the client is told.
+        x.answer.fields.clear();
+        reply
+            .fields
+            .iter()
+            .for_each(|(name, value)| x.answer.fields.push(name.as_bytes(), value.as_bytes()));
         x.timings.first_byte = Some(self.worker.now().mono.since(x.began.mono));
         let nothing = Body::default();
         let body = if x.request.method == Method::Head {

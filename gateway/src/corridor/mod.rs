@@ -97,9 +97,7 @@ impl Visit<'_> {
         let trusted = &x.snapshot.plan.server.trusted_proxies;
         // Whoever can reach a Unix socket is on this machine, put there by the operator.
         x.is_peer_trusted = x.peer_ip.is_none_or(|ip| trusted.contains(ip));
-        x.client_ip = x
-            .peer_ip
-            .map(|peer| client::address(peer, &x.request.fields, trusted));
+        x.client_ip = client::address(x.peer_ip, &x.request.fields, trusted);
         let given = client::request_id(&x.request.fields).filter(|_| x.is_peer_trusted);
         x.request_id = given.map_or_else(|| new_request_id(self.worker), str::to_owned);
         let limits = &x.snapshot.plan.server.limits;

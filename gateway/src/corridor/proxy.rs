@@ -1,6 +1,7 @@
 //! balance: a request passed on, to one server after the other until one answers.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Failed, TryFault, try_server};
@@ -38,7 +39,8 @@ type Outcome = Result<(Origin, Lease), TryFault>;
 
 impl Visit<'_> {
     /// Passes the request on, within the route's time.
-    pub(super) async fn pass_on(&mut self, service: &Service) -> Next {
+    pub(super) async fn pass_on(&mut self, service: &Arc<Service>) -> Next {
+        self.x.service = Some(Arc::clone(service));
         let timeout = self.x.site.as_ref().and_then(|s| s.route.timeout);
         let Some(timeout) = timeout else {
             return self.proxy(service).await;
@@ -63,7 +65,10 @@ impl Visit<'_> {
         let mut upload = Upload::new(stream, self.buffer, x.length, upload_limits(x, service));
         let _running = service.pool.running().enter();
         let outcome = match try_servers(worker, x, service, &mut upload).await {
-            Ok((origin, lease)) => Ok(deliver(worker, x, service, origin, lease, &mut upload).await),
+            Ok((origin, lease)) => {
+                x.keeps &= !self.door.is_closing();
+                Ok(deliver(worker, x, service, origin, lease, &mut upload).await)
+            }
             Err(fault) => Err((fault, upload.is_received())),
         };
         if x.status != 101 {
@@ -125,7 +130,7 @@ async fn try_servers(
             return Err(TryFault::Server(failed));
         };
         x.tries += 1;
-        x.upstream = Some((service.plan.name.clone(), lease.member().address().to_string()));
+        x.server = Some(lease.index());
         let began = worker.now();
         let fault = match try_server(worker, x, service, &lease, upload).await {
             Ok(origin) => {
@@ -217,12 +222,12 @@ impl<'a> Tries<'a> {
                 ejection.time,
                 failed.failure.name()
             );
-            self.service.servers[lease.index()].ejected();
+            self.service.servers[lease.index()].metrics.ejected();
         }
     }
 
     fn count(&self, lease: &Lease, result: ServerResult) {
-        self.service.servers[lease.index()].count(result);
+        self.service.servers[lease.index()].metrics.count(result);
     }
 
     /// Whether there is another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
@@ -235,7 +240,7 @@ impl<'a> Tries<'a> {
             return can_repeat && !std::mem::replace(&mut self.has_met_stale, true);
         }
         let is_wanted = match failed.failure {
-            Failure::Connect => retries.retry_on.connect_failure,
+            Failure::Connect => retries.retry_on.connect_failure && upload.can_restart(),
             Failure::Timeout => retries.retry_on.timeout && can_repeat,
             Failure::Reset => retries.retry_on.reset && can_repeat,
             Failure::InvalidResponse => retries.retry_on.invalid_response && can_repeat,

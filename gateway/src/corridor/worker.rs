@@ -162,8 +162,12 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
         bytes_sent: x.bytes_sent,
         bytes_received: x.bytes_received,
         route: x.site.as_ref().map(|s| s.route.name.as_str()),
-        upstream: x.upstream.as_ref().map(|(name, _)| name.as_str()),
-        server: x.upstream.as_ref().map(|(_, server)| server.as_str()),
+        upstream: x.service.as_ref().map(|s| s.plan.name.as_str()),
+        server: x
+            .service
+            .as_ref()
+            .zip(x.server)
+            .map(|(s, at)| s.servers[at].address.as_str()),
         tries: x.tries,
         upstream_time: x.upstream_time,
         refusal: x.refusal.map(|r| r.facts().word),

@@ -9,14 +9,16 @@ use crate::wire::{Fields, Name};
 /// Longest request id taken over from a trusted proxy, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// The client's address: the peer, or what trusted proxies say.
+/// The client's address: the peer, or what trusted proxies say; None where nobody says anything.
 ///
 /// X-Forwarded-For is read from the right, because each proxy appends what it has seen: the first address
 /// that is not itself a trusted proxy is the last one that somebody we trust has vouched for. An entry that
 /// is no address ends the reading.
-pub fn address(peer: IpAddr, fields: &Fields, trusted: &Networks) -> IpAddr {
+///
+/// A peer without address is a Unix socket's, and trusted: whoever reaches it was let in by the operator.
+pub fn address(peer: Option<IpAddr>, fields: &Fields, trusted: &Networks) -> Option<IpAddr> {
     let mut client = peer;
-    if !trusted.contains(peer) {
+    if peer.is_some_and(|peer| !trusted.contains(peer)) {
         return client;
     }
     let chain: Vec<&[u8]> = fields.elements(Name::XForwardedFor).collect();
@@ -24,7 +26,7 @@ pub fn address(peer: IpAddr, fields: &Fields, trusted: &Networks) -> IpAddr {
         let Some(address) = parse_address(entry) else {
             break;
         };
-        client = address;
+        client = Some(address);
         if !trusted.contains(address) {
             break;
         }
@@ -60,7 +62,7 @@ mod tests {
         chain
             .iter()
             .for_each(|v| fields.push(b"X-Forwarded-For", v.as_bytes()));
-        address(peer.parse().unwrap(), &fields, &trusted).to_string()
+        address(peer.parse().ok(), &fields, &trusted).unwrap().to_string()
     }
 
     #[test]
@@ -72,6 +74,7 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         assert_eq!(client("10.0.0.1", &["9.9.9.9, unknown"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(client("a Unix socket", &["9.9.9.9, 10.0.0.2"]), "9.9.9.9");
         assert_eq!(
             client("::1", &["[2001:db8::1]:443, ::ffff:10.0.0.4, 10.0.0.5:99"]),
             "2001:db8::1"

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::origin::Reader;
 use super::upload::write_last_chunk;
-use crate::stream::buffer::LARGE_BYTES;
 use crate::stream::{Buffer, IoFault, Stream, within};
 use crate::wire::chunk::{BodyFault, Step, write_size};
 use crate::wire::{Decoder, Length};
@@ -119,8 +118,7 @@ impl Download {
 
     /// Reads on. False when the connection has ended and the body with it.
     async fn read(&self, buffer: &mut Buffer, origin: &Stream) -> Result<bool, DownloadFault> {
-        // One that fills its buffer is worth a larger one.
-        buffer.grow(LARGE_BYTES);
+        buffer.grow_if_filled();
         match within(self.read_timeout, buffer.fill(origin)).await {
             Ok(0) if self.decoder.ends_with_connection() => Ok(false),
             Ok(0) | Err(IoFault::Broken(_)) => Err(DownloadFault::CutOff),

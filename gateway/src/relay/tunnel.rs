@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use crate::stream::buffer::LARGE_BYTES;
 use crate::stream::{Buffer, Stream};
 
 /// What went each way, in bytes.
@@ -60,7 +59,7 @@ async fn carry(from: &Stream, buffer: &mut Buffer, to: &Stream, moved: &Cell<u64
             buffer.consume(written);
             moved.set(moved.get() + written as u64);
         }
-        buffer.grow(LARGE_BYTES);
+        buffer.grow_if_filled();
         if buffer.fill(from).await? == 0 {
             to.finish_sending();
             return Ok(());

@@ -198,7 +198,7 @@ impl<'a> Upload<'a> {
     }
 
     async fn read(&mut self) -> Result<(), UploadFault> {
-        self.inbound.grow(LARGE_BYTES);
+        self.inbound.grow_if_filled();
         match within(self.body_timeout, self.inbound.fill(self.client)).await {
             Ok(0) | Err(IoFault::Broken(_)) => Err(UploadFault::ClientGone),
             Ok(_) => Ok(()),

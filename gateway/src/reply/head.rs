@@ -74,7 +74,9 @@ pub fn write_answer(
     if answer.fields.first(Name::Date).is_none() && !is_edited(edits, b"date") {
         out.extend_from_slice(date.at(facts.began.wall));
     }
-    write_via(out, answer);
+    if !is_edited(edits, b"via") {
+        write_via(out, answer);
+    }
     if let Some(cookie) = sticky {
         write_line(out, b"Set-Cookie", cookie.as_bytes());
     }

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use super::Stream;
 
 /// What a buffer begins with: a head, or a small body with its head.
-pub const SMALL_BYTES: usize = 16 * 1024;
-/// What a buffer grows to for a large body: fewer system calls, without a buffer for each connection.
+pub const SMALL_BYTES: usize = 8 * 1024;
+/// What a buffer becomes for a large body: fewer system calls, without a large buffer for each connection.
 pub const LARGE_BYTES: usize = 64 * 1024;
 
-/// Empty buffers a worker keeps. More are freed: a burst must not hold its memory for ever.
-const SHELF_BUFFERS_MAX: usize = 256;
+/// Empty buffers of each size that a worker keeps. More are freed: a burst must not hold its memory for ever.
+const SPARE_SMALL_MAX: usize = 512;
+const SPARE_LARGE_MAX: usize = 64;
 
 /// Bytes read and not yet used. Goes back to its shelf by dropping.
 #[derive(Debug)]
@@ -20,25 +21,41 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// Whether the last read took all the room there was: then there is more where it came from.
+    was_filled: bool,
     shelf: Rc<Shelf>,
 }
 
 /// The spare buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    spare: RefCell<Vec<Vec<u8>>>,
+    small: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Shelf {
     /// An empty buffer of [`SMALL_BYTES`].
     pub fn lend(self: &Rc<Self>) -> Buffer {
-        let spare = self.spare.borrow_mut().pop();
+        let spare = self.small.borrow_mut().pop();
         let bytes = spare.unwrap_or_else(|| vec![0; SMALL_BYTES]);
         Buffer {
             bytes,
             start: 0,
             end: 0,
+            was_filled: false,
             shelf: Rc::clone(self),
+        }
+    }
+
+    fn take_back(&self, bytes: Vec<u8>) {
+        let (spare, max) = match bytes.len() {
+            SMALL_BYTES => (&self.small, SPARE_SMALL_MAX),
+            LARGE_BYTES => (&self.large, SPARE_LARGE_MAX),
+            _ => return,
+        };
+        let mut spare = spare.borrow_mut();
+        if spare.len() < max {
+            spare.push(bytes);
         }
     }
 }
@@ -47,11 +64,6 @@ impl Buffer {
     /// What has been read and not used.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
-    }
-
-    /// The same, to be rearranged in place.
-    pub fn unread_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
     }
 
     /// Marks the first `n` unread bytes as used.
@@ -75,17 +87,26 @@ impl Buffer {
 
     /// Makes room for `size` bytes in all, never less than there is.
     pub fn grow(&mut self, size: usize) {
-        if size > self.bytes.len() {
-            self.bytes.resize(size, 0);
+        if size <= self.bytes.len() {
+            return;
         }
+        let spare = if size <= LARGE_BYTES {
+            self.shelf.large.borrow_mut().pop()
+        } else {
+            None
+        };
+        let mut bytes = spare.unwrap_or_else(|| vec![0; size.max(LARGE_BYTES)]);
+        let unread = self.end - self.start;
+        bytes[..unread].copy_from_slice(self.unread());
+        self.shelf.take_back(std::mem::replace(&mut self.bytes, bytes));
+        (self.start, self.end) = (0, unread);
     }
 
-    /// Puts bytes behind those unread, growing if need be.
-    pub fn append(&mut self, bytes: &[u8]) {
-        self.grow(self.end - self.start + bytes.len());
-        let space = self.space();
-        space[..bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
+    /// Becomes a large one if the last read has shown that it is worth it.
+    pub fn grow_if_filled(&mut self) {
+        if self.was_filled {
+            self.grow(LARGE_BYTES);
+        }
     }
 
     /// Reads once from `stream`; 0 is the end. The buffer must not be full. Dropping the future loses nothing.
@@ -94,7 +115,10 @@ impl Buffer {
             !self.is_full(),
             "a full buffer would make every read look like the end"
         );
-        let read = stream.read(self.space()).await?;
+        let space = self.space();
+        let room = space.len();
+        let read = stream.read(space).await?;
+        self.was_filled = read == room;
         self.end += read;
         Ok(read)
     }
@@ -110,13 +134,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        let mut spare = self.shelf.spare.borrow_mut();
-        if spare.len() < SHELF_BUFFERS_MAX {
-            bytes.truncate(SMALL_BYTES);
-            bytes.shrink_to_fit();
-            spare.push(bytes);
-        }
+        self.shelf.take_back(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -124,27 +142,39 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
+    fn put(buffer: &mut Buffer, bytes: &[u8]) {
+        buffer.space()[..bytes.len()].copy_from_slice(bytes);
+        buffer.end += bytes.len();
+    }
+
     #[test]
     fn bytes_come_out_as_they_went_in_and_room_is_regained() {
         let shelf = Rc::new(Shelf::default());
         let mut buffer = shelf.lend();
-        buffer.append(&[1; SMALL_BYTES]);
+        put(&mut buffer, &[1; SMALL_BYTES]);
         assert!(buffer.is_full());
         buffer.consume(SMALL_BYTES - 2);
-        buffer.append(&[2; 5]);
+        put(&mut buffer, &[2; 5]);
         assert_eq!(buffer.unread(), [1, 1, 2, 2, 2, 2, 2]);
-        buffer.append(&vec![3; LARGE_BYTES]);
-        assert_eq!(buffer.unread().len(), 7 + LARGE_BYTES);
+        buffer.grow(LARGE_BYTES);
+        put(&mut buffer, &[3; LARGE_BYTES - 7]);
+        assert!(buffer.is_full() && buffer.unread().starts_with(&[1, 1, 2]));
     }
 
     #[test]
-    fn a_dropped_buffer_is_lent_again_empty_and_small() {
+    fn a_dropped_buffer_is_lent_again_empty_and_of_its_size() {
         let shelf = Rc::new(Shelf::default());
         let mut buffer = shelf.lend();
-        buffer.append(&vec![1; LARGE_BYTES]);
+        put(&mut buffer, &[1; 10]);
+        buffer.grow(LARGE_BYTES);
         drop(buffer);
+        assert_eq!((shelf.small.borrow().len(), shelf.large.borrow().len()), (1, 1));
         let again = shelf.lend();
         assert!(again.is_empty() && again.bytes.len() == SMALL_BYTES);
-        assert!(shelf.spare.borrow().is_empty());
+        drop(again);
+        let mut huge = shelf.lend();
+        huge.grow(LARGE_BYTES * 4);
+        drop(huge);
+        assert_eq!((shelf.small.borrow().len(), shelf.large.borrow().len()), (1, 1));
     }
 }

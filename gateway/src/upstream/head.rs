@@ -127,23 +127,33 @@ fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_
         write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
     }
     write_trace(out, facts, outgoing.draw);
-    write_via(out, facts);
+    if is_free("via") {
+        write_via(out, facts);
+    }
     write_max_forwards(out, facts);
 }
 
 /// A chain we do not believe is not passed on: an origin that reads it from the left would believe it.
 fn write_forwarded_for(out: &mut Vec<u8>, facts: &Facts<'_>) {
-    if facts.peer_ip.is_none() {
-        return;
-    }
+    let start = out.len();
     start_line(out, "X-Forwarded-For");
-    if facts.is_peer_trusted {
-        for value in facts.request.fields.values(Name::XForwardedFor) {
-            out.extend_from_slice(value);
-            out.extend_from_slice(b", ");
-        }
+    let empty = out.len();
+    for value in facts
+        .request
+        .fields
+        .values(Name::XForwardedFor)
+        .filter(|_| facts.is_peer_trusted)
+    {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
     }
     write_ip(facts.peer_ip, out);
+    if out.ends_with(b", ") {
+        out.truncate(out.len() - 2);
+    }
+    if out.len() == empty {
+        return out.truncate(start);
+    }
     end_line(out);
 }
 
