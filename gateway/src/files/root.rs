@@ -24,7 +24,7 @@ const TRIES_MAX: usize = 8;
 pub(super) struct Root {
     path: PathBuf,
     seen: RwLock<Seen>,
-    walks: AtomicBool,
+    walks: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct Folder {
     fd: OwnedFd,
     identity: (u64, u64),
     /// The kernel has no `openat2`: paths are walked segment by segment, and no symbolic link is followed.
-    walks: bool,
+    walks: AtomicBool,
 }
 
 /// What an open is for.
@@ -59,16 +59,17 @@ impl Root {
         Self {
             path: path.to_owned(),
             seen: RwLock::default(),
-            walks: AtomicBool::new(false),
+            walks: false,
         }
     }
 
     /// As on a kernel without `openat2`.
     #[cfg(test)]
     pub fn without_openat2(path: &Path) -> Self {
-        let root = Self::new(path);
-        root.walks.store(true, Ordering::Relaxed);
-        root
+        Self {
+            walks: true,
+            ..Self::new(path)
+        }
     }
 
     /// The folder, and whether it is another one than the last time.
@@ -114,7 +115,7 @@ impl Root {
         Ok(Folder {
             fd,
             identity: (stat.st_dev, stat.st_ino),
-            walks: self.walks.load(Ordering::Relaxed),
+            walks: AtomicBool::new(self.walks),
         })
     }
 }
@@ -126,14 +127,18 @@ impl Folder {
     /// followed while they stay below the folder; an absolute one does not, wherever it points.
     pub fn open(&self, path: &[u8], purpose: Purpose) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        if self.walks {
+        if self.walks.load(Ordering::Relaxed) {
             return self.walk(path, purpose);
         }
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let open = || rustix::fs::openat2(&self.fd, path, purpose.flags(), Mode::empty(), resolve);
         match persist(open) {
-            // Sandboxes that do not know the call answer with either.
-            Err(Errno::NOSYS | Errno::PERM) => self.walk(path, purpose),
+            Err(Errno::NOSYS) => {
+                self.walks.store(true, Ordering::Relaxed);
+                self.walk(path, purpose)
+            }
+            // How older sandboxes refuse a call they do not know; the walk finds out if it is meant.
+            Err(Errno::PERM) => self.walk(path, purpose),
             other => other,
         }
     }

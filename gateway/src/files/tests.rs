@@ -300,7 +300,7 @@ fn a_tag_is_of_the_content_so_that_gateways_with_copies_agree() {
         one.get("/big.bin").field("ETag"),
         two.get("/big.bin").field("ETag")
     );
-    one.write("a.txt", b"hullo");
+    one.write("a.txt", b"hello!");
     let later = Now {
         mono: Mono(2_000_000_000),
         ..one.now
