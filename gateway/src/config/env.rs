@@ -14,6 +14,16 @@ pub enum Fault {
     Unset(String),
 }
 
+impl Fault {
+    /// The beginning of the reference as it stands in the text.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Malformed(text) => format!("${{{text}"),
+            Self::Unset(name) => format!("${{{name}}}"),
+        }
+    }
+}
+
 /// What becomes of `$${NAME}`, the way to write `${NAME}` without meaning the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escapes {

@@ -76,10 +76,27 @@ impl<'a> Findings<'a> {
         self.found.iter().any(|(_, p)| p.severity == Severity::Error)
     }
 
+    /// The part of `span` in which `needle` stands as it is; all of it where it does not.
+    pub fn part(&self, span: &Span, needle: &str) -> Span {
+        source::of(self.sources, span)
+            .and_then(|s| s.find(span, needle))
+            .unwrap_or_else(|| span.clone())
+    }
+
     /// All problems in the order of the text.
+    ///
+    /// Where the text itself is at fault, one problem a line is enough: the others follow from it.
     pub fn into_problems(mut self) -> Problems {
         self.found.sort_by_key(|(offset, _)| *offset);
+        let is_syntax = |p: &Problem| p.severity == Severity::Error && p.path.is_empty();
+        let mut broken: HashSet<(String, usize)> = HashSet::new();
+        let lines = self.found.iter().filter(|(_, p)| is_syntax(p));
+        let lines: HashSet<(String, usize)> = lines.map(|(_, p)| (p.file.clone(), p.line)).collect();
         let mut problems: Vec<Problem> = self.found.into_iter().map(|(_, p)| p).collect();
+        problems.retain(|p| {
+            let line = (p.file.clone(), p.line);
+            !lines.contains(&line) || is_syntax(p) && broken.insert(line)
+        });
         problems.dedup();
         Problems(problems)
     }

@@ -76,17 +76,21 @@ pub fn closest<S: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = S
     let slips_max = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|c| {
+        .filter_map(|c| {
             let same_form = c.as_ref().to_lowercase().replace('-', "_");
-            (
-                strsim::damerau_levenshtein(&word, &same_form),
-                c.as_ref().to_owned(),
-            )
+            let slips = strsim::damerau_levenshtein(&word, &same_form);
+            let near = slips <= slips_max && slips < same_form.chars().count();
+            let shorter = word.len().min(same_form.len());
+            let longer_form =
+                shorter >= STEM_BYTES_MIN && (word.starts_with(&same_form) || same_form.starts_with(&word));
+            (near || longer_form).then(|| (slips, c.as_ref().to_owned()))
         })
-        .filter(|(slips, c)| *slips <= slips_max && *slips < c.chars().count())
         .min()
         .map(|(_, c)| c)
 }
+
+/// "least_connections" means "least_conn", but "a" does not mean "app".
+const STEM_BYTES_MIN: usize = 4;
 
 /// The candidate as a question.
 pub fn did_you_mean(candidate: impl AsRef<str>) -> String {
@@ -155,6 +159,10 @@ mod tests {
     fn a_guess_is_only_made_when_it_is_near() {
         assert_eq!(
             closest("lest_con", ["least_conn", "hash"]),
+            Some("least_conn".into())
+        );
+        assert_eq!(
+            closest("least_connections", ["least_conn"]),
             Some("least_conn".into())
         );
         assert_eq!(closest("abc", ["xyz"]), None);

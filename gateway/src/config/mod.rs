@@ -16,6 +16,7 @@ mod include;
 pub mod plan;
 pub mod problem;
 mod raw;
+mod remedy;
 mod schema;
 mod source;
 mod unbuilt;
@@ -27,6 +28,7 @@ use env::Lookup;
 use findings::Findings;
 pub use plan::Plan;
 pub use problem::{Problem, Problems, Severity};
+use raw::leaf::Span;
 pub use schema::schema;
 use serde::Deserialize;
 use source::Source;
@@ -101,9 +103,20 @@ fn syntax_problems(errors: &[toml::de::Error], source: &Source, findings: &mut F
     for error in errors {
         let span = error.span().unwrap_or_default();
         let span = span.start + source.base()..span.end + source.base();
-        findings.error(&span, "", error.message());
+        syntax_problem(error.message(), &span, source, findings);
         findings.text_is_incomplete();
     }
+}
+
+fn syntax_problem(message: &str, span: &Span, source: &Source, findings: &mut Findings<'_>) {
+    if message != "duplicate key" {
+        findings.error(span, "", message);
+        return;
+    }
+    let key = &source.text[span.start - source.base()..span.end - source.base()];
+    findings
+        .error(span, "", format!("`{key}` is written twice in one table"))
+        .help("keep one of them");
 }
 
 fn read(table: DeTable<'_>, findings: &mut Findings<'_>) -> Option<raw::File> {

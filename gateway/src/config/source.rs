@@ -80,6 +80,14 @@ impl Source {
         }
     }
 
+    /// Where `needle` stands as it is within a span of all texts.
+    pub fn find(&self, span: &Span, needle: &str) -> Option<Span> {
+        let start = self.boundary(span.start.saturating_sub(self.base));
+        let end = self.boundary(span.end.saturating_sub(self.base)).max(start);
+        let at = self.base + start + self.text[start..end].find(needle)?;
+        Some(at..at + needle.len())
+    }
+
     /// The offset itself, or the next one before it where a character begins.
     fn boundary(&self, offset: usize) -> usize {
         let mut at = offset.min(self.text.len());

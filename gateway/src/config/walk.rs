@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 
 use toml::Spanned;
-use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{self, Escapes, Fault, Lookup};
 use super::findings::Findings;
 use super::raw::leaf::Span;
 use super::schema::{Kind, Shape};
-use super::{hints, unbuilt};
+use super::{hints, remedy, unbuilt};
 use crate::kit::template::{RequestVariable, Variable};
-use crate::kit::units;
 
 /// Takes out of `table` what cannot be read as `shape`, and replaces the environment's variables.
 pub fn walk(table: &mut DeTable<'_>, shape: &Shape, env: Lookup<'_>, findings: &mut Findings<'_>) {
@@ -118,6 +117,10 @@ impl Walk<'_, '_> {
     /// Whether the value can stay; a table that cannot is replaced by an empty one and stays.
     fn value(&mut self, shape: &Shape, value: &mut Spanned<DeValue<'_>>, path: &Path) -> bool {
         let span = value.span();
+        if span.is_empty() {
+            // What the parser puts where it could not read a value; it has told why.
+            return false;
+        }
         match (shape, value.get_mut()) {
             (Shape::Table(keys), DeValue::Table(table)) => self.table(keys, table, &span, path),
             (Shape::Named(inner), DeValue::Table(table)) => self.named(inner, table, path),
@@ -145,7 +148,7 @@ impl Walk<'_, '_> {
                     wanted(shape),
                     self::found(found)
                 );
-                let help = remedy(shape, found, &path.key);
+                let help = remedy::remedy(shape, found, &path.key);
                 self.findings.error(&span, &path.shown, message).help = help;
                 if let Shape::Table(_) | Shape::Named(_) = shape {
                     *value.get_mut() = DeValue::Table(DeTable::new());
@@ -232,6 +235,7 @@ impl Walk<'_, '_> {
             Err(faults) => {
                 for fault in faults {
                     let (message, help) = told(&fault);
+                    let span = self.findings.part(&span, &fault.text());
                     self.findings.error(&span, &path.shown, message).help(help);
                 }
                 false
@@ -270,7 +274,15 @@ impl Walk<'_, '_> {
         {
             return true;
         }
-        self.in_range(shape, text.parse().ok(), &value.span(), path)
+        let Ok(number) = text.parse() else {
+            let message = format!(
+                "{} takes a number, but the environment says \"{text}\"",
+                path.subject()
+            );
+            self.findings.error(&value.span(), &path.shown, message);
+            return false;
+        };
+        self.in_range(shape, Some(number), &value.span(), path)
     }
 
     fn flag_of_the_environment(&mut self, value: &mut Spanned<DeValue<'_>>, path: &Path) -> bool {
@@ -362,57 +374,5 @@ fn found(value: &DeValue<'_>) -> String {
         DeValue::Integer(i) => format!("the number {i}"),
         DeValue::String(_) => "a string".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
-    }
-}
-
-/// How to write what was probably meant.
-fn remedy(shape: &Shape, found: &DeValue<'_>, key: &str) -> Option<String> {
-    let string = |v: &DeValue<'_>| v.as_str().map(str::to_owned);
-    Some(match (shape, found) {
-        (Shape::Text(Kind::Duration | Kind::Timeout, _), DeValue::Integer(n)) => {
-            format!("a number needs its unit: \"{n}s\" or \"{n}ms\"")
-        }
-        (Shape::Text(Kind::Duration | Kind::Timeout, _), DeValue::Float(n)) => {
-            format!("a number needs its unit: \"{}s\"", n.as_str())
-        }
-        (Shape::Text(Kind::Size, _), DeValue::Integer(n)) => {
-            format!("a number needs its unit: {}", sizes(n))
-        }
-        (Shape::Text(..), DeValue::Integer(n)) => format!("put it in quotes: \"{n}\""),
-        (Shape::Text(..), DeValue::Boolean(b)) => format!("put it in quotes: \"{b}\""),
-        (Shape::Text(..), DeValue::Array(_)) => "write one string without brackets".to_owned(),
-        (Shape::Int { .. } | Shape::Flag, DeValue::String(text)) => format!("write {text} without quotes"),
-        (Shape::List(inner), DeValue::Table(_)) if matches!(**inner, Shape::Table(_)) => {
-            format!("write [[{key}]] with two brackets for each of them")
-        }
-        (Shape::List(inner), _) if matches!(**inner, Shape::Text(..)) => {
-            format!("put it in brackets: [\"{}\"]", string(found)?)
-        }
-        (Shape::Table(_), DeValue::Array(items)) if items.iter().all(|i| i.get_ref().is_table()) => {
-            format!("write [{key}] with single brackets, once")
-        }
-        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("address") => {
-            format!("write {{ address = \"{text}\" }}")
-        }
-        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("to") => {
-            format!("write {{ to = \"{text}\" }}")
-        }
-        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("path_prefix") => {
-            format!("write {{ path_prefix = \"{text}\" }}")
-        }
-        (Shape::Table(keys), DeValue::String(text)) if keys.contains_key("root") => {
-            format!("write {{ root = \"{text}\" }}")
-        }
-        _ => return None,
-    })
-}
-
-/// A bare number of bytes is often meant exactly, a small one in a larger unit.
-fn sizes(number: &DeInteger<'_>) -> String {
-    let bytes = u64::from_str_radix(number.as_str(), number.radix()).unwrap_or_default();
-    if bytes >= 1 << 10 {
-        format!("\"{}\"", units::format_bytes(bytes))
-    } else {
-        format!("\"{number}KiB\" or \"{number}MiB\"")
     }
 }

@@ -207,11 +207,12 @@ fn static_files(section: &At<raw::StaticFiles>, path: &str, findings: &mut Findi
         None => vec![Coding::Brotli, Coding::Gzip],
         Some(list) => codings(&list.value, &format!("{path}.precompressed"), findings),
     };
+    let try_files = try_files(raw, &format!("{path}.try_files"), findings);
     Some(Action::StaticFiles(StaticFiles {
         root: PathBuf::from(&root?.value),
         index,
         precompressed,
-        try_files: try_files(raw, &format!("{path}.try_files"), findings),
+        try_files,
         directory_listing: raw.directory_listing.as_ref().is_some_and(|f| f.value.0),
     }))
 }

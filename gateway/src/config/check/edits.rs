@@ -122,18 +122,20 @@ pub fn template<V: Variable>(
     match Template::parse(text) {
         Ok(template) => Some(template),
         Err(TemplateFault::Unclosed) => {
-            let problem = findings.error(span, path, "a \"${\" is never closed");
+            let span = findings.part(span, "${");
+            let problem = findings.error(&span, path, "a \"${\" is never closed");
             problem.help("write ${variable}; $${ stands for ${ itself");
             None
         }
         Err(TemplateFault::Unknown(name)) => {
+            let span = findings.part(span, &format!("${{{name}}}"));
             let message = format!("there is no variable ${{{name}}}");
             let names = V::names();
             let help = hints::closest(&name, &names).map_or_else(
                 || format!("known: {}; $${{ stands for ${{ itself", names.join(", ")),
                 |close| format!("did you mean ${{{close}}}?"),
             );
-            findings.error(span, path, message).help(help);
+            findings.error(&span, path, message).help(help);
             None
         }
     }

@@ -126,10 +126,12 @@ pub fn regex(raw: &At<String>, path: &str, findings: &mut Findings<'_>) -> Optio
         .map_err(|why| {
             let why = why.strip_prefix("error: ").unwrap_or(&why);
             let message = format!("not a regular expression: {why}");
-            let problem = findings.error(&raw.span, path, message);
-            problem.help(
-                "a literal string in single quotes needs no doubled backslashes; there is no look-around",
-            );
+            let help = if why.contains("look-around") || why.contains("backreference") {
+                "every expression runs in linear time, so there is neither; several routes can say the same"
+            } else {
+                "in single quotes a backslash stands for itself: '^/v[0-9]+\\.txt$'"
+            };
+            findings.error(&raw.span, path, message).help(help);
         })
         .ok()
 }

@@ -100,8 +100,10 @@ fn expect_status(raw: &List<String>, path: &str, findings: &mut Findings<'_>) ->
         return vec![EXPECT_STATUS];
     };
     if list.value.is_empty() {
-        let problem = findings.error(&list.span, path, "no status is good: every server would be down");
-        problem.help("write [\"200-399\"]");
+        let message = "no status is good: every server would be down";
+        findings
+            .error(&list.span, path, message)
+            .help("write [\"200-399\"]");
     }
     let mut ranges = Vec::with_capacity(list.value.len());
     for item in &list.value {
@@ -214,7 +216,7 @@ fn unknown_reason(text: &str, number: Option<u16>, span: &Span, path: &str, find
     let help = match number {
         Some(_) => "only an answer that failed is tried again: \"400\" to \"599\"".to_owned(),
         None => hints::closest(text, REASONS).map_or_else(
-            || format!("write {} or a status such as \"503\"", hints::one_of(&REASONS)),
+            || format!("known: {}, and statuses such as \"503\"", REASONS.join(", ")),
             hints::did_you_mean,
         ),
     };
