@@ -277,7 +277,7 @@ fn try_file(text: &str) -> Result<TryFile, &'static str> {
     }
     let literal = text.replace("${path}", "/");
     if literal.contains("${") || literal.contains('$') {
-        return Err("only ${path} is known here, without braces nothing is");
+        return Err("the only variable here is ${path}");
     }
     if !literal.starts_with('/') {
         return Err("write a path below root that begins with a slash or ${path}");

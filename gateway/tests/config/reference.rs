@@ -1,0 +1,161 @@
+//! conf/reference.toml holds every key of the schema, and its values are the defaults.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gateway::config;
+use serde_json::Value as Schema;
+use toml::Value;
+
+const REFERENCE: &str = "../conf/reference.toml";
+
+fn reference() -> toml::Table {
+    std::fs::read_to_string(REFERENCE).unwrap().parse().unwrap()
+}
+
+fn schema() -> Schema {
+    serde_json::from_str(&config::schema()).unwrap()
+}
+
+/// The schema of a key or, where names are free, of any name; of the items of a list.
+fn below<'s>(schema: &'s Schema, key: &str) -> Option<&'s Schema> {
+    schema["properties"]
+        .get(key)
+        .or_else(|| schema.get("additionalProperties").filter(|s| s.is_object()))
+}
+
+/// All paths the schema knows, names as `*`.
+fn known(schema: &Schema, path: &str, found: &mut BTreeSet<String>) {
+    if !path.is_empty() {
+        found.insert(path.to_owned());
+    }
+    for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+        known(inner, format!("{path}.{key}").trim_start_matches('.'), found);
+    }
+    if let Some(items) = schema.get("items") {
+        known(items, path, found);
+    }
+    // Names of the operator's own, except where a text hangs on each: those have no keys to list.
+    if let Some(named) = schema
+        .get("additionalProperties")
+        .filter(|n| n["type"] == "object")
+    {
+        known(named, &format!("{path}.*"), found);
+    }
+}
+
+/// All paths a value has, names as `*`, and where in the value each default stands.
+fn written(
+    value: &Value,
+    schema: &Schema,
+    (path, place): (&str, &[String]),
+    found: &mut BTreeSet<String>,
+    defaults: &mut Vec<Vec<String>>,
+) {
+    if !path.is_empty() {
+        found.insert(path.to_owned());
+    }
+    if schema.get("default") == Some(&serde_json::to_value(value).unwrap()) {
+        defaults.push(place.to_vec());
+    }
+    let deeper = |step: String| [place, &[step]].concat();
+    match value {
+        Value::Table(table) => {
+            for (key, inner) in table {
+                let named = schema["properties"].get(key).is_none();
+                let step = if named { "*" } else { key };
+                let path = format!("{path}.{step}");
+                let at = (path.trim_start_matches('.'), &*deeper(key.clone()));
+                written(inner, below(schema, key).unwrap(), at, found, defaults);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let at = (path, &*deeper(index.to_string()));
+                written(item, &schema["items"], at, found, defaults);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn remove(value: &mut Value, place: &[String]) {
+    match (value, place) {
+        (Value::Table(table), [last]) => {
+            table.remove(last).unwrap();
+        }
+        (Value::Table(table), [step, rest @ ..]) => remove(table.get_mut(step).unwrap(), rest),
+        (Value::Array(items), [step, rest @ ..]) => remove(&mut items[step.parse::<usize>().unwrap()], rest),
+        (value, place) => panic!("{place:?} in {value}"),
+    }
+}
+
+fn text(value: &Value) -> String {
+    toml::to_string(value).unwrap()
+}
+
+fn load(text: &str) -> config::Loaded {
+    config::load_text("reference.toml", text, &|_| None)
+        .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+#[test]
+fn the_reference_loads_and_holds_every_key() {
+    let loaded =
+        config::load(Path::new(REFERENCE), &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+    let (mut in_schema, mut in_file) = (BTreeSet::new(), BTreeSet::new());
+    known(&schema(), "", &mut in_schema);
+    written(
+        &Value::Table(reference()),
+        &schema(),
+        ("", &[]),
+        &mut in_file,
+        &mut Vec::new(),
+    );
+    let missing: Vec<_> = in_schema.difference(&in_file).collect();
+    assert!(missing.is_empty(), "not in {REFERENCE}: {missing:?}");
+}
+
+#[test]
+fn every_default_of_the_schema_stands_in_the_reference_and_changes_nothing() {
+    let whole = Value::Table(reference());
+    let plan = load(&text(&whole)).plan;
+    let mut defaults = Vec::new();
+    written(&whole, &schema(), ("", &[]), &mut BTreeSet::new(), &mut defaults);
+    // What these two fall back to is another key, so that the schema has no value for them.
+    defaults.push(vec!["defaults".into(), "max_body".into()]);
+    defaults.push(vec!["routes".into(), "0".into(), "max_body".into()]);
+    for place in &defaults {
+        let mut less = whole.clone();
+        remove(&mut less, place);
+        assert_eq!(load(&text(&less)).plan, plan, "without {place:?}");
+    }
+    let told: BTreeSet<&str> = defaults
+        .iter()
+        .filter_map(|p| p.last())
+        .map(String::as_str)
+        .collect();
+    let mut with_default = BTreeSet::new();
+    keys_with_default(&schema(), &mut with_default);
+    let untold: Vec<_> = with_default
+        .iter()
+        .filter(|k| !told.contains(k.as_str()))
+        .collect();
+    assert!(untold.is_empty(), "not shown with their default: {untold:?}");
+}
+
+fn keys_with_default(schema: &Schema, found: &mut BTreeSet<String>) {
+    for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+        if inner.get("default").is_some() {
+            found.insert(key.clone());
+        }
+        keys_with_default(inner, found);
+    }
+    for inner in [schema.get("items"), schema.get("additionalProperties")]
+        .into_iter()
+        .flatten()
+    {
+        keys_with_default(inner, found);
+    }
+}
