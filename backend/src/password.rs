@@ -1,6 +1,7 @@
 //! Passwords: argon2id hashes, never more at a time than the machine can bear.
 
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -33,9 +34,9 @@ pub struct Vault {
     /// The hash of a password that nobody knows: whoever logs in under an unknown name is checked against it.
     decoy: String,
     /// Hashes that run. Each takes a core and `memory_kib`.
-    running: Semaphore,
+    running: Arc<Semaphore>,
     /// Hashes that run or wait.
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
 }
 
 /// Why there is no hash.
@@ -61,8 +62,8 @@ impl Vault {
         Ok(Vault {
             decoy: hash(&hasher, &unknown)?,
             hasher,
-            running: Semaphore::new(available_parallelism().map_or(1, NonZero::get)),
-            waiting: Semaphore::new(WAITING_MAX),
+            running: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
         })
     }
 
@@ -95,9 +96,16 @@ impl Vault {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let _place = self.waiting.try_acquire().map_err(|_| Error::Busy)?;
-        let _core = self.running.acquire().await.map_err(broken)?;
-        spawn_blocking(work).await.map_err(broken)?
+        let place = Arc::clone(&self.waiting)
+            .try_acquire_owned()
+            .map_err(|_| Error::Busy)?;
+        let core = Arc::clone(&self.running).acquire_owned().await.map_err(broken)?;
+        let counted = move || {
+            // Given back when the work ends, not when the client leaves: a hash cannot be stopped half-way.
+            let _held = (place, core);
+            work()
+        };
+        spawn_blocking(counted).await.map_err(broken)?
     }
 }
 

@@ -46,3 +46,69 @@ pub async fn index() -> Response {
     });
     public(&body, Groups::new().all("index"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Barrier, mpsc};
+
+    use super::*;
+    use crate::calendar::Timestamp;
+    use crate::password::{Cost, Vault};
+    use crate::store::Store;
+    use crate::token::Key;
+
+    fn app(folder: &tempfile::TempDir) -> Arc<App> {
+        Arc::new(App {
+            store: Store::open(&folder.path().join("w.db"), |_| Ok(())).unwrap(),
+            vault: Vault::new(Cost {
+                memory_kib: 8,
+                passes: 1,
+            })
+            .unwrap(),
+            key: Key::random().unwrap(),
+            token_lifetime: Duration::ZERO,
+            clock: || Timestamp::from_unix(0),
+            chaos: None,
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_is_alive_but_not_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(&folder);
+        assert!(ready(State(Arc::clone(&app))).await.is_ok());
+        app.stopping.store(true, Ordering::Relaxed);
+        assert!(matches!(ready(State(app)).await, Err(Problem::Stopping)));
+        assert_eq!(health().await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_does_not_answer_is_not_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(&folder);
+        // Every reader is busy until the gates go away.
+        let all_inside = Arc::new(Barrier::new(crate::store::READERS + 1));
+        let mut gates = Vec::new();
+        for _ in 0..crate::store::READERS {
+            let (gate, closed) = mpsc::channel::<()>();
+            gates.push(gate);
+            let (app, inside) = (Arc::clone(&app), Arc::clone(&all_inside));
+            tokio::spawn(async move {
+                let stuck = app.store.read(move |_| {
+                    inside.wait();
+                    Ok(closed.recv().is_err())
+                });
+                stuck.await
+            });
+        }
+        tokio::task::spawn_blocking(move || all_inside.wait())
+            .await
+            .unwrap();
+        assert!(matches!(ready(State(Arc::clone(&app))).await, Err(Problem::Busy)));
+        assert_eq!(health().await.status(), 200);
+        drop(gates);
+        assert!(ready(State(app)).await.is_ok());
+    }
+}

@@ -16,7 +16,7 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -68,7 +68,6 @@ pub fn router(app: Arc<App>, instance: HeaderValue) -> Router {
         .route("/logs/{id}", get(logs::find).delete(logs::delete))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .fallback(async || Problem::NotFound)
-        .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
         .layer(from_fn_with_state(
             Walk {
                 app: Arc::clone(&app),
@@ -91,20 +90,13 @@ struct Walk {
     instance: HeaderValue,
 }
 
-/// The way of every request: chaos, handler, conditions, headers that all responses have.
+/// The way of every request: body, chaos, handler, conditions, headers that all responses have.
 async fn walk(State(walk): State<Walk>, request: Request, next: Next) -> Response {
     // Before the handler, which consumes the request.
     let conditions = Conditions::of(&request);
-    let spared = matches!(request.uri().path(), "/health" | "/ready");
-    let blow = if spared { Blow::NONE } else { walk.app.strike() };
-    if !blow.latency.is_zero() {
-        tokio::time::sleep(blow.latency).await;
-    }
-    let response = if blow.fails {
-        Problem::Chaos.into_response()
-    } else {
-        next.run(request).await
-    };
+    let response = respond(&walk.app, request, next)
+        .await
+        .unwrap_or_else(Problem::into_response);
     let mut response = conditions.apply(response);
     let headers = response.headers_mut();
     // What says nothing about caches (errors, writes, tokens) is not for them: some statuses are cacheable by default.
@@ -113,6 +105,21 @@ async fn walk(State(walk): State<Walk>, request: Request, next: Next) -> Respons
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert("server-instance", walk.instance);
     response
+}
+
+async fn respond(app: &App, request: Request, next: Next) -> Answer {
+    let (parts, body) = request.into_parts();
+    let body = body::receive(body).await?;
+    let spared = matches!(parts.uri.path(), "/health" | "/ready");
+    let blow = if spared { Blow::NONE } else { app.strike() };
+    if !blow.latency.is_zero() {
+        tokio::time::sleep(blow.latency).await;
+    }
+    if blow.fails {
+        Err(Problem::Chaos)
+    } else {
+        Ok(next.run(Request::from_parts(parts, body.into())).await)
+    }
 }
 
 /// The id at the end of a path; what is not an id is a path that does not exist.

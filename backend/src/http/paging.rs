@@ -139,7 +139,8 @@ mod tests {
         #[test]
         fn following_the_links_from_the_first_page_sees_every_item_once(total in 0i64..500, per_page in 1i64..40) {
             let all: Vec<i64> = (0..total).collect();
-            let (mut seen, mut page, mut before) = (Vec::new(), Page { number: 1, per_page }, None);
+            let mut seen: Vec<i64> = Vec::new();
+            let (mut page, mut before) = (Page { number: 1, per_page }, None);
             loop {
                 let Slice { offset, limit } = page.slice();
                 seen.extend(all.iter().skip(offset as usize).take(limit as usize));

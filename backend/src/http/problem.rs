@@ -101,7 +101,7 @@ impl Problem {
             Problem::Busy | Problem::Stopping | Problem::Chaos => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
-            // What is left of the body would be read as the next request.
+            // The body may not have ended: nothing can follow it.
             Problem::Timeout | Problem::TooLarge(_) => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }

@@ -98,3 +98,67 @@ fn transact<T>(
     transaction.commit()?;
     Ok(done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane() -> Lane {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (n)").unwrap();
+        Lane::start("test", TransactionBehavior::Immediate, vec![db])
+    }
+
+    fn count(db: &Connection) -> Result<i64, Error> {
+        Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_or_panics_leaves_nothing_behind() {
+        let lane = lane();
+        let insert = |db: &Connection| db.execute("INSERT INTO t VALUES (1)", []).map(drop);
+        lane.run(move |db| Ok(insert(db)?)).await.unwrap();
+        let failed: Result<(), _> = lane
+            .run(move |db| insert(db).map_err(Error::from).and(Err(Error::Stale)))
+            .await;
+        assert!(matches!(failed, Err(Error::Stale)));
+        let panicked: Result<(), _> = lane
+            .run(move |db| insert(db).map(|()| panic!("on purpose"))?)
+            .await;
+        assert!(matches!(panicked, Err(Error::Broken(_))));
+        assert_eq!(lane.run(count).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_busy_and_empties_again() {
+        let lane = lane();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let (entered, inside) = oneshot::channel();
+        let blocker = lane.run(move |_| {
+            let _ = entered.send(());
+            gate.recv().map_err(|error| Error::Broken(error.to_string()))
+        });
+        let mut blocker = std::pin::pin!(blocker);
+        tokio::select! {
+            _ = &mut blocker => panic!("the gate is closed"),
+            entered = inside => entered.unwrap(),
+        }
+        let mut waiting: Vec<_> = (0..=JOBS_WAITING_MAX)
+            .map(|_| Box::pin(lane.run(count)))
+            .collect();
+        // Each is polled once, which puts it into the queue: all find a place but the last.
+        for (n, work) in waiting.iter_mut().enumerate() {
+            let first = std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await;
+            assert_eq!(
+                matches!(first, std::task::Poll::Ready(Err(Error::Busy))),
+                n == JOBS_WAITING_MAX
+            );
+        }
+        waiting.pop();
+        open.send(()).unwrap();
+        blocker.await.unwrap();
+        for work in waiting {
+            assert_eq!(work.await.unwrap(), 0);
+        }
+    }
+}

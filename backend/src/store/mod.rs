@@ -98,7 +98,7 @@ pub struct Found<T> {
 /// The longest wait for a writer in another process.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reads that run at the same time: a read takes some ten microseconds, so few are plenty.
-const READERS: usize = 4;
+pub const READERS: usize = 4;
 /// More than the number of different statements here, so that each is prepared once per connection.
 const STATEMENTS_CACHED: usize = 64;
 

@@ -1,1 +1,12 @@
-fn main() {}
+//! The service over real sockets, the simplest first.
+
+mod harness;
+
+mod a_catalogue;
+mod b_accounts;
+mod c_bad_input;
+mod d_plans;
+mod e_logs;
+mod f_caching;
+mod g_life;
+mod h_processes;
