@@ -1,5 +1,10 @@
 //! The service over real sockets, the simplest first.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a play ends where it fails; its helpers are not marked #[test]"
+)]
+
 mod harness;
 
 mod a_catalogue;
