@@ -1,1 +1,40 @@
-//! Plays.
+//! Plays: a real gateway, scripted origins, real sockets. In this order, so that the first failure says the most.
+
+/// Connections, heads, bodies, framing, limits: what a client may send, and what is refused.
+mod a_listen;
+/// Which route a request takes, and what the route makes of it.
+mod b_route;
+/// Which server gets a request, and which server gets none for now.
+mod e_balance;
+/// What an origin may do to us, and what becomes of it for the client.
+mod f_upstream;
+/// What the gateway says itself: errors, replies, redirects, files.
+mod g_reply;
+/// What an operator can see: log lines, metrics, status.
+mod h_observe;
+/// Another configuration under running connections.
+mod i_reload;
+/// A stop that cuts nobody off.
+mod j_drain;
+/// Clients that mean harm, or behave as if.
+mod k_hostile;
+/// What was broken once, each named by its issue. Nothing else goes in here.
+mod z_regress;
+
+use harness::Origin;
+
+/// Every request goes to this origin.
+fn all_to(origin: &Origin) -> String {
+    format!(
+        r#"
+        [upstreams.origin]
+        servers = [{{ address = "{}" }}]
+
+        [[routes]]
+        name = "all"
+        match = {{ path_prefix = "/" }}
+        upstream = "origin"
+        "#,
+        origin.address()
+    )
+}

@@ -1,5 +1,8 @@
 //! Bodies as both ends see them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// Bodies are kept up to here; beyond it length and hash must do.
@@ -23,24 +26,32 @@ pub struct Body {
 #[derive(Default)]
 pub struct Collector {
     kept: Vec<u8>,
-    length: u64,
+    length: Arc<AtomicU64>,
     hash: Xxh3Default,
 }
 
 impl Collector {
+    /// A collector that says how far it is while it collects.
+    pub fn counting(length: &Arc<AtomicU64>) -> Self {
+        Self {
+            length: Arc::clone(length),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         let room = KEPT_BYTES - self.kept.len();
         self.kept.extend_from_slice(&piece[..piece.len().min(room)]);
-        self.length += piece.len() as u64;
         self.hash.update(piece);
+        self.length.fetch_add(piece.len() as u64, Ordering::AcqRel);
     }
 
     /// What was taken.
     pub fn finish(&self) -> Body {
         Body {
             kept: self.kept.clone(),
-            length: self.length,
+            length: self.length.load(Ordering::Acquire),
             hash: self.hash.digest(),
         }
     }

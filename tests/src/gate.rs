@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::kit::clock::Clock;
+use ::gateway::kit::clock::Clock;
 use parking_lot::{Condvar, Mutex};
 
 use crate::patience::patience;

@@ -1,4 +1,4 @@
-//! The harness of the plays: a real gateway in this process, scripted origins behind it, exact clients in front.
+//! The harness: a real gateway in this process, scripted origins behind it, exact clients in front.
 //!
 //! A play shows both actors and the whole configuration, orders them by gates and facts, never by time, and
 //! counts at the origin. What must hold in every play is checked here, not in the plays: a client fails on
@@ -13,7 +13,7 @@ pub mod client;
 /// Barriers between the actors.
 pub mod gate;
 /// A real gateway on ports of its own.
-
+pub mod gateway;
 /// What `/metrics` says, by series.
 pub mod metrics;
 /// Scripted origins.
@@ -25,6 +25,7 @@ pub mod wire;
 
 pub use client::{Connection, Request, Response};
 pub use gate::Gate;
-
+// `self::`, because the crate under test has the same name as the module.
+pub use self::gateway::Gateway;
 pub use origin::{Origin, Script};
 pub use patience::{wait_for, wait_until};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::kit::clock::Clock;
+use ::gateway::kit::clock::Clock;
 
 /// Generous, because a loaded machine is no reason to fail; a play that passes never waits so long.
 const PATIENCE_MS: u64 = 10_000;

@@ -115,6 +115,11 @@ impl Connection {
         self
     }
 
+    /// Like [`Connection::finish`], on a connection that the gateway may have ended already.
+    pub fn finish_quietly(&mut self) {
+        let _ended = self.reader.stream().shutdown(Shutdown::Write);
+    }
+
     /// Goes away without a goodbye.
     pub fn reset(self) {
         let socket = SockRef::from(self.reader.stream());
@@ -222,6 +227,20 @@ impl Connection {
             Ok(bytes) => panic!("awaiting the end, got {:?}", String::from_utf8_lossy(&bytes)),
             Err(Fault::Io(error)) if is_end(&error) => {}
             Err(fault) => panic!("the connection is not closed: {fault}"),
+        }
+    }
+
+    /// Fails unless the connection, whatever came before, ends by a reset: the one way to tell a client
+    /// that reads until the end that this was not all.
+    #[track_caller]
+    pub fn expect_reset(&mut self) {
+        loop {
+            match self.reader.some() {
+                Ok(bytes) if bytes.is_empty() => panic!("the connection has ended as if all were well"),
+                Ok(_) => {}
+                Err(Fault::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset => return,
+                Err(fault) => panic!("the connection is not reset: {fault}"),
+            }
         }
     }
 

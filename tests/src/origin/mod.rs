@@ -6,7 +6,7 @@ mod serve;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ const BACKLOG: i32 = 1024;
 /// An origin. Dropping it ends its connections, and fails the play if the gateway sent it anything malformed.
 pub struct Origin {
     shared: Arc<Shared>,
-    /// Bound and never listening: nobody else gets the port while the origin is down.
-    _reservation: Socket,
+    /// Nobody else gets the port while the origin is down.
+    reservation: Reservation,
     listening: Mutex<Option<Listening>>,
 }
 
@@ -39,8 +39,10 @@ pub struct Seen {
     pub method: String,
     /// From the request line.
     pub target: String,
-    /// Its body, as far as it has come.
+    /// Its body, once it has ended or broken.
     pub body: Body,
+    /// How many bytes of the body have come so far.
+    pub received: Arc<AtomicU64>,
     /// Sizes of its chunks, if it had any.
     pub chunks: Vec<u64>,
     /// Its trailer fields.
@@ -56,9 +58,17 @@ pub struct Seen {
 pub enum Greeting {
     /// It is closed before anything is read.
     HangUp,
+    /// It stays open, and nothing is ever read from it.
+    Ignore,
     /// Requests are served.
     #[default]
     Serve,
+}
+
+/// A port of its own: bound, and never listening. Who binds it too (with SO_REUSEPORT) can listen on it.
+pub struct Reservation {
+    address: SocketAddr,
+    _socket: Socket,
 }
 
 struct Listening {
@@ -66,8 +76,8 @@ struct Listening {
     acceptor: JoinHandle<()>,
 }
 
+#[derive(Default)]
 struct Shared {
-    address: SocketAddr,
     state: Mutex<State>,
 }
 
@@ -104,16 +114,9 @@ impl Default for Origin {
 impl Origin {
     /// An origin that listens, and answers 404 to what no script is for.
     pub fn new() -> Self {
-        let reservation = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let address = reservation.local_addr().expect("a bound socket has an address");
-        let address = address.as_socket().expect("and it is an IP address");
-        let shared = Shared {
-            address,
-            state: Mutex::default(),
-        };
         let origin = Self {
-            shared: Arc::new(shared),
-            _reservation: reservation,
+            shared: Arc::default(),
+            reservation: Reservation::new(),
             listening: Mutex::default(),
         };
         origin.revive();
@@ -171,7 +174,7 @@ impl Origin {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.shared.address
+        self.reservation.address
     }
 
     /// How many requests for this path have arrived.
@@ -208,6 +211,19 @@ impl Origin {
     /// How many connections are open. One counts as open until this origin has noticed its end.
     pub fn open_connections(&self) -> usize {
         self.shared.state.lock().live.len()
+    }
+
+    /// Waits until so many bytes of the body of the first request for this path have arrived.
+    #[track_caller]
+    pub fn wait_received(&self, path: &str, bytes: u64) {
+        wait_for(
+            &format!("{bytes} bytes for {path} have arrived at the origin"),
+            || {
+                let requests = self.requests(path);
+                let received = requests.first()?.received.load(Ordering::Acquire);
+                (received >= bytes).then_some(())
+            },
+        );
     }
 
     /// Waits until so many requests for this path have arrived.
@@ -266,6 +282,29 @@ impl Drop for Origin {
                 "the gateway sent this origin: {complaints:#?}"
             );
         }
+    }
+}
+
+impl Default for Reservation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reservation {
+    /// Takes a port that is free.
+    pub fn new() -> Self {
+        let socket = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = socket.local_addr().expect("a bound socket has an address");
+        Self {
+            address: address.as_socket().expect("and it is an IP address"),
+            _socket: socket,
+        }
+    }
+
+    /// The port, on the loopback address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         if state.greeting == Greeting::HangUp {
             continue;
         }
+        let serves = state.greeting == Greeting::Serve;
         let killed = Arc::new(AtomicBool::new(false));
         let clone = stream.try_clone().expect("descriptors are to be had");
         let live = Live {
@@ -33,9 +34,11 @@ pub(super) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             killed: Arc::clone(&killed),
         };
         state.live.insert(id, live);
-        let shared = Arc::clone(shared);
-        let thread = std::thread::spawn(move || Visit::new(&shared, stream, killed, id).run());
-        state.threads.push(thread);
+        if serves {
+            let shared = Arc::clone(shared);
+            let thread = std::thread::spawn(move || Visit::new(&shared, stream, killed, id).run());
+            state.threads.push(thread);
+        }
     }
 }
 
@@ -77,8 +80,12 @@ impl<'a> Visit<'a> {
                 }
             }
         }
-        // The stream's other descriptor; the connection ends with the last one.
-        drop(self.shared.state.lock().live.remove(&self.id));
+        // The connection ends with its last descriptor, and before anybody can see that it is counted out.
+        let Self {
+            shared, reader, id, ..
+        } = self;
+        drop(reader);
+        drop(shared.state.lock().live.remove(&id));
     }
 
     fn serve_one(&mut self) -> Result<Next, Fault> {
@@ -150,6 +157,7 @@ impl<'a> Visit<'a> {
             target: words.next().unwrap_or_default(),
             head,
             body: Body::default(),
+            received: Arc::default(),
             chunks: Vec::new(),
             trailers: Vec::new(),
             complete: false,
@@ -161,7 +169,7 @@ impl<'a> Visit<'a> {
     }
 
     fn read_body(&mut self, framing: Framing, at: usize) -> Result<Body, Fault> {
-        let mut collector = Collector::default();
+        let mut collector = Collector::counting(&self.shared.state.lock().seen[at].received);
         let read = self.reader.body(framing, &mut collector);
         let mut state = self.shared.state.lock();
         let seen = &mut state.seen[at];
