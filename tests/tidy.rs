@@ -244,6 +244,44 @@ fn every_source_file_is_compiled() {
     );
 }
 
+#[test]
+fn every_configuration_that_people_copy_loads() {
+    let mut faults = Vec::new();
+    let folder = workspace().join("conf");
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let names = entries
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned());
+    let mut texts: Vec<_> = names
+        .filter(|name| name.ends_with(".toml"))
+        .map(|name| (format!("conf/{name}"), read(&format!("conf/{name}"))))
+        .collect();
+    assert!(!texts.is_empty(), "there is nothing to copy in conf");
+    texts.extend(toml_blocks("README.md"));
+    for (name, text) in texts {
+        if let Err(problems) = gateway::config::load_text(&name, text, &|_| None) {
+            faults.push(format!("{name}:\n{problems}"));
+        }
+    }
+    report(&faults, "who copies it must not have to mend it");
+}
+
+/// The blocks of a document that are marked as TOML, each with its place.
+fn toml_blocks(path: &str) -> Vec<(String, String)> {
+    let text = read(path);
+    let starts = text
+        .match_indices("```toml\n")
+        .map(|(at, fence)| at + fence.len());
+    let block = |at: usize| {
+        let inside = text[at..].split("```").next().unwrap_or_default();
+        (
+            format!("{path}:{}", source::line_at(&text, at)),
+            inside.to_owned(),
+        )
+    };
+    starts.map(block).collect()
+}
+
 /// Why a module may not import another.
 fn arrow_fault(own: &str, other: &str) -> Option<String> {
     let layer = |name: &str| LAYERS.iter().position(|l| l.contains(&name));
