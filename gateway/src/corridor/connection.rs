@@ -44,7 +44,7 @@ async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> bool {
     let limit = worker.pin().plan.server.limits.keepalive_timeout;
     tokio::select! {
         biased;
-        readable = stream.readable() => readable.is_ok(),
+        arrival = stream.arrival() => arrival.is_ok(),
         () = door.closed() => false,
         () = tokio::time::sleep(limit) => false,
     }
