@@ -97,7 +97,8 @@ impl Reader {
                     self.buffer.consume(end);
                     return Ok(());
                 }
-                Ok(None) if self.buffer.is_full() => self.buffer.grow(ANSWER_LIMITS.bytes_max),
+                // One byte more than allowed, so that what is too large is found to be so.
+                Ok(None) if self.buffer.is_full() => self.buffer.grow(ANSWER_LIMITS.bytes_max + 1),
                 Ok(None) => {}
             }
             match self.buffer.fill(stream).await {
