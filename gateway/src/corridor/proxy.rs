@@ -29,7 +29,6 @@ struct Tries<'a> {
     /// Further tries made, stale connections not counted.
     further: u32,
     has_met_stale: bool,
-    last: Refusal,
     /// Held while a further try runs.
     permit: Option<Retry>,
 }
@@ -120,19 +119,18 @@ async fn try_servers(
     upload: &mut Upload<'_>,
 ) -> Outcome {
     let mut tries = Tries::new(service, worker.now());
+    let Some(mut lease) = pick(worker, x, &tries) else {
+        return Err(TryFault::Server(Failed {
+            failure: Failure::Connect,
+            refusal: Refusal::NoServer,
+            is_stale: false,
+        }));
+    };
     loop {
-        let Some(lease) = pick(worker, x, &tries) else {
-            let failed = Failed {
-                failure: Failure::Connect,
-                refusal: tries.last,
-                is_stale: false,
-            };
-            return Err(TryFault::Server(failed));
-        };
         x.tries += 1;
         x.server = Some(lease.index());
         let began = worker.now();
-        let fault = match try_server(worker, x, service, &lease, upload).await {
+        match try_server(worker, x, service, &lease, upload).await {
             Ok(origin) => {
                 let now = worker.now();
                 x.upstream_time = Some(now.mono.since(tries.began.mono));
@@ -140,23 +138,23 @@ async fn try_servers(
                 let Some(failed) = tries.judge(x, &lease, now.mono.since(began.mono), now) else {
                     return Ok((origin, lease));
                 };
-                // The answer is a failure, but the only one there may be.
-                if !tries.may_go_on(&failed, x, upload, now) {
-                    return Ok((origin, lease));
+                // A failure, but an answer: it is given up only when another server takes the request.
+                match tries.go_on(worker, &failed, x, upload, now) {
+                    Some(next) => lease = next,
+                    None => return Ok((origin, lease)),
                 }
-                continue;
             }
-            Err(fault) => fault,
-        };
-        match fault {
-            TryFault::Server(failed) => {
+            Err(TryFault::Server(failed)) => {
                 let now = worker.now();
                 tries.note(&failed, &lease, now);
-                if !tries.may_go_on(&failed, x, upload, now) {
-                    return Err(TryFault::Server(failed));
+                // Given back first: its place may be the very one that is free.
+                drop(lease);
+                match tries.go_on(worker, &failed, x, upload, now) {
+                    Some(next) => lease = next,
+                    None => return Err(TryFault::Server(failed)),
                 }
             }
-            client => {
+            Err(client) => {
                 tries.count(&lease, ServerResult::Aborted);
                 return Err(client);
             }
@@ -172,7 +170,6 @@ impl<'a> Tries<'a> {
             tried: Vec::new(),
             further: 0,
             has_met_stale: false,
-            last: Refusal::NoServer,
             permit: None,
         }
     }
@@ -206,7 +203,6 @@ impl<'a> Tries<'a> {
             return;
         }
         self.tried.push(lease.server().id());
-        self.last = failed.refusal;
         let result = match failed.failure {
             Failure::Timeout => ServerResult::Timeout,
             Failure::Connect | Failure::Reset | Failure::InvalidResponse | Failure::Status(_) => {
@@ -230,7 +226,27 @@ impl<'a> Tries<'a> {
         self.service.servers[lease.index()].metrics.count(result);
     }
 
-    /// Whether there is another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
+    /// The server of the next try, if there is one.
+    fn go_on(
+        &mut self,
+        worker: &Worker,
+        failed: &Failed,
+        x: &Exchange,
+        upload: &Upload<'_>,
+        now: Now,
+    ) -> Option<Lease> {
+        if !self.may_go_on(failed, x, upload, now) {
+            return None;
+        }
+        let next = pick(worker, x, self)?;
+        if !failed.is_stale {
+            self.further += 1;
+            self.service.metrics.retry(reason(failed.failure));
+        }
+        Some(next)
+    }
+
+    /// Whether there may be another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
     /// requests" — unless nothing of it was sent, which is so when no connection came about.
     fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Now) -> bool {
         let retries = &self.service.plan.retries;
@@ -261,8 +277,6 @@ impl<'a> Tries<'a> {
                 return false;
             }
         }
-        self.further += 1;
-        self.service.metrics.retry(reason(failed.failure));
         true
     }
 }
