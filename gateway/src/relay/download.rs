@@ -68,7 +68,7 @@ impl Download {
             if is_done {
                 return Ok(());
             }
-            if !self.read(reader.buffer(), origin).await? {
+            if !self.read(reader.buffer(), origin, client).await? {
                 self.end(&mut before);
                 return if before.is_empty() {
                     Ok(())
@@ -117,9 +117,21 @@ impl Download {
     }
 
     /// Reads on. False when the connection has ended and the body with it.
-    async fn read(&self, buffer: &mut Buffer, origin: &Stream) -> Result<bool, DownloadFault> {
+    ///
+    /// An origin may pause for long within an answer; a client that has gone meanwhile must not hold it.
+    async fn read(
+        &self,
+        buffer: &mut Buffer,
+        origin: &Stream,
+        client: &Stream,
+    ) -> Result<bool, DownloadFault> {
         buffer.grow_if_filled();
-        match within(self.read_timeout, buffer.fill(origin)).await {
+        let read = tokio::select! {
+            biased;
+            read = within(self.read_timeout, buffer.fill(origin)) => read,
+            gone = client.broken() => return Err(DownloadFault::Client(IoFault::Broken(gone))),
+        };
+        match read {
             Ok(0) if self.decoder.ends_with_connection() => Ok(false),
             Ok(0) | Err(IoFault::Broken(_)) => Err(DownloadFault::CutOff),
             Ok(_) => Ok(true),
