@@ -35,19 +35,21 @@ pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
     let mut refused = String::new();
     loop {
         follow(&mut watcher, &mut watched, &files);
-        wait(&mut events, watcher.is_some()).await;
-        let Some((hash, now_files)) = read(control.path()) else {
-            report_once(&control, &mut refused);
-            continue;
-        };
-        files = now_files;
-        if hash != control.snapshot().hash && hash != refused {
-            refused = if control.reload().is_ok() {
-                String::new()
-            } else {
-                hash
-            };
+        // Before the first wait too: the text may have changed between its first reading and the watch.
+        match read(control.path()) {
+            None => report_once(&control, &mut refused),
+            Some((hash, now_files)) => {
+                files = now_files;
+                if hash != control.snapshot().hash && hash != refused {
+                    refused = if control.reload().is_ok() {
+                        String::new()
+                    } else {
+                        hash
+                    };
+                }
+            }
         }
+        wait(&mut events, watcher.is_some()).await;
     }
 }
 
