@@ -110,6 +110,11 @@ impl Visit<'_> {
     fn decide(&mut self) -> Result<Verdict, Refusal> {
         let x = &mut self.x;
         x.length = framing::of_request(&x.request).map_err(of_framing_fault)?;
+        // A client that takes its tunnel for granted has sent bytes of another protocol already: what follows
+        // must not be read as requests.
+        if x.request.method == Method::Connect {
+            return Err(Refusal::MethodNotImplemented);
+        }
         if let Some(verdict) = answer_by_method(x) {
             return Ok(verdict);
         }
@@ -188,7 +193,6 @@ impl Verdict {
 fn answer_by_method(x: &Exchange) -> Option<Verdict> {
     let is_last_hop = max_forwards(&x.request) == Some(0);
     match x.request.method {
-        Method::Connect => Some(Verdict::refuse(Refusal::MethodNotImplemented)),
         // RFC 9110 §9.3.8 asks whoever answers TRACE to leave out what may be secret, which it cannot know:
         // it is refused here, and so never reaches an origin that is less careful.
         Method::Trace => Some(Verdict::refuse_method(
