@@ -144,17 +144,17 @@ fn idle_connections_to_a_server_outlive_a_reload() {
 fn limits_change_under_a_kept_connection() {
     let origin = Origin::new().otherwise(reply(200));
     let limited = |limits: &str| format!("[server.limits]\n{limits}\n{}", all_to(&origin));
-    let gw = Gateway::start(&limited("max_body = \"10B\"\nmax_uri = \"20B\""));
+    let gw = Gateway::start(&limited("max_body = \"10B\"\nmax_uri = \"64B\""));
 
     let mut client = gw.connect();
     client.ask(&Request::post("/", "ten bytes!")).expect(200);
-    gw.reload(&limited("max_body = \"20B\"\nmax_uri = \"40B\""))
+    gw.reload(&limited("max_body = \"20B\"\nmax_uri = \"128B\""))
         .unwrap();
     client
         .ask(&Request::post("/", "twenty bytes in here"))
         .expect(200);
     client
-        .ask(&Request::get(&format!("/{}", "a".repeat(30))))
+        .ask(&Request::get(&format!("/{}", "a".repeat(100))))
         .expect(200);
     gw.reload(&limited("max_body = \"5B\"")).unwrap();
     client.ask(&Request::post("/", "ten bytes!")).expect(413);

@@ -151,7 +151,9 @@ fn clients_that_leave_at_every_moment_leave_nothing_behind() {
     for _ in 0..20 {
         gw.connect().send(&request);
         gw.connect().send(&request).finish();
-        gw.connect().send(Request::get("/never").bytes());
+        let mut waiting = gw.connect();
+        waiting.send(Request::get("/never").bytes());
+        waiting.reset();
     }
     gw.wait_metrics("no connection and no request is left", |m| {
         m.sum("sluice_connections", &[]) == 0.0 && m.sum("sluice_requests_in_flight", &[]) == 0.0

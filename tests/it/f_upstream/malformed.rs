@@ -88,7 +88,7 @@ fn what_is_no_http_is_no_answer() {
         "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n",
         "\0\0\0\0\r\n\r\n",
-        "\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ]);
 }
 

@@ -24,7 +24,6 @@ fn serving(folder: &TempDir, lines: &str) -> Gateway {
         name = "files"
         match = {{ path_prefix = "/s/" }}
         static_files = {{ root = "{}"{lines} }}
-        rewrite = {{ strip_prefix = "/s" }}
         "#,
         folder.path().display()
     ))
