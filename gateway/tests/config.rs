@@ -92,6 +92,178 @@ fn the_files_people_copy_load_and_only_miss_folders_of_this_machine() {
     }
 }
 
+/// A folder with these files, of which the first is loaded.
+fn folder(files: &[(&str, &[u8])]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let main = dir.path().join(files[0].0);
+    (dir, main)
+}
+
+fn only_problem(path: &Path) -> String {
+    let problems = load(path).unwrap_err().0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].message.clone()
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
+    let (dir, main) = folder(&[("a.toml", b"x = 1\ny = \"\xff\"")]);
+    let text = only_problem(&main);
+    assert_eq!(text, "the file cannot be read: it is not UTF-8 (line 2)");
+    let text = only_problem(&dir.path().join("nope.toml"));
+    assert_eq!(text, "the file cannot be read: No such file or directory");
+    assert!(only_problem(dir.path()).contains("directory"));
+    assert!(only_problem(Path::new("/dev/zero")).contains("16 MiB"));
+}
+
+const LISTENER: &[u8] = b"[[listeners]]\naddress = \"127.0.0.1:0\"\n";
+
+#[test]
+fn what_is_included_is_watched_and_counts_in_the_hash() {
+    let include = b"include = [\"parts/*.toml\", \"more.toml\"]\n".as_slice();
+    let (dir, main) = folder(&[
+        ("main.toml", &[include, LISTENER].concat()),
+        (
+            "parts/b.toml",
+            b"[[routes]]\nname = \"b\"\nrespond = {}\nmatch = { path = \"/b\" }",
+        ),
+        (
+            "parts/a.toml",
+            b"[[routes]]\nname = \"a\"\nrespond = {}\nmatch = { path = \"/a\" }",
+        ),
+        ("more.toml", b"[[routes]]\nname = \"c\"\nrespond = {}"),
+    ]);
+    let before = load(&main).unwrap();
+    let names: Vec<&str> = before.plan.routes.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    let watched: Vec<_> = before
+        .files
+        .iter()
+        .map(|f| f.strip_prefix(dir.path()).unwrap())
+        .collect();
+    let expected = ["main.toml", "parts", "parts/a.toml", "parts/b.toml", "more.toml"];
+    assert_eq!(watched, expected.map(Path::new));
+
+    assert_eq!(load(&main).unwrap().hash, before.hash);
+    assert_eq!(before.hash.len(), 16);
+    fs::write(dir.path().join("parts/a.toml"), "# nothing any more").unwrap();
+    assert_ne!(load(&main).unwrap().hash, before.hash);
+}
+
+#[test]
+fn a_file_from_another_system_reads_the_same_and_its_places_are_right() {
+    let text =
+        "\u{feff}[[listeners]]\r\naddress = \"127.0.0.1:0\"\r\n[[routes]]\r\nrespond = {}\r\ntimeout = 5\r\n";
+    let problems = config::load_text("dos.toml", text, &env).unwrap_err().0;
+    let [only] = problems.as_slice() else {
+        panic!("{problems:?}")
+    };
+    assert_eq!((only.line, only.column), (5, 11));
+    assert_eq!(only.excerpt.as_ref().unwrap().line, "timeout = 5");
+    let fixed = text.replace("timeout = 5", "timeout = '5s'");
+    config::load_text("dos.toml", fixed, &env).unwrap();
+}
+
+#[test]
+fn a_problem_as_json_has_the_fields_scripts_rely_on() {
+    let text = "[[listeners]]\naddress = \":0\"\n[[routes]]\nname = \"api\"\nupstream = \"ap\"\n";
+    let problems = config::load_text("a.toml", text, &env).unwrap_err();
+    let expected = serde_json::json!([{
+        "severity": "error", "file": "a.toml", "line": 5, "column": 12, "path": "routes.api.upstream",
+        "message": "no upstream is named \"ap\"", "help": "define it: [upstreams.ap]",
+    }]);
+    assert_eq!(serde_json::to_value(&problems).unwrap(), expected);
+}
+
+fn plan(text: &str) -> Plan {
+    config::load_text("a.toml", text, &env)
+        .unwrap_or_else(|p| panic!("{p}"))
+        .plan
+}
+
+#[test]
+fn changes_are_told_by_name_one_line_each() {
+    let old = r#"
+[server]
+threads = 1
+[[listeners]]
+address = "127.0.0.1:80"
+[upstreams.b]
+servers = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+[[routes]]
+name = "one"
+match = { path = "/1" }
+upstream = "b"
+[[routes]]
+name = "two"
+match = { path = "/2" }
+respond = {}
+[[routes]]
+name = "three"
+match = { path = "/3" }
+respond = {}
+"#;
+    // The new upstream comes before the old one, so ids shift: that alone alters no route.
+    let new = r#"
+[server]
+threads = 2
+[admin]
+[[listeners]]
+address = "127.0.0.1:81"
+[upstreams.a]
+servers = [{ address = "10.0.0.1:80" }]
+[upstreams.b]
+servers = [{ address = "10.0.0.1:80", weight = 2 }, { address = "10.0.0.3:80" }]
+max_idle = 1
+[[routes]]
+name = "three"
+match = { path = "/3" }
+respond = { body = "x" }
+[[routes]]
+name = "one"
+match = { path = "/1" }
+upstream = "b"
+[[routes]]
+name = "four"
+upstream = "a"
+"#;
+    let changes = Changes::between(&plan(old), &plan(new));
+    let expected = "\
+altered [server]
+altered [admin]
+added listener 127.0.0.1:81
+removed listener 127.0.0.1:80
+added upstream a
+altered upstream b
+added server a/10.0.0.1:80
+added server b/10.0.0.3:80
+removed server b/10.0.0.2:80
+altered server b/10.0.0.1:80
+added route four
+removed route two
+altered route three
+routes stand in another order
+server.threads takes effect after a restart
+admin.address takes effect after a restart
+";
+    assert_eq!(changes.to_string(), expected);
+    assert_eq!(
+        Changes::between(&plan(old), &plan(old)).to_string(),
+        "nothing changed\n"
+    );
+    let json = serde_json::to_value(&changes).unwrap();
+    assert_eq!(json["routes"]["altered"], serde_json::json!(["three"]));
+    assert_eq!(
+        json["restart"],
+        serde_json::json!(["server.threads", "admin.address"])
+    );
+}
+
 fn read_back(plan: &Plan) -> Plan {
     let text = config::effective(plan);
     match config::load_text("effective.toml", text.as_str(), &|_| None) {

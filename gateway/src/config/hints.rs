@@ -78,11 +78,16 @@ pub fn closest<S: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = S
         .into_iter()
         .filter_map(|c| {
             let same_form = c.as_ref().to_lowercase().replace('-', "_");
-            let slips = strsim::damerau_levenshtein(&word, &same_form);
-            let near = slips <= slips_max && slips < same_form.chars().count();
             let shorter = word.len().min(same_form.len());
             let longer_form =
                 shorter >= STEM_BYTES_MIN && (word.starts_with(&same_form) || same_form.starts_with(&word));
+            // Each character more or less is a slip: most candidates need no closer look.
+            let lengths = word.chars().count().abs_diff(same_form.chars().count());
+            if lengths > slips_max && !longer_form {
+                return None;
+            }
+            let slips = strsim::damerau_levenshtein(&word, &same_form);
+            let near = slips <= slips_max && slips < same_form.chars().count();
             (near || longer_form).then(|| (slips, c.as_ref().to_owned()))
         })
         .min()
