@@ -92,6 +92,18 @@ fn the_files_people_copy_load_and_only_miss_folders_of_this_machine() {
     }
 }
 
+/// What `#:schema ./sluice.schema.json` in the files beside it refers to.
+#[test]
+fn the_schema_for_editors_is_the_one_of_this_build() {
+    let path = "../conf/sluice.schema.json";
+    let schema = config::schema() + "\n";
+    if std::env::var_os(ACCEPT).is_some() {
+        fs::write(path, &schema).unwrap();
+    }
+    let stored = fs::read_to_string(path).unwrap_or_default();
+    assert!(stored == schema, "{path} is not what `sluice schema` prints");
+}
+
 /// A folder with these files, of which the first is loaded.
 fn folder(files: &[(&str, &[u8])]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

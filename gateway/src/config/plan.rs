@@ -437,7 +437,7 @@ pub struct Edits {
 }
 
 impl SocketSpec {
-    /// Reads "0.0.0.0:80", "[::]:80", ":80" (every address), "localhost:80" or "unix:/path".
+    /// Reads `0.0.0.0:80`, `[::]:80`, `:80` (every address), `localhost:80` or `unix:/path`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
             return path.starts_with('/').then(|| Self::Unix(path.into()));
@@ -470,7 +470,7 @@ impl fmt::Display for SocketSpec {
 }
 
 impl Address {
-    /// Reads "10.0.0.1:8000", "app.internal:8000", "[::1]:8000" or "unix:/path".
+    /// Reads `10.0.0.1:8000`, `app.internal:8000`, `[::1]:8000` or `unix:/path`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
             return path.starts_with('/').then(|| Self::Unix(path.into()));

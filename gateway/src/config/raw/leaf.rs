@@ -8,7 +8,7 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// Bytes of all files together, see [`crate::config::source::Sources`].
+/// Bytes from the beginning of all texts together, see [`crate::config::source`].
 pub type Span = Range<usize>;
 
 /// A value and where it was written.

@@ -110,7 +110,7 @@ pub struct AccessLog {
 pub struct Listener {
     /// What a route's match.listener refers to.
     pub name: Maybe<String>,
-    /// Where it listens: "0.0.0.0:80", "[::]:80", ":80", "localhost:80" or "unix:/path".
+    /// Where it listens: `0.0.0.0:80`, `[::]:80`, `:80`, `localhost:80` or `unix:/path`.
     pub address: Maybe<String>,
     /// Every request is answered with a redirect to https on the same host. Default `false`.
     pub redirect_to_https: Maybe<Flag>,
