@@ -112,12 +112,25 @@ pub fn one_of<S: AsRef<str>>(choices: &[S]) -> String {
     }
 }
 
+/// "[server.limits]" or "[[routes]]": an empty step stands for an item of a list.
+fn header(path: &[String]) -> String {
+    let steps: Vec<&str> = path
+        .iter()
+        .map(String::as_str)
+        .filter(|s| !s.is_empty())
+        .collect();
+    match path.last() {
+        Some(last) if last.is_empty() => format!("[[{}]]", steps.join(".")),
+        _ => format!("[{}]", steps.join(".")),
+    }
+}
+
 /// All tables of a file that know the key, as an operator writes them.
 fn places_of(key: &str, shape: &Shape, path: &mut Vec<String>, places: &mut Vec<String>) {
     match shape {
         Shape::Table(keys) => {
             if keys.contains_key(key) && !path.is_empty() {
-                places.push(format!("[{}]", path.join(".")));
+                places.push(header(path));
             }
             for (name, inner) in keys {
                 path.push(name.clone());
@@ -130,7 +143,11 @@ fn places_of(key: &str, shape: &Shape, path: &mut Vec<String>, places: &mut Vec<
             places_of(key, inner, path, places);
             path.pop();
         }
-        Shape::List(inner) => places_of(key, inner, path, places),
+        Shape::List(inner) => {
+            path.push(String::new());
+            places_of(key, inner, path, places);
+            path.pop();
+        }
         Shape::Flag | Shape::Int { .. } | Shape::Text(..) => {}
     }
 }
@@ -157,6 +174,8 @@ mod tests {
             top("keepalive_requests"),
             "`keepalive_requests` belongs in [server.limits]"
         );
+        assert_eq!(top("strip_prefix"), "`strip_prefix` belongs in [routes.rewrite]");
+        assert_eq!(top("redirect"), "`redirect` belongs in [[routes]]");
         assert!(top("zzz").starts_with("known here: access_log, admin"));
     }
 

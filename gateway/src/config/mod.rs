@@ -30,10 +30,8 @@ pub use plan::Plan;
 pub use problem::{Problem, Problems, Severity};
 use raw::leaf::Span;
 pub use schema::schema;
-use serde::Deserialize;
 use source::Source;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::DeTable;
 use xxhash_rust::xxh3::Xxh3;
 
 /// A configuration that can be used.
@@ -120,10 +118,9 @@ fn syntax_problem(message: &str, span: &Span, source: &Source, findings: &mut Fi
 }
 
 fn read(table: DeTable<'_>, findings: &mut Findings<'_>) -> Option<raw::File> {
-    let document = Spanned::new(0..0, DeValue::Table(table));
-    raw::File::deserialize(ValueDeserializer::from(document))
-        .map_err(|e| {
-            findings.error(&e.span().unwrap_or_default(), "", e.message());
+    raw::File::read(table)
+        .map_err(|(span, message)| {
+            findings.error(&span, "", message);
         })
         .ok()
 }

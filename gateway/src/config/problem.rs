@@ -133,7 +133,26 @@ const WINDOW_COLUMNS: usize = 120;
 /// Columns kept before the caret in a cut line.
 const LEAD_COLUMNS: usize = 40;
 
+/// Characters of a line that are kept: a file of one line must not be kept once for each problem.
+const KEPT_CHARS: usize = 400;
+/// Characters kept before the part that is meant.
+const KEPT_LEAD_CHARS: usize = 100;
+
 impl Excerpt {
+    /// A line, or the piece of a very long one that holds the part meant.
+    pub fn around(line: &str, start: usize, length: usize) -> Self {
+        let skipped = if line.len() <= KEPT_CHARS {
+            0
+        } else {
+            start.saturating_sub(KEPT_LEAD_CHARS)
+        };
+        Self {
+            line: line.chars().skip(skipped).take(KEPT_CHARS).collect(),
+            start: start - skipped,
+            length: length.min(KEPT_CHARS),
+        }
+    }
+
     /// The line, cut if it is long, and the caret line under it.
     fn window(&self) -> (String, String) {
         let chars: Vec<char> = self.line.chars().collect();
@@ -254,6 +273,15 @@ mod tests {
         let at = caret.find('^').unwrap();
         let shown: String = line.chars().skip(at).take(6).collect();
         assert_eq!(shown, "NEEDLE");
+    }
+
+    #[test]
+    fn of_a_very_long_line_only_a_piece_is_kept() {
+        let line = format!("{}NEEDLE{}", "a".repeat(5_000), "b".repeat(5_000));
+        let kept = Excerpt::around(&line, 5_000, 6);
+        assert!(kept.line.len() <= KEPT_CHARS);
+        assert!(kept.line[kept.start..].starts_with("NEEDLE"));
+        assert_eq!(Excerpt::around("a = 1", 4, 1).line, "a = 1");
     }
 
     #[test]

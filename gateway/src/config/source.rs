@@ -37,7 +37,11 @@ pub struct Place<'a> {
 
 impl Source {
     /// A text that begins at `base`.
-    pub fn new(name: String, text: String, base: usize) -> Self {
+    pub fn new(name: String, mut text: String, base: usize) -> Self {
+        // Editors of another system put a mark there that no column should count.
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
         let breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
         Self {
@@ -72,11 +76,7 @@ impl Source {
             file: &self.name,
             line: number,
             column: before + 1,
-            excerpt: Excerpt {
-                line: line.to_owned(),
-                start: before,
-                length: length.max(1),
-            },
+            excerpt: Excerpt::around(line, before, length.max(1)),
         }
     }
 

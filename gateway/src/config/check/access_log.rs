@@ -53,7 +53,8 @@ fn target(raw: &At<String>, findings: &mut Findings<'_>) -> LogTarget {
             LogTarget::Off
         }
         file => {
-            if let Some(word) = hints::closest(file, WORDS) {
+            let bare = !file.contains(['/', '.']);
+            if let Some(word) = hints::closest(file, WORDS).filter(|_| bare) {
                 let message = format!("\"{file}\" is taken for the name of a file");
                 let problem = findings.warning(&raw.span, path, message);
                 problem.help(format!("did you mean \"{word}\"? Otherwise write \"./{file}\""));

@@ -1,6 +1,5 @@
 //! What a route does: exactly one action.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use crate::wire::syntax;
 /// The upstreams by name, and which of them are used.
 pub struct Upstreams<'r> {
     names: Vec<&'r At<String>>,
-    used: RefCell<BTreeSet<usize>>,
+    used: BTreeSet<usize>,
 }
 
 impl<'r> Upstreams<'r> {
@@ -24,14 +23,14 @@ impl<'r> Upstreams<'r> {
     pub fn of(raw: Option<&'r At<BTreeMap<At<String>, At<raw::Upstream>>>>) -> Self {
         Self {
             names: raw.into_iter().flat_map(|section| section.value.keys()).collect(),
-            used: RefCell::default(),
+            used: BTreeSet::new(),
         }
     }
 
-    fn find(&self, name: &At<String>, path: &str, findings: &mut Findings<'_>) -> Option<UpstreamId> {
+    fn find(&mut self, name: &At<String>, path: &str, findings: &mut Findings<'_>) -> Option<UpstreamId> {
         let found = self.names.iter().position(|n| n.value == name.value);
         if let Some(id) = found {
-            self.used.borrow_mut().insert(id);
+            self.used.insert(id);
         } else if findings.is_complete() {
             let message = format!("no upstream is named \"{}\"", name.value);
             let known: Vec<&str> = self.names.iter().map(|n| n.value.as_str()).collect();
@@ -55,7 +54,7 @@ impl<'r> Upstreams<'r> {
             return;
         }
         for (id, name) in self.names.iter().enumerate() {
-            if !self.used.borrow().contains(&id) {
+            if !self.used.contains(&id) {
                 let message = format!("no route uses the upstream \"{}\"", name.value);
                 findings.warning(&name.span, &format!("upstreams.{}", name.value), message);
             }
@@ -67,7 +66,7 @@ impl<'r> Upstreams<'r> {
 pub fn action(
     item: &At<raw::Route>,
     path: &str,
-    upstreams: &Upstreams<'_>,
+    upstreams: &mut Upstreams<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Action> {
     const HELP: &str = "a route has exactly one of upstream, split, static_files, respond and redirect";
@@ -143,7 +142,7 @@ fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findin
 fn split(
     raw: &At<Vec<At<raw::SplitTo>>>,
     path: &str,
-    upstreams: &Upstreams<'_>,
+    upstreams: &mut Upstreams<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Action> {
     let mut shares: Vec<(UpstreamId, NonZeroU32)> = Vec::new();

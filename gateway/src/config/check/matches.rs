@@ -12,8 +12,26 @@ use crate::kit::pattern::Pattern;
 use crate::wire::syntax;
 
 /// Methods people use; another one is allowed, but may be a slip.
-const METHODS: [&str; 10] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND",
+const METHODS: [&str; 19] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "SEARCH",
+    "REPORT",
+    "PURGE",
 ];
 
 /// Which requests a route is for; None if it cannot be told.
@@ -34,7 +52,7 @@ pub fn matches(
     };
     let pattern = path_pattern(raw, &path, findings);
     let methods = raw.methods.as_ref().map_or(&[][..], |list| &list.value);
-    let methods = methods_of(methods, &format!("{path}.methods"), findings);
+    let methods = self::methods(methods, &format!("{path}.methods"), findings);
     let headers = headers(&raw.headers, &format!("{path}.headers"), findings);
     let query = tests(&raw.query)
         .map(|(name, test)| (name.value.clone(), test))
@@ -163,10 +181,6 @@ pub fn is_path(raw: &At<String>, path: &str, findings: &mut Findings<'_>) -> boo
 
 /// Methods in upper case, none twice.
 pub fn methods(raw: &[At<String>], path: &str, findings: &mut Findings<'_>) -> Vec<String> {
-    methods_of(raw, path, findings)
-}
-
-fn methods_of(raw: &[At<String>], path: &str, findings: &mut Findings<'_>) -> Vec<String> {
     let mut methods: Vec<String> = Vec::new();
     for item in raw {
         let text = item.value.as_str();

@@ -144,6 +144,16 @@ fn literal_start(regex: &str) -> String {
 
 /// A listener that redirects everything to https leaves its routes nothing.
 fn redirected_listeners(routes: &[Placed], listeners: &[Listener], findings: &mut Findings<'_>) {
+    if let Some(first) = routes.first()
+        && !listeners.is_empty()
+        && listeners.iter().all(|l| l.redirect_to_https)
+    {
+        let message = "no route can ever match: every listener redirects every request to https";
+        findings
+            .warning(&first.span, &format!("{}.match", first.path), message)
+            .help("take `redirect_to_https` off a listener, or the routes out");
+        return;
+    }
     for placed in routes {
         let Some(name) = &placed.route.matches.listener else {
             continue;

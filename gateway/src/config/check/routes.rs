@@ -40,7 +40,7 @@ pub fn routes(
     findings: &mut Findings<'_>,
 ) -> Vec<Arc<Route>> {
     let defaults = defaults(file.defaults.as_ref(), max_body, findings);
-    let upstreams = Upstreams::of(file.upstreams.as_ref());
+    let mut upstreams = Upstreams::of(file.upstreams.as_ref());
     let known = listeners::names(&file.listeners);
     let listed = file.routes.as_ref().map_or(&[][..], |list| &list.value);
     let mut names: BTreeMap<String, Span> = BTreeMap::new();
@@ -53,7 +53,7 @@ pub fn routes(
             let help = format!("the other stands at {}", findings.place(&first));
             findings.error(span, &format!("{path}.name"), message).help(help);
         }
-        let route = route(item, name, &path, &upstreams, &known, &defaults, findings);
+        let route = route(item, name, &path, &mut upstreams, &known, &defaults, findings);
         if let Some(route) = route {
             let span = item.value.matches.as_ref().map_or(&item.span, |m| &m.span);
             placed.push(Placed {
@@ -65,7 +65,8 @@ pub fn routes(
     }
     overlap::check(&placed, listeners, findings);
     upstreams.warn_of_unused(findings);
-    if listed.is_empty() && findings.is_whole(&(0..0)) {
+    let answers = listeners.is_empty() || listeners.iter().any(|l| !l.redirect_to_https);
+    if listed.is_empty() && answers && findings.is_whole(&(0..0)) {
         let message = "there is no [[routes]]: every request is answered with 404";
         findings.warning(&(0..0), "routes", message);
     }
@@ -87,7 +88,7 @@ fn route(
     item: &At<raw::Route>,
     name: String,
     path: &str,
-    upstreams: &Upstreams<'_>,
+    upstreams: &mut Upstreams<'_>,
     listeners: &[&str],
     defaults: &Defaults,
     findings: &mut Findings<'_>,

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 pub mod leaf;
 mod route;
 mod upstream;
 
-use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Template, Threads};
+use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
 pub use upstream::{HealthCheck, LoadBalancing, OutlierDetection, Retries, Upstream, UpstreamServer};
 
@@ -40,6 +42,15 @@ pub struct File {
     pub defaults: Maybe<Defaults>,
     /// Which requests, and what is done with them.
     pub routes: List<Route>,
+}
+
+impl File {
+    /// Reads a table out of which all that is wrong has been taken; should something be left, tells it.
+    pub fn read(table: DeTable<'_>) -> Result<Self, (Span, String)> {
+        let document = Spanned::new(0..0, DeValue::Table(table));
+        Self::deserialize(ValueDeserializer::from(document))
+            .map_err(|e| (e.span().unwrap_or_default(), e.message().to_owned()))
+    }
 }
 
 /// The process: workers, draining, limits.
