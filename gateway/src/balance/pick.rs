@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use super::Ask;
 use super::pool::{Pool, Slot, Tier};
+use super::standing::{STEPS, WEIGHT_MAX};
 use crate::config::plan::LoadBalancing;
 use crate::kit::clock::Mono;
 use crate::kit::ewma::LATENCY_US_MAX;
-use crate::kit::turns::{self, Turn};
+use crate::kit::turns;
 
 /// How often a choice is made again because somebody else got in between, before exactness is given up for progress.
 const CLAIMS_MAX: u32 = 32;
@@ -19,19 +20,40 @@ const RING_STEPS_MAX: usize = 256;
 #[derive(Clone, Copy)]
 struct Candidate {
     index: usize,
-    in_flight: u32,
-    pass: u64,
-    stride: u64,
-    turn: Turn,
+    load: Load,
+    rank: u64,
+    clock: u64,
+}
+
+/// Who is first so far; two words, so that a look at a thousand servers stays in registers.
+#[derive(Clone, Copy)]
+struct First {
+    rank: u64,
+    index: usize,
 }
 
 /// A server's load, to be divided by its weight.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Load {
+    /// At most [`AMOUNT_MAX`].
     amount: u64,
-    /// Servers that are level rotate among themselves whatever their weights.
+    /// Servers that are level rotate among themselves whatever their weights. Their amounts are equal.
     level: bool,
 }
+
+/// Largest amount that may be multiplied by the largest effective weight.
+const AMOUNT_MAX: u64 = 1 << 35;
+const _: () = assert!(
+    AMOUNT_MAX
+        .checked_mul((WEIGHT_MAX as u64) * (STEPS as u64))
+        .is_some()
+);
+
+/// Nobody yet, whom anybody precedes.
+const NOBODY: First = First {
+    rank: u64::MAX,
+    index: usize::MAX,
+};
 
 impl Pool {
     /// The server the client is bound to, if it may still be sent there.
@@ -72,18 +94,19 @@ impl Pool {
     fn least_loaded(&self, tier: &Tier, tried: &[u64], load: impl Fn(&Slot, u32) -> Load) -> Option<usize> {
         for _ in 0..CLAIMS_MAX {
             let candidate = self.look(tier, tried, &load)?;
-            if self.slots[candidate.index].server.join_at(candidate.in_flight) {
+            let slot = &self.slots[candidate.index];
+            let in_flight = slot.server.in_flight();
+            if load(slot, in_flight) == candidate.load && slot.server.join_at(in_flight) {
                 if !self.take_turn(tier, candidate) {
                     // Somebody joined and left in between and took this turn: the next one is as good.
-                    self.slots[candidate.index]
-                        .seat
+                    slot.seat
                         .pass
-                        .fetch_add(candidate.stride, Ordering::Relaxed);
+                        .fetch_add(slot.stride.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
                 return Some(candidate.index);
             }
         }
-        self.join_any(|| self.look(tier, tried, &load))
+        self.join_any(|| self.look(tier, tried, &load).map(|c| c.index))
     }
 
     /// Whoever's turn it is.
@@ -102,27 +125,31 @@ impl Pool {
                 return Some(candidate.index);
             }
         }
-        self.join_any(|| self.look(tier, tried, alike))
+        self.join_any(|| self.look(tier, tried, alike).map(|c| c.index))
     }
 
     /// Two distinct servers drawn by weight, and of them the one with the smaller load.
     fn better_of_two(&self, tier: &Tier, tried: &[u64], draw: u64) -> Option<usize> {
         let mut draw = draw;
         self.join_any(|| {
-            let eligible = || self.eligible(tier, tried);
-            let total: u64 = eligible().map(|(_, weight, _)| u64::from(weight)).sum();
+            let eligible = || {
+                self.eligible(tier, tried)
+                    .map(|(index, _, weight, load)| Drawn { index, weight, load })
+            };
+            let total: u64 = eligible().map(|drawn| u64::from(drawn.weight)).sum();
             let first = at_weight(eligible(), scaled(draw & u64::from(u32::MAX), total))?;
-            let others = || eligible().filter(move |(index, ..)| *index != first.0);
-            let second = at_weight(others(), scaled(draw >> 32, total.saturating_sub(first.1.into())));
+            let others = || eligible().filter(move |drawn| drawn.index != first.index);
+            let second = at_weight(
+                others(),
+                scaled(draw >> 32, total.saturating_sub(first.weight.into())),
+            );
             draw = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-            // Of two idle ones the first: it was drawn by weight, and a comparison would count the weight twice.
-            let better = second
-                .filter(|second| {
-                    let [mine, theirs] = [second, &first].map(|(.., in_flight)| u64::from(*in_flight));
-                    theirs > 0 && (mine + 1) * u64::from(first.1) < (theirs + 1) * u64::from(second.1)
-                })
-                .unwrap_or(first);
-            Some(self.candidate(better.0, better.2, 0))
+            Some(
+                second
+                    .filter(|second| second.is_less_loaded_than(first))
+                    .unwrap_or(first)
+                    .index,
+            )
         })
     }
 
@@ -138,120 +165,129 @@ impl Pool {
     }
 
     /// Takes a place wherever the choice falls, exact or not; asks again if the server has filled up meanwhile.
-    fn join_any(&self, mut choose: impl FnMut() -> Option<Candidate>) -> Option<usize> {
-        (0..CLAIMS_MAX).find_map(|_| match choose() {
-            None => Some(None),
-            Some(Candidate { index, .. }) => {
-                let slot = &self.slots[index];
-                slot.server.join_below(slot.max_conns).then_some(Some(index))
+    fn join_any(&self, mut choose: impl FnMut() -> Option<usize>) -> Option<usize> {
+        for _ in 0..CLAIMS_MAX {
+            let index = choose()?;
+            let slot = &self.slots[index];
+            if slot.server.join_below(slot.max_conns) {
+                return Some(index);
             }
-        })?
+        }
+        None
     }
 
-    /// One look over a tier: the smallest load per weight, compared as integers crosswise.
+    /// One look over a tier: the smallest load per weight, compared as integers crosswise, by turns where equal.
     ///
-    /// If a level server is the least loaded, all level ones are, and the turn decides: an idle server of weight 2
-    /// beside an idle one of weight 3 has no load to compare, and would else never be sent a request on a quiet site.
+    /// If a level server is the least loaded, all level ones are: an idle server of weight 2 beside an idle one of weight
+    /// 3 has no load to compare, and would else never be sent a request on a quiet site.
     fn look(&self, tier: &Tier, tried: &[u64], load: impl Fn(&Slot, u32) -> Load) -> Option<Candidate> {
         let clock = self.running.turns.load(Ordering::Acquire);
-        let mut least: Option<(u64, u64, Candidate)> = None;
-        let mut level: Option<(u64, u64, Candidate)> = None;
-        for (index, weight, in_flight) in self.eligible(tier, tried) {
-            let (load, weight) = (load(&self.slots[index], in_flight), u64::from(weight));
-            let best = if load.level { &mut level } else { &mut least };
-            let Some((amount, of, candidate)) = best else {
-                *best = Some((load.amount, weight, self.candidate(index, in_flight, clock)));
-                continue;
-            };
-            let (mine, theirs) = (product(load.amount, *of), product(*amount, weight));
+        let (mut level, mut level_amount, mut level_weight) = (NOBODY, 0, 0);
+        let (mut least, mut least_amount, mut least_weight) = (NOBODY, AMOUNT_MAX, 0);
+        for (index, slot, weight, in_flight) in self.eligible(tier, tried) {
+            let (load, weight) = (load(slot, in_flight), u64::from(weight));
             if load.level {
-                if mine < theirs {
-                    (*amount, *of) = (load.amount, weight);
-                }
-            } else if mine > theirs {
+                (level_amount, level_weight) = (load.amount, weight.max(level_weight));
+                level.or(self.rank(slot, clock), index);
                 continue;
             }
-            let challenger = self.candidate(index, in_flight, clock);
-            if (!load.level && mine < theirs) || challenger.turn.rank < candidate.turn.rank {
-                *candidate = challenger;
-                if !load.level {
-                    (*amount, *of) = (load.amount, weight);
-                }
+            let (mine, theirs) = (load.amount * least_weight, least_amount * weight);
+            if mine < theirs {
+                (least, least_amount, least_weight) = (NOBODY, load.amount, weight);
+            }
+            if mine <= theirs {
+                least.or(self.rank(slot, clock), index);
             }
         }
-        match (least, level) {
-            (Some(least), Some(level)) => {
-                let loaded_wins = product(least.0, level.1) < product(level.0, least.1);
-                Some(if loaded_wins { least.2 } else { level.2 })
-            }
-            (least, level) => least.or(level).map(|(.., candidate)| candidate),
-        }
-    }
-
-    /// (index, effective weight, in flight) of those in a tier that may be sent this request.
-    fn eligible(&self, tier: &Tier, tried: &[u64]) -> impl Iterator<Item = (usize, u32, u32)> {
-        let first = tier.slots.start;
-        self.slots[tier.slots.clone()]
-            .iter()
-            .zip(first..)
-            .filter_map(move |(slot, index)| {
-                let weight = slot.weight();
-                if weight == 0 || tried.contains(&slot.id) {
-                    return None;
-                }
-                let in_flight = slot.server.in_flight();
-                (in_flight < slot.max_conns).then_some((index, weight, in_flight))
-            })
-    }
-
-    fn candidate(&self, index: usize, in_flight: u32, clock: u64) -> Candidate {
-        let slot = &self.slots[index];
-        let stride = slot.stride.load(Ordering::Relaxed);
-        let mut pass = slot.seat.pass.load(Ordering::Acquire);
-        if turns::settled(pass, stride, clock) != pass {
-            pass = self.settle(slot, stride);
-        }
-        Candidate {
+        // Where equal the level one: an idle server answers sooner.
+        let loaded_is_less = least_amount * level_weight < level_amount * least_weight;
+        let is_level = level.index != NOBODY.index && !loaded_is_less;
+        let (First { index, rank }, amount) = if is_level {
+            (level, level_amount)
+        } else {
+            (least, least_amount)
+        };
+        let load = Load {
+            amount,
+            level: is_level,
+        };
+        (index != NOBODY.index).then_some(Candidate {
             index,
-            in_flight,
-            pass,
-            stride,
-            turn: Turn::new(pass, stride, clock),
-        }
+            load,
+            rank,
+            clock,
+        })
     }
 
-    /// Cuts a lead that a server has from lighter days.
+    /// (index, slot, effective weight, in flight) of those in a tier that may be sent this request.
+    #[inline]
+    fn eligible(&self, tier: &Tier, tried: &[u64]) -> impl Iterator<Item = (usize, &Slot, u32, u32)> {
+        let first = tier.slots.start;
+        let slots = self.slots[tier.slots.clone()].iter().zip(first..);
+        slots.filter_map(move |(slot, index)| {
+            let weight = slot.weight();
+            if weight == 0 || (!tried.is_empty() && tried.contains(&slot.id)) {
+                return None;
+            }
+            let in_flight = slot.server.in_flight();
+            (in_flight < slot.max_conns).then_some((index, slot, weight, in_flight))
+        })
+    }
+
+    #[inline]
+    fn rank(&self, slot: &Slot, clock: u64) -> u64 {
+        let stride = slot.stride.load(Ordering::Relaxed);
+        let pass = slot.seat.pass.load(Ordering::Acquire);
+        turns::rank(pass, stride, clock).unwrap_or_else(|| self.settle(slot, stride))
+    }
+
+    /// Cuts a lead that a server has from lighter days, and ranks it last for once.
     #[cold]
     fn settle(&self, slot: &Slot, stride: u64) -> u64 {
         let pass = slot.seat.pass.load(Ordering::Acquire);
         // The clock again, after the pass: the caller's reading may be from before a turn that was given meanwhile.
         let settled = turns::settled(pass, stride, self.running.turns.load(Ordering::Acquire));
-        match slot
+        // If it fails, somebody gave it a turn, and settled it at that.
+        let _ = slot
             .seat
             .pass
-            .compare_exchange(pass, settled, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => settled,
-            Err(newer) => newer,
-        }
+            .compare_exchange(pass, settled, Ordering::AcqRel, Ordering::Relaxed);
+        NOBODY.rank - 1
     }
 
     /// Gives the candidate its turn, unless somebody took it since.
     fn take_turn(&self, tier: &Tier, candidate: Candidate) -> bool {
-        let clock = &self.running.turns;
+        let (clock, slot) = (&self.running.turns, &self.slots[candidate.index]);
+        let stride = slot.stride.load(Ordering::Relaxed);
+        let pass = slot.seat.pass.load(Ordering::Acquire);
+        if turns::rank(pass, stride, candidate.clock) != Some(candidate.rank) {
+            return false;
+        }
+        let start = turns::start(pass, stride, clock.load(Ordering::Acquire));
         // The clock first: a pass must never be seen further ahead of it than one stride, or it would be cut back.
-        let push = |at| Some(turns::later(candidate.turn.start, at)).filter(|later| *later != at);
+        let push = |at| Some(turns::later(start, at)).filter(|later| *later != at);
         // None = it is there already.
         let _ = clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, push);
-        let end = candidate.turn.end(candidate.stride);
-        let pass = &self.slots[candidate.index].seat.pass;
-        let taken = pass
-            .compare_exchange(candidate.pass, end, Ordering::AcqRel, Ordering::Relaxed)
+        let end = start.wrapping_add(stride);
+        let taken = slot
+            .seat
+            .pass
+            .compare_exchange(pass, end, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         if taken {
             clock.fetch_add(tier.tick, Ordering::AcqRel);
         }
         taken
+    }
+}
+
+impl First {
+    /// Whoever's rank is smaller.
+    #[inline]
+    fn or(&mut self, rank: u64, index: usize) {
+        if rank < self.rank {
+            *self = Self { rank, index };
+        }
     }
 }
 
@@ -268,25 +304,18 @@ fn connections(in_flight: u32) -> Load {
 /// An idle server that was not measured lately comes before all others, to be measured; with that one request on its
 /// way it comes after all others, so that no herd follows before the answer is known.
 fn time(latency_us: u32, in_flight: u32) -> Load {
+    let unknown = latency_us == 0;
+    let level = unknown && in_flight == 0;
+    let latency_us = if unknown { LATENCY_US_MAX } else { latency_us };
     let waiting = u64::from(in_flight) + 1;
-    match (latency_us, in_flight) {
-        (0, 0) => Load {
-            amount: 0,
-            level: true,
+    Load {
+        amount: if level {
+            0
+        } else {
+            (u64::from(latency_us) * waiting).min(AMOUNT_MAX)
         },
-        (0, _) => Load {
-            amount: u64::from(LATENCY_US_MAX) * waiting,
-            level: false,
-        },
-        (latency_us, _) => Load {
-            amount: u64::from(latency_us) * waiting,
-            level: false,
-        },
+        level,
     }
-}
-
-fn product(amount: u64, weight: u64) -> u128 {
-    u128::from(amount) * u128::from(weight)
 }
 
 /// A 32-bit draw, scaled to 0..total.
@@ -295,14 +324,31 @@ fn scaled(draw: u64, total: u64) -> u64 {
 }
 
 /// Whom a point in the sum of weights falls to.
-fn at_weight(servers: impl Iterator<Item = (usize, u32, u32)>, mut point: u64) -> Option<(usize, u32, u32)> {
+fn at_weight(servers: impl Iterator<Item = Drawn>, mut point: u64) -> Option<Drawn> {
     let mut last = None;
     for server in servers {
         last = Some(server);
-        match point.checked_sub(server.1.into()) {
+        match point.checked_sub(server.weight.into()) {
             None => break,
             Some(rest) => point = rest,
         }
     }
     last
+}
+
+/// A server that may be drawn.
+#[derive(Clone, Copy)]
+struct Drawn {
+    index: usize,
+    weight: u32,
+    load: u32,
+}
+
+impl Drawn {
+    /// Of two idle ones neither is: they were drawn by weight, and a comparison would count the weight twice.
+    fn is_less_loaded_than(self, other: Self) -> bool {
+        let [mine, theirs] =
+            [(self, other), (other, self)].map(|(a, b)| (u64::from(a.load) + 1) * u64::from(b.weight));
+        other.load > 0 && mine < theirs
+    }
 }

@@ -15,8 +15,9 @@ pub struct PeakEwma(pub u64);
 /// Long against one slow answer, short against an operator's patience.
 const HALF_LIFE_LOG2_MS: u32 = 13;
 
-/// Largest latency kept, in microseconds: 35 minutes. Leaves the products of a load comparison room in 64 bits.
-pub const LATENCY_US_MAX: u32 = i32::MAX as u32;
+/// Largest latency kept, in microseconds: 67 s. What is slower is no worse; and products of a load comparison
+/// keep room in 64 bits.
+pub const LATENCY_US_MAX: u32 = 1 << 26;
 
 impl PeakEwma {
     /// The average after one more sample.

@@ -23,43 +23,33 @@ pub fn stride(weight: u32) -> u64 {
 
 /// How far the virtual clock moves with each turn that is given to a group of this total weight.
 ///
-/// One less than exact: a clock that is slow by a hair is pushed on by the next pass (see [`Turn::start`]);
+/// One less than exact: a clock that is slow by a hair is pushed on by the next pass (see [`start`]);
 /// one that is fast would in time leave every participant behind it, and deadlines alone do not interleave.
 pub fn tick(total_weight: u64) -> u64 {
     (LAP / total_weight.max(1)).saturating_sub(1)
 }
 
-/// Where a participant stands against the virtual clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// The smallest is next.
-    pub rank: u64,
-    /// When the turn begins; the clock is never behind the start of a turn that was given.
-    pub start: u64,
+/// Where a participant stands against the virtual clock; the smallest is next.
+///
+/// None if its lead is longer than one stride and must be [`settled`] first.
+#[inline]
+pub fn rank(pass: u64, stride: u64, clock: u64) -> Option<u64> {
+    // The deadline, counted from one stride ago: 0..=stride for those that may begin, up to twice that for those that may
+    // not yet. Weights are at least 1, so twice a stride does not reach into the negative half of the circle.
+    let deadline = pass.wrapping_sub(clock).wrapping_add(stride);
+    if deadline <= 2 * stride {
+        return Some(deadline + u64::from(deadline > stride) * EARLY);
+    }
+    (signed(deadline) < 0).then_some(0)
 }
 
-impl Turn {
-    /// What a participant with this pass ([`settled`]) and stride can claim at this virtual time.
-    pub fn new(pass: u64, stride: u64, clock: u64) -> Self {
-        /// Above every deadline: those that may not begin yet come after those that may.
-        const EARLY: u64 = 1 << 62;
-        let lead = signed(pass.wrapping_sub(clock)).max(-signed(stride));
-        let rank = if lead <= 0 {
-            stride.wrapping_add_signed(lead)
-        } else {
-            EARLY.wrapping_add_signed(lead)
-        };
-        Self {
-            rank,
-            start: clock.wrapping_add_signed(lead),
-        }
-    }
-
-    /// The pass after this turn was taken.
-    pub fn end(self, stride: u64) -> u64 {
-        self.start.wrapping_add(stride)
-    }
+/// When the turn begins that this pass can claim at this virtual time.
+pub fn start(pass: u64, stride: u64, clock: u64) -> u64 {
+    later(pass, clock.wrapping_sub(stride))
 }
+
+/// Added to a rank above every deadline: those that may not begin yet come after those that may.
+const EARLY: u64 = 1 << 62;
 
 /// The pass with its lead cut to one stride, to be written back where it differs.
 ///
@@ -92,18 +82,19 @@ mod tests {
     /// Gives `count` turns and returns who got them.
     fn rotate(weights: &[u32], clock: &mut u64, passes: &mut [u64], count: usize) -> Vec<usize> {
         let total = weights.iter().map(|w| u64::from(*w)).sum();
-        let turn = |i: usize, passes: &[u64], clock| Turn::new(passes[i], stride(weights[i]), clock);
         (0..count)
             .map(|_| {
                 for (pass, weight) in passes.iter_mut().zip(weights) {
                     *pass = settled(*pass, stride(*weight), *clock);
                 }
+                let rank = |i: &usize| rank(passes[*i], stride(weights[*i]), *clock).expect("settled");
                 let next = (0..weights.len())
-                    .min_by_key(|i| turn(*i, passes, *clock).rank)
+                    .filter(|i| weights[*i] > 0)
+                    .min_by_key(rank)
                     .unwrap();
-                let taken = turn(next, passes, *clock);
-                *clock = later(taken.start, *clock).wrapping_add(tick(total));
-                passes[next] = taken.end(stride(weights[next]));
+                let start = start(passes[next], stride(weights[next]), *clock);
+                *clock = later(start, *clock).wrapping_add(tick(total));
+                passes[next] = start.wrapping_add(stride(weights[next]));
                 next
             })
             .collect()
