@@ -8,12 +8,15 @@ use super::worker::{Counted, Door, Worker};
 use super::{Next, Visit};
 use crate::exchange::Exchange;
 use crate::listen::Slot;
-use crate::stream::Stream;
+use crate::stream::{Buffer, Stream};
 
 /// How long, and for how many bytes, a client that is still sending is listened to after its answer. A close
 /// with unread bytes would be a reset, and a reset can take the answer away from it (RFC 9112 §9.6).
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// How long a new connection to a listener that closes may take to say what it wants.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
 ///
@@ -23,14 +26,14 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     let counts = Rc::clone(&door);
     let _open = Counted::new(&counts.counts.open);
     let mut served = 0;
-    while wait(&worker, &door, &stream).await {
+    while let Some(buffer) = wait(&worker, &door, &stream, served == 0).await {
         let burst = Burst {
             worker: &worker,
             door: &door,
             stream: &stream,
             peer,
         };
-        match Box::pin(burst.run(&mut served)).await {
+        match Box::pin(burst.run(buffer, &mut served)).await {
             Next::Keep => {}
             Next::Close => return,
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
@@ -38,15 +41,37 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     }
 }
 
-/// Whether something has arrived in time.
-async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> bool {
+/// The first bytes of a request; None if none have come in time.
+///
+/// The runtime may believe that there is something to read where a former read has taken it all: only bytes
+/// that are there end the wait.
+async fn wait(worker: &Worker, door: &Door, stream: &Stream, is_new: bool) -> Option<Buffer> {
     let _idle = Counted::new(&door.counts.idle);
     let limit = worker.pin().plan.server.limits.keepalive_timeout;
-    tokio::select! {
-        biased;
-        arrival = stream.arrival() => arrival.is_ok(),
-        () = door.closed() => false,
-        () = tokio::time::sleep(limit) => false,
+    let mut out_of_time = std::pin::pin!(tokio::time::sleep(limit));
+    let mut closed = std::pin::pin!(closed(door, is_new));
+    loop {
+        tokio::select! {
+            biased;
+            readable = stream.readable() => readable.ok()?,
+            () = &mut closed => return None,
+            () = &mut out_of_time => return None,
+        }
+        let mut buffer = worker.shelf.lend();
+        match buffer.try_fill(stream) {
+            Ok(0) => return None,
+            Ok(_) => return Some(buffer),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// A connection that was taken while its listener closes may still ask once: the client could not know.
+async fn closed(door: &Door, is_new: bool) {
+    door.closed().await;
+    if is_new {
+        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
     }
 }
 
@@ -59,8 +84,7 @@ struct Burst<'a> {
 
 impl Burst<'_> {
     /// Serves requests as long as there are bytes to serve them from.
-    async fn run(&self, served: &mut u64) -> Next {
-        let mut buffer = self.worker.shelf.lend();
+    async fn run(&self, mut buffer: Buffer, served: &mut u64) -> Next {
         loop {
             *served += 1;
             let mut visit = Visit {

@@ -4,6 +4,9 @@ use crate::config::plan::Limits;
 use crate::stream::{Buffer, IoFault, Stream, within};
 use crate::wire::{HeadFault, HeadLimits, HeadScan, Request};
 
+/// Empty lines forgiven before a request: some clients end a body with one that is not of it.
+const LEADING_LINES_MAX: usize = 4;
+
 /// How the wait for a head has ended.
 #[derive(Debug)]
 pub enum Incoming {
@@ -78,5 +81,6 @@ fn head_limits(limits: &Limits) -> HeadLimits {
         bytes_max: limits.max_header_size,
         fields_max: limits.max_headers,
         target_bytes_max: limits.max_uri,
+        leading_lines_max: LEADING_LINES_MAX,
     }
 }

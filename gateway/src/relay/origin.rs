@@ -8,6 +8,7 @@ const ANSWER_LIMITS: HeadLimits = HeadLimits {
     bytes_max: 128 << 10,
     fields_max: 256,
     target_bytes_max: 8 << 10,
+    leading_lines_max: 0,
 };
 
 /// Interim answers (1xx) before the final one. A flood of them would otherwise hold a client for ever.
@@ -85,11 +86,7 @@ impl Reader {
         loop {
             match self.scan.advance(self.buffer.unread(), ANSWER_LIMITS) {
                 Err(fault) => return Err(invalid(fault)),
-                Ok(Some((start, end))) => {
-                    // RFC 9112 §2.2 forgives empty lines before a request, not before a status line.
-                    if start != 0 {
-                        return Err(AnswerFault::Invalid("empty lines before the status line"));
-                    }
+                Ok(Some((_, end))) => {
                     self.scan = HeadScan::default();
                     answer
                         .parse(&self.buffer.unread()[..end], ANSWER_LIMITS)

@@ -172,6 +172,10 @@ impl<'a> Upload<'a> {
                     any = true;
                 }
                 Step::More => {
+                    // What is announced will be too much: better told before it is sent.
+                    if self.received.saturating_add(self.decoder.announced()) > self.body_max {
+                        return Err(UploadFault::TooLarge);
+                    }
                     let used = self.inbound.unread().len();
                     self.inbound.consume(used);
                     break;

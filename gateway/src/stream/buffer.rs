@@ -123,6 +123,16 @@ impl Buffer {
         Ok(read)
     }
 
+    /// The same without waiting: `WouldBlock` if nothing has arrived.
+    pub fn try_fill(&mut self, stream: &Stream) -> io::Result<usize> {
+        let space = self.space();
+        let room = space.len();
+        let read = stream.try_read(space)?;
+        self.was_filled = read == room;
+        self.end += read;
+        Ok(read)
+    }
+
     fn space(&mut self) -> &mut [u8] {
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);

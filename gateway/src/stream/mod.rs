@@ -52,7 +52,7 @@ impl Stream {
     /// Reads what has arrived, waiting for the first byte. 0 is the end.
     pub async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         loop {
-            match either!(self, s => s.try_read(space)) {
+            match self.try_read(space) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
                 done => return done,
             }
@@ -60,27 +60,13 @@ impl Stream {
     }
 
     /// Waits until there may be something to read, or the end.
-    async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&self) -> io::Result<()> {
         either!(self, s => s.readable().await)
     }
 
-    /// Waits until something has arrived, or the end, without reading it.
-    ///
-    /// A read that took all there was leaves the runtime in the belief that there is more; only a look at the
-    /// socket corrects it. Without one, an idle connection would be taken for one that is being asked.
-    pub async fn arrival(&self) -> io::Result<()> {
-        use rustix::net::{RecvFlags, recv};
-        loop {
-            let mut byte = [0u8; 1];
-            let mut peek = |socket: std::os::fd::BorrowedFd<'_>| {
-                Ok(recv(socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT)?)
-            };
-            let peeked = either!(self, s => s.try_io(Interest::READABLE, || peek(std::os::fd::AsFd::as_fd(s))));
-            match peeked {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
-                done => return done.map(|_| ()),
-            }
-        }
+    /// Reads what has arrived, if anything has: `WouldBlock` otherwise. 0 is the end.
+    pub fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        either!(self, s => s.try_read(space))
     }
 
     /// Writes as much as the socket takes of the pieces, waiting for the first byte.

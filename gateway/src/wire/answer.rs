@@ -76,6 +76,7 @@ mod tests {
         bytes_max: 4096,
         fields_max: 10,
         target_bytes_max: 64,
+        leading_lines_max: 4,
     };
 
     fn parse(line: &str) -> Result<Answer, HeadFault> {

@@ -54,6 +54,15 @@ impl Decoder {
         matches!(self, Self::UntilClose)
     }
 
+    /// Bytes that are announced and have not come.
+    pub fn announced(&self) -> u64 {
+        match self {
+            Self::Known(left) => *left,
+            Self::Chunked(chunks) => chunks.announced(),
+            Self::UntilClose => 0,
+        }
+    }
+
     /// What followed the last chunk.
     pub fn trailers(&self) -> Option<&Fields> {
         match self {

@@ -98,6 +98,21 @@ impl ChunkDecoder {
         })
     }
 
+    /// Bytes of the present chunk that are announced and have not come.
+    pub fn announced(&self) -> u64 {
+        match self.state {
+            State::Data(left) => left,
+            State::SizeStart
+            | State::Size(_)
+            | State::Extension { .. }
+            | State::SizeLf(_)
+            | State::DataCr
+            | State::DataLf
+            | State::Trailers
+            | State::Done => 0,
+        }
+    }
+
     /// Collects lines until the empty one. Some(bytes used) when it has come.
     fn take_trailers(&mut self, input: &[u8]) -> Result<Option<usize>, BodyFault> {
         for (i, byte) in input.iter().enumerate() {

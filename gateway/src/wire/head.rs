@@ -12,6 +12,9 @@ pub struct HeadLimits {
     pub fields_max: usize,
     /// Bytes of the request target; of no meaning for an answer.
     pub target_bytes_max: usize,
+    /// Empty lines before the first line. RFC 9112 §2.2 asks servers to forgive "at least one" before a request
+    /// line, and nobody to forgive any before a status line.
+    pub leading_lines_max: usize,
 }
 
 /// Why a head is refused. The text says which rule was broken, for the log.
@@ -31,9 +34,6 @@ pub enum HeadFault {
 
 /// How much may stand before the target in a request line: a method, which no one makes longer.
 const METHOD_BYTES_MAX: usize = 64;
-
-/// Empty lines before a request line that are forgiven (RFC 9112 §2.2: "at least one").
-const LEADING_LINES_MAX: usize = 4;
 
 /// Looks for the empty line that ends a head, as bytes arrive; never looks at a byte twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,8 +63,8 @@ impl HeadScan {
             if is_empty && is_leading {
                 self.leading_lines += 1;
                 self.start = self.line;
-                if self.leading_lines > LEADING_LINES_MAX {
-                    return Err(HeadFault::Malformed("empty lines before the request line"));
+                if self.leading_lines > limits.leading_lines_max {
+                    return Err(HeadFault::Malformed("empty lines before the head"));
                 }
             } else if is_empty {
                 return Ok(Some((self.start, self.line)));
@@ -142,6 +142,7 @@ mod tests {
         bytes_max: 4096,
         fields_max: 10,
         target_bytes_max: 1024,
+        leading_lines_max: 4,
     };
 
     #[test]

@@ -131,7 +131,9 @@ fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findin
         ("request_headers", span_of(&raw.request_headers)),
         ("rewrite", span_of(&raw.rewrite)),
     ] {
-        if let Some(span) = span {
+        // Files are found by the path that a rewrite makes.
+        let is_for_files = key == "rewrite" && action == "static_files";
+        if let Some(span) = span.filter(|_| !is_for_files) {
             let message = format!("`{key}` has no effect with `{action}`: no origin is asked");
             let problem = findings.error(&span, &format!("{path}.{key}"), message);
             problem.help("take it out");
