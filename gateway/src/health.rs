@@ -1,12 +1,171 @@
-//! (in work)
-use crate::{kit::clock::Clock, snapshot::Snapshot, state::State};
-/// x
-pub struct Prober;
-impl Prober {
-    /// x
-    pub fn new(_: tokio::runtime::Handle, _: Clock) -> Self {
-        Self
-    }
-    /// x
-    pub fn reconcile(&self, _: &Snapshot, _: &State) {}
+//! Active health: each server is asked how it is, as its upstream's `health_check` says, and its cell is told.
+
+mod probe;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use self::probe::{Bad, Probe};
+use crate::config::plan::{Address, HealthCheck};
+use crate::kit::clock::Clock;
+use crate::snapshot::Snapshot;
+use crate::upstream::health::Thresholds;
+use crate::upstream::{Health, Server};
+
+/// Runs the probes a configuration wants, one task each; dropping it ends them all.
+#[derive(Debug)]
+pub struct Prober {
+    runtime: Handle,
+    clock: Clock,
+    jitter: Mutex<fastrand::Rng>,
+    running: Mutex<HashMap<Key, Running>>,
 }
+
+/// One probe that shall run.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Who is asked.
+    pub address: Address,
+    /// How.
+    pub check: HealthCheck,
+    /// Who is told.
+    pub cell: Arc<Health>,
+    /// Starts slowly when it comes back.
+    pub server: Arc<Server>,
+}
+
+/// What a probe is found again by; two upstreams that ask the same of the same server share it.
+type Key = (Address, HealthCheck);
+
+/// A running probe; dropping it ends it, between two awaits.
+#[derive(Debug)]
+struct Running {
+    task: AbortHandle,
+    wanted: Wanted,
+}
+
+/// The probes of a snapshot. A server written down is left in peace: whatever it answered, it would not serve.
+pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
+    let of_service = |service: &Arc<crate::snapshot::Service>| {
+        let check = service.plan.health_check.clone();
+        let pool = Arc::clone(&service.pool);
+        (0..pool.members().len()).filter_map(move |index| {
+            let member = &pool.members()[index];
+            let (check, cell) = check.clone().zip(member.health().cloned())?;
+            (!member.plan().down).then(|| Wanted {
+                address: member.address().clone(),
+                check,
+                cell,
+                server: Arc::clone(pool.server(index)),
+            })
+        })
+    };
+    snapshot.services.iter().flat_map(of_service).collect()
+}
+
+impl Prober {
+    /// Runs nothing yet; its tasks will run on `runtime`, which must drive I/O and time.
+    pub fn new(runtime: Handle, clock: Clock) -> Self {
+        Self {
+            runtime,
+            clock,
+            jitter: Mutex::new(fastrand::Rng::new()),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Starts what is wanted and not running, ends what is running and not wanted, leaves the rest alone.
+    pub fn reconcile(&self, wanted: Vec<Wanted>) {
+        let mut running = self.running.lock();
+        let mut next = HashMap::with_capacity(wanted.len());
+        for wanted in wanted {
+            let key = (wanted.address.clone(), wanted.check.clone());
+            if next.contains_key(&key) {
+                continue;
+            }
+            let kept = running.remove(&key).filter(|running| running.tells(&wanted));
+            next.insert(key, kept.unwrap_or_else(|| self.start(wanted)));
+        }
+        *running = next;
+    }
+
+    fn start(&self, wanted: Wanted) -> Running {
+        // Spread over one interval: a hundred servers are not asked in the same moment, nor by every gateway at once.
+        let first = wanted.check.interval.mul_f64(self.jitter.lock().f64());
+        let task = self
+            .runtime
+            .spawn(watch(wanted.clone(), first, self.clock.clone()));
+        Running {
+            task: task.abort_handle(),
+            wanted,
+        }
+    }
+}
+
+impl Running {
+    /// A cell that was forgotten and made anew is another one, though it is found by the same key.
+    fn tells(&self, wanted: &Wanted) -> bool {
+        Arc::ptr_eq(&self.wanted.cell, &wanted.cell) && Arc::ptr_eq(&self.wanted.server, &wanted.server)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Shortest time between two probes of a server, whatever was configured.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// Asks for ever. A probe that takes longer than the interval delays the next one: they never pile up.
+async fn watch(wanted: Wanted, first: Duration, clock: Clock) {
+    let probe = match Probe::new(&wanted.address, &wanted.check) {
+        Ok(probe) => probe,
+        Err(bad) => return log::error!("{} cannot be probed and counts as up: {bad}", wanted.address),
+    };
+    sleep(first).await;
+    let mut ticks = interval(wanted.check.interval.max(INTERVAL_MIN));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let result = probe.ask().await;
+        tell(&wanted, &result, &clock);
+    }
+}
+
+/// One line in the log for each change of verdict, none for each probe.
+fn tell(wanted: &Wanted, result: &Result<(), Bad>, clock: &Clock) {
+    let thresholds = Thresholds {
+        healthy: wanted.check.healthy_threshold,
+        unhealthy: wanted.check.unhealthy_threshold,
+    };
+    // Before the verdict, so that no pick finds it up with all of its weight.
+    if result.is_ok() && !wanted.cell.up() {
+        wanted.server.came_up(clock.now().mono);
+    }
+    if wanted.cell.observe(result.is_ok(), thresholds).is_none() {
+        return;
+    }
+    match result {
+        Ok(()) => log::info!(
+            "{} is up: {} good probes in a row",
+            wanted.address,
+            thresholds.healthy
+        ),
+        Err(bad) => log::warn!(
+            "{} is down: {} bad probes in a row, the last one: {bad}",
+            wanted.address,
+            thresholds.unhealthy
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::config::changes::Changes;
 use crate::config::{self, Loaded, Plan, Problem, Problems, Severity};
 use crate::doors::Doors;
-use crate::health::Prober;
+use crate::health::{self, Prober};
 use crate::kit::clock::{Clock, Now};
 use crate::observe::{LogWriter, Target};
 use crate::snapshot::Snapshot;
@@ -97,7 +97,7 @@ impl Control {
             stop_requested: Arc::default(),
             reloading: Mutex::default(),
         };
-        control.prober.reconcile(&control.snapshot(), &control.state);
+        control.prober.reconcile(health::wanted(&control.snapshot()));
         control
     }
 
@@ -210,7 +210,7 @@ impl Control {
         if let Some(target) = target {
             self.log.retarget(target);
         }
-        self.prober.reconcile(&next, &self.state);
+        self.prober.reconcile(health::wanted(&next));
         self.forget_series(&next);
         Ok((changes, warnings))
     }

@@ -1,0 +1,203 @@
+//! One question to one server.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::unix::net::SocketAddr as UnixAddress;
+use std::time::Duration;
+
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::lb::health_check::{HealthCheck as _, HttpHealthCheck};
+use pingora::lb::{Backend, Extensions};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::{Error, ErrorType};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::config::plan::{Address, HealthCheck};
+
+/// A question, ready to be asked any number of times. Each time on a connection of its own: one that is kept
+/// open says nothing about whether new ones are accepted.
+pub struct Probe {
+    target: Target,
+    limit: Duration,
+    http: Option<HttpHealthCheck>,
+}
+
+/// Why a server is not well.
+#[derive(Debug)]
+pub enum Bad {
+    /// It did not answer, or not as HTTP.
+    Http(Box<Error>),
+    /// No connection, or no address for its name.
+    Io(io::Error),
+    /// It answered with a status that is not expected.
+    Status(u16),
+    /// It took longer than the probe's timeout.
+    TimedOut(Duration),
+}
+
+/// Where a server is.
+enum Target {
+    /// An address that needs no resolving.
+    Literal(SocketAddr),
+    /// Resolved at each probe, as a name may move.
+    Name(String, u16),
+}
+
+/// Addresses of one name that are tried in turn.
+const ADDRESSES_MAX: usize = 4;
+
+/// What a status that is not expected is called inside Pingora's error.
+const STATUS: &str = "status";
+
+impl Probe {
+    /// # Errors
+    /// If the address or the path cannot be put on the wire.
+    pub fn new(address: &Address, check: &HealthCheck) -> Result<Self, Bad> {
+        let http = check
+            .path
+            .as_ref()
+            .map(|path| http_check(address, path, &check.expect_status));
+        Ok(Self {
+            target: Target::new(address)?,
+            limit: check.timeout,
+            http: http.transpose().map_err(Bad::Http)?,
+        })
+    }
+
+    /// Asks, name resolution and all within the probe's timeout. A name is well if one of its addresses is.
+    pub async fn ask(&self) -> Result<(), Bad> {
+        let late = |_| Err(Bad::TimedOut(self.limit));
+        timeout(self.limit, self.ask_each()).await.unwrap_or_else(late)
+    }
+
+    async fn ask_each(&self) -> Result<(), Bad> {
+        let addresses = self.target.resolve().await.map_err(Bad::Io)?;
+        // An address that swallows everything must not use up the time of the next one.
+        let share = self.limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = Bad::Io(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        for address in addresses {
+            match timeout(share, self.ask_one(address)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(bad)) => last = bad,
+                Err(_) => last = Bad::TimedOut(share),
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_one(&self, address: SocketAddr) -> Result<(), Bad> {
+        let Some(http) = &self.http else {
+            return connect(&address).await.map_err(Bad::Io);
+        };
+        let backend = Backend {
+            addr: address,
+            weight: 1,
+            ext: Extensions::new(),
+        };
+        http.check(&backend).await.map_err(Bad::of)
+    }
+}
+
+/// A connection that stands is all the answer there is.
+///
+/// By hand, since `TcpHealthCheck` cannot be had without loading the system's certificates, and panics
+/// where they cannot be read.
+async fn connect(address: &SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::Inet(address) => TcpStream::connect(address).await.map(drop),
+        SocketAddr::Unix(address) => {
+            let path = address.as_pathname().ok_or(io::ErrorKind::InvalidInput)?;
+            UnixStream::connect(path).await.map(drop)
+        }
+    }
+}
+
+/// Its own timeouts are per read and therefore no limit; ours is around all of it, also around a body without end.
+///
+/// It takes an interim answer (1xx) for the answer: a health path that sends early hints is not understood.
+fn http_check(
+    address: &Address,
+    path: &str,
+    expected: &[RangeInclusive<u16>],
+) -> Result<HttpHealthCheck, Box<Error>> {
+    let host = match address {
+        Address::Tcp { .. } => address.to_string(),
+        Address::Unix(_) => "localhost".to_owned(),
+    };
+    let mut request = RequestHeader::build("GET", path.as_bytes(), None)?;
+    request.insert_header("Host", &host)?;
+    request.insert_header("User-Agent", "sluice-health-check")?;
+    request.insert_header("Connection", "close")?;
+    // Plain HTTP needs no trust: without this every probe would hold two copies of the system's certificates.
+    let mut options = ConnectorOptions::new(1);
+    options.ca_file = Some("/dev/null".to_owned());
+    let mut check = HttpHealthCheck::new_custom(&host, false, Connector::new(Some(options)));
+    check.req = request;
+    check.peer_template.options.connection_timeout = None;
+    check.peer_template.options.read_timeout = None;
+    let expected = expected.to_vec();
+    check.validator = Some(Box::new(move |answer: &ResponseHeader| {
+        let status = answer.status.as_u16();
+        match expected.iter().any(|range| range.contains(&status)) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorType::CustomCode(STATUS, status))),
+        }
+    }));
+    Ok(check)
+}
+
+impl Target {
+    fn new(address: &Address) -> Result<Self, Bad> {
+        match address {
+            Address::Unix(path) => UnixAddress::from_pathname(path)
+                .map(|address| Self::Literal(SocketAddr::Unix(address)))
+                .map_err(Bad::Io),
+            Address::Tcp { host, port } => {
+                let bare = host
+                    .strip_prefix('[')
+                    .and_then(|h| h.strip_suffix(']'))
+                    .unwrap_or(host);
+                Ok(match bare.parse::<IpAddr>() {
+                    Ok(ip) => Self::Literal(SocketAddr::Inet((ip, *port).into())),
+                    Err(_) => Self::Name(host.clone(), *port),
+                })
+            }
+        }
+    }
+
+    /// Asks the system's resolver on a thread of its own, so a slow name server holds up nobody else's probe.
+    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::Literal(address) => Ok(vec![address.clone()]),
+            Self::Name(host, port) => {
+                let found = lookup_host((host.as_str(), *port)).await?;
+                Ok(found.take(ADDRESSES_MAX).map(SocketAddr::Inet).collect())
+            }
+        }
+    }
+}
+
+impl Bad {
+    fn of(error: Box<Error>) -> Self {
+        match error.etype() {
+            ErrorType::CustomCode(STATUS, status) => Self::Status(*status),
+            _ => Self::Http(error),
+        }
+    }
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => write!(f, "{}", error.etype().as_str()),
+            Self::Io(error) => error.fmt(f),
+            Self::Status(status) => write!(f, "it answered {status}, see expect_status"),
+            Self::TimedOut(limit) => write!(f, "no answer within {limit:?}, see timeout"),
+        }
+    }
+}
