@@ -27,32 +27,33 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(
 
 /// Modules of the gateway by layer. Imports go downwards; see gateway/ARCHITECTURE.md.
 const LAYERS: &[&[&str]] = &[
-    &["kit", "wire", "stream"],
+    &["kit", "stream", "wire"],
     &["config", "facts"],
     &[
         "balance", "files", "listen", "observe", "reply", "route", "upstream",
     ],
-    &["state", "snapshot"],
-    &["exchange", "corridor", "relay"],
-    &["reload", "health", "admin"],
+    &["snapshot", "state"],
+    &["corridor", "exchange", "relay"],
+    &["admin", "doors", "health", "reload", "watch", "workers"],
     &["server"],
     &["cli", "main"],
 ];
 
-/// Imports within a layer. Rooms know only themselves, with the one exception that is written down here.
+/// Imports within a layer. Rooms do not know each other, with the one exception that is written down here.
+/// An arrow that nobody uses any more fails too.
 const WITHIN: &[(&str, &str)] = &[
     ("wire", "kit"),
-    ("stream", "kit"),
-    ("facts", "config"),
     ("balance", "upstream"),
     ("snapshot", "state"),
     ("corridor", "exchange"),
-    ("relay", "exchange"),
-    ("relay", "corridor"),
-    ("health", "reload"),
+    ("corridor", "relay"),
+    ("doors", "workers"),
+    ("reload", "doors"),
+    ("reload", "health"),
+    ("reload", "workers"),
+    ("watch", "reload"),
+    ("admin", "doors"),
     ("admin", "reload"),
-    ("admin", "health"),
-    ("main", "cli"),
 ];
 
 /// A source file of the workspace.
@@ -203,7 +204,7 @@ fn every_test_module_has_a_test() {
             let inline = file.code[at + "mod tests".len()..].trim_start().starts_with('{');
             let has_test = match inline {
                 true => is_tested(source::braces(&file.code, at)),
-                false => child(&file.path, "tests", &file.text, at)
+                false => test_files(&file.path, &file.text, at)
                     .iter()
                     .any(|p| is_tested(&read(p))),
             };
@@ -268,6 +269,9 @@ fn every_configuration_that_people_copy_loads() {
 
 /// The blocks of a document that are marked as TOML, each with its place.
 fn toml_blocks(path: &str) -> Vec<(String, String)> {
+    if !workspace().join(path).is_file() {
+        return Vec::new();
+    }
     let text = read(path);
     let starts = text
         .match_indices("```toml\n")
@@ -339,6 +343,18 @@ fn is_tested(code: &str) -> bool {
     ["#[test]", "::test]", "::test(", "proptest!"]
         .iter()
         .any(|m| code.contains(m))
+}
+
+/// The files of a test module that stands apart, its own modules among them.
+fn test_files(parent: &str, text: &str, at: usize) -> Vec<String> {
+    let mut found = child(parent, "tests", text, at);
+    let folders: Vec<_> = found
+        .iter()
+        .filter_map(|path| path.strip_suffix("/mod.rs"))
+        .map(str::to_owned)
+        .collect();
+    found.extend(folders.iter().flat_map(|folder| rust_files(folder, true)));
+    found
 }
 
 /// The file that `mod name;` at `at` stands for: one path, or two where either would do.
