@@ -1,5 +1,7 @@
 //! The configuration room from outside: files in, plans or problems out.
 
+#![allow(clippy::unwrap_used, reason = "what a test's helpers meet may fail the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -198,9 +200,7 @@ fn plan(text: &str) -> Plan {
         .plan
 }
 
-#[test]
-fn changes_are_told_by_name_one_line_each() {
-    let old = r#"
+const OLD: &str = r#"
 [server]
 threads = 1
 [[listeners]]
@@ -220,8 +220,9 @@ name = "three"
 match = { path = "/3" }
 respond = {}
 "#;
-    // The new upstream comes before the old one, so ids shift: that alone alters no route.
-    let new = r#"
+
+/// The new upstream comes before the old one, so ids shift: that alone alters no route.
+const NEW: &str = r#"
 [server]
 threads = 2
 [admin]
@@ -244,7 +245,10 @@ upstream = "b"
 name = "four"
 upstream = "a"
 "#;
-    let changes = Changes::between(&plan(old), &plan(new));
+
+#[test]
+fn changes_are_told_by_name_one_line_each() {
+    let changes = Changes::between(&plan(OLD), &plan(NEW));
     let expected = "\
 altered [server]
 altered [admin]
@@ -265,7 +269,7 @@ admin.address takes effect after a restart
 ";
     assert_eq!(changes.to_string(), expected);
     assert_eq!(
-        Changes::between(&plan(old), &plan(old)).to_string(),
+        Changes::between(&plan(OLD), &plan(OLD)).to_string(),
         "nothing changed\n"
     );
     let json = serde_json::to_value(&changes).unwrap();
