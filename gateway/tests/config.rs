@@ -179,6 +179,10 @@ fn a_file_from_another_system_reads_the_same_and_its_places_are_right() {
     };
     assert_eq!((only.line, only.column), (5, 11));
     assert_eq!(only.excerpt.as_ref().unwrap().line, "timeout = 5");
+    let first = config::load_text("dos.toml", "\u{feff}colour = 1", &env)
+        .unwrap_err()
+        .0;
+    assert_eq!((first[0].line, first[0].column), (1, 1));
     let fixed = text.replace("timeout = 5", "timeout = '5s'");
     config::load_text("dos.toml", fixed, &env).unwrap();
 }
@@ -318,10 +322,17 @@ proptest! {
     }
 
     #[test]
-    fn there_are_changes_exactly_between_plans_that_differ(old in plans::plan(), new in plans::plan()) {
-        prop_assert!(Changes::between(&old, &old).is_empty());
-        prop_assert_eq!(Changes::between(&old, &new).is_empty(), old == new);
+    fn there_are_changes_exactly_between_plans_that_differ(
+        old in plans::plan(), other in plans::plan(), takes: [bool; 4], turns: bool,
+    ) {
+        let mut new = old.clone();
+        if takes[0] { new.server = other.server; }
+        if takes[1] { new.admin = other.admin; }
+        if takes[2] { new.access_log = other.access_log; }
+        if takes[3] { (new.upstreams, new.routes) = (other.upstreams, other.routes); }
+        if turns { new.routes.reverse(); }
         let (there, back) = (Changes::between(&old, &new), Changes::between(&new, &old));
+        prop_assert_eq!(there.is_empty(), old == new);
         prop_assert_eq!(there.routes.added, back.routes.removed);
         prop_assert_eq!(there.servers.altered, back.servers.altered);
         prop_assert_eq!(there.restart, back.restart);
