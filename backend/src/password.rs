@@ -124,3 +124,63 @@ fn random<const BYTES: usize>() -> Result<[u8; BYTES], Error> {
 fn broken(error: impl ToString) -> Error {
     Error::Broken(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault() -> Vault {
+        Vault::new(Cost {
+            memory_kib: 8,
+            passes: 1,
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let vault = vault();
+        let hash = vault.hash("correct horse".to_owned()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        assert_ne!(
+            vault.hash_now("correct horse").unwrap(),
+            hash,
+            "each has its own salt"
+        );
+        assert_eq!(
+            vault.verify("correct horse".to_owned(), Some(hash.clone())).await,
+            Ok(true)
+        );
+        assert_eq!(
+            vault.verify("Correct horse".to_owned(), Some(hash)).await,
+            Ok(false)
+        );
+        assert_eq!(vault.verify("correct horse".to_owned(), None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_still_fits() {
+        let old = Vault::new(Cost {
+            memory_kib: 16,
+            passes: 2,
+        })
+        .unwrap()
+        .hash_now("correct horse")
+        .unwrap();
+        assert_eq!(
+            vault().verify("correct horse".to_owned(), Some(old)).await,
+            Ok(true)
+        );
+    }
+
+    #[tokio::test]
+    async fn beyond_the_limit_nobody_waits() {
+        let vault = vault();
+        let places = Arc::clone(&vault.waiting)
+            .try_acquire_many_owned(WAITING_MAX as u32)
+            .unwrap();
+        assert_eq!(vault.hash("correct horse".to_owned()).await, Err(Error::Busy));
+        drop(places);
+        assert!(vault.hash("correct horse".to_owned()).await.is_ok());
+    }
+}

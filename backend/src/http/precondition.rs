@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
@@ -19,7 +19,6 @@ pub fn etag(body: &[u8]) -> HeaderValue {
 
 /// What a request knows already.
 pub struct Conditions {
-    reads: bool,
     if_none_match: Option<Tags>,
 }
 
@@ -27,17 +26,17 @@ impl Conditions {
     /// Those of a request.
     pub fn of(request: &Request) -> Conditions {
         Conditions {
-            reads: matches!(*request.method(), Method::GET | Method::HEAD),
             if_none_match: Tags::of(request.headers(), &header::IF_NONE_MATCH),
         }
     }
 
-    /// Leaves out what the client has: 304 instead of 200, with the same headers but those about the bytes.
+    /// Leaves out what the client has: 304 instead of 200, with the same headers but those about the bytes. Only answers
+    /// to GET and HEAD have an ETag here, so writes pass untouched.
     pub fn apply(&self, mut response: Response) -> Response {
         let (Some(tags), Some(etag)) = (&self.if_none_match, response.headers().get(header::ETAG)) else {
             return response;
         };
-        if !self.reads || response.status() != StatusCode::OK || !tags.have(etag, Comparison::Weak) {
+        if response.status() != StatusCode::OK || !tags.have(etag, Comparison::Weak) {
             return response;
         }
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -101,6 +101,10 @@ fn transact<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+
     use super::*;
 
     fn lane() -> Lane {
@@ -129,36 +133,60 @@ mod tests {
         assert_eq!(lane.run(count).await.unwrap(), 1);
     }
 
+    /// Work that has begun, and ends when the gate is dropped.
+    async fn block(
+        lane: &Lane,
+    ) -> (
+        impl Future<Output = Result<(), Error>>,
+        std::sync::mpsc::Sender<()>,
+    ) {
+        let (gate, closed) = std::sync::mpsc::channel::<()>();
+        let (entered, inside) = oneshot::channel();
+        let mut work = Box::pin(lane.run(move |_| {
+            let _ = entered.send(());
+            let _ = closed.recv();
+            Ok(())
+        }));
+        tokio::select! {
+            _ = &mut work => panic!("the gate is still there"),
+            entered = inside => entered.unwrap(),
+        }
+        (work, gate)
+    }
+
+    /// Polls once, which puts work into the queue; returns whether that was refused.
+    async fn enqueue(work: &mut (impl Future<Output = Result<i64, Error>> + Unpin)) -> bool {
+        let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut *work).poll(cx))).await;
+        matches!(first, Poll::Ready(Err(Error::Busy)))
+    }
+
     #[tokio::test]
     async fn a_full_queue_is_busy_and_empties_again() {
         let lane = lane();
-        let (open, gate) = std::sync::mpsc::channel::<()>();
-        let (entered, inside) = oneshot::channel();
-        let blocker = lane.run(move |_| {
-            let _ = entered.send(());
-            gate.recv().map_err(|error| Error::Broken(error.to_string()))
-        });
-        let mut blocker = std::pin::pin!(blocker);
-        tokio::select! {
-            _ = &mut blocker => panic!("the gate is closed"),
-            entered = inside => entered.unwrap(),
-        }
+        let (blocker, gate) = block(&lane).await;
         let mut waiting: Vec<_> = (0..=JOBS_WAITING_MAX)
             .map(|_| Box::pin(lane.run(count)))
             .collect();
-        // Each is polled once, which puts it into the queue: all find a place but the last.
         for (n, work) in waiting.iter_mut().enumerate() {
-            let first = std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx))).await;
-            assert_eq!(
-                matches!(first, std::task::Poll::Ready(Err(Error::Busy))),
-                n == JOBS_WAITING_MAX
-            );
+            assert_eq!(enqueue(work).await, n == JOBS_WAITING_MAX);
         }
         waiting.pop();
-        open.send(()).unwrap();
+        drop(gate);
         blocker.await.unwrap();
         for work in waiting {
             assert_eq!(work.await.unwrap(), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_not_begun() {
+        let lane = lane();
+        let (blocker, gate) = block(&lane).await;
+        let mut given_up = Box::pin(lane.run(|db| Ok(db.execute("INSERT INTO t VALUES (1)", [])? as i64)));
+        assert!(!enqueue(&mut given_up).await);
+        drop(given_up);
+        drop(gate);
+        blocker.await.unwrap();
+        assert_eq!(lane.run(count).await.unwrap(), 0);
     }
 }

@@ -142,3 +142,27 @@ fn enter_wal(db: &Connection) -> Result<(), Error> {
     }
     Err(Error::Busy)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("w.db");
+            let start = Barrier::new(8);
+            std::thread::scope(|threads| {
+                for _ in 0..8 {
+                    threads.spawn(|| {
+                        start.wait();
+                        Store::open(&path, |_| Ok(())).unwrap();
+                    });
+                }
+            });
+        }
+    }
+}
