@@ -1,0 +1,44 @@
+# `make demo` shows Sluice at work; `make test` is what has to pass before a change goes in.
+
+# rustup puts cargo where a shell that was open before does not look.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# The lock file decides: a build asks nothing of the network once its crates are here.
+CARGO := cargo
+
+.PHONY: help demo build test check format lint units tools clean
+
+help:
+	@echo 'make demo     four servers and the gateway on 127.0.0.1:8080, until Ctrl-C'
+	@echo 'make test     formatting, lints and all tests'
+	@echo 'make check    formatting and lints alone'
+	@echo 'make build    target/release/sluice and target/release/workouts'
+	@echo 'make clean    removes what was built and what the demo has left in run/'
+
+demo: build
+	@deploy/demo.sh
+
+build: tools
+	$(CARGO) build --locked --release -p gateway -p backend
+
+# Separate, so that `make -k test` tells everything at once.
+test: format lint units
+
+check: format lint
+
+format:
+	$(CARGO) fmt --all --check
+
+lint: tools
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+units: tools
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+# cmake: zlib-ng, which Pingora links, is built by it. curl: the demo asks with it.
+tools:
+	@deploy/tools.sh cmake curl
+
+clean:
+	$(CARGO) clean
+	rm -rf run
