@@ -31,14 +31,15 @@ reachable() {
   esac
 }
 
-serve() {
-  exec "$workouts" --listen "127.0.0.1:$1" --database run/workouts.db --secret-file run/token.key "${@:2}"
+command_of() { # port
+  command=("$workouts" --listen "127.0.0.1:$1" --database run/workouts.db --secret-file run/token.key)
 }
 
 if [[ ${1-} == server ]]; then
   [[ -f run/token.key ]] || die "no demo has run here yet: make demo"
   [[ " ${ports[*]} " == *" ${2-} "* ]] || die "which one: ${ports[*]}?"
-  serve "$2"
+  command_of "$2"
+  exec "${command[@]}"
 fi
 
 [[ -x $sluice && -x $workouts ]] || die "nothing is built yet: make demo"
@@ -98,8 +99,9 @@ trap 'echo; echo "stopping: what is under way is finished first"; exit 0' INT TE
 
 # ── Starting ─────────────────────────────────────────────────────────────────────────────────────────────
 
+# In a session of its own: Ctrl-C is for this script alone, which then stops all in order.
 start() { # name, command...
-  "${@:2}" </dev/null >"run/$1.log" 2>&1 &
+  setsid "${@:2}" </dev/null >"run/$1.log" 2>&1 &
   pid_of[$1]=$!
   echo $! >"run/$1.pid"
 }
@@ -124,14 +126,13 @@ mkdir -p run
 # One key for all, or a token from one server would be worth nothing at the next.
 [[ -s run/token.key ]] || (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >run/token.key)
 
-# Each in a process group of its own: Ctrl-C is for this script, which stops them in order.
-set -m
-
 echo 'starting four servers'
-start workouts-8001 serve 8001 --seed
+command_of 8001
+start workouts-8001 "${command[@]}" --seed
 await workouts-8001 http://127.0.0.1:8001/ready
 for port in 8002 8003 8004; do
-  start "workouts-$port" serve "$port"
+  command_of "$port"
+  start "workouts-$port" "${command[@]}"
 done
 for port in 8002 8003 8004; do
   await "workouts-$port" "http://127.0.0.1:$port/ready"
