@@ -13,10 +13,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;
 
 /// Longer on purpose. The list may only shrink: an entry that is not needed any more fails too.
-const LONG_FILES: &[(&str, &str)] = &[(
-    "gateway/src/config/plan.rs",
-    "the whole plan is types; who reads one section wants the others beside it",
-)];
+const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Longer on purpose. The list may only shrink.
 const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(

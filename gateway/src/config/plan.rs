@@ -3,7 +3,6 @@
 //! No `Option` here stands for "default", no string for a choice, and no name dangles: whoever holds a
 //! [`Plan`] need not check it again.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -15,6 +14,8 @@ use crate::kit::host::HostPattern;
 use crate::kit::networks::Networks;
 use crate::kit::pattern::Pattern;
 use crate::kit::template::{LogVariable, RequestVariable, Template};
+
+mod words;
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -434,121 +435,4 @@ pub struct Edits {
     pub set: Vec<(String, Template<RequestVariable>)>,
     /// Stands beside others of that name.
     pub add: Vec<(String, Template<RequestVariable>)>,
-}
-
-impl SocketSpec {
-    /// Reads `0.0.0.0:80`, `[::]:80`, `:80` (every address), `localhost:80` or `unix:/path`.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return path.starts_with('/').then(|| Self::Unix(path.into()));
-        }
-        if let Some(port) = text.strip_prefix(':') {
-            return Some(Self::Tcp(SocketAddr::from(([0, 0, 0, 0], port.parse().ok()?))));
-        }
-        if let Some(port) = text.strip_prefix("localhost:") {
-            return Some(Self::Tcp(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?))));
-        }
-        text.parse().ok().map(Self::Tcp)
-    }
-
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for SocketSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl Address {
-    /// Reads `10.0.0.1:8000`, `app.internal:8000`, `[::1]:8000` or `unix:/path`.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return path.starts_with('/').then(|| Self::Unix(path.into()));
-        }
-        let (host, port) = crate::kit::host::split_port(text)?;
-        let HostPattern::Exact(host) = HostPattern::parse(host)? else {
-            return None;
-        };
-        port.filter(|p| *p != 0).map(|port| Self::Tcp { host, port })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl Coding {
-    /// As `Content-Encoding` names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Brotli => "br",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// The ending of a precompressed sibling, with its point.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Brotli => ".br",
-            Self::Gzip => ".gz",
-            Self::Zstd => ".zst",
-        }
-    }
-}
-
-impl Action {
-    /// Whether a request is sent on, so that edits of it and a rewrite of its path mean something.
-    pub fn asks_an_origin(&self) -> bool {
-        match self {
-            Self::Split(_) | Self::Upstream(_) => true,
-            Self::Redirect { .. } | Self::Respond { .. } | Self::StaticFiles(_) => false,
-        }
-    }
-}
-
-impl LoadBalancing {
-    /// As the configuration names it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Hash(_) => "hash",
-            Self::LeastConn => "least_conn",
-            Self::LeastTime => "least_time",
-            Self::RandomTwo => "random_two",
-            Self::RoundRobin => "round_robin",
-        }
-    }
-}
-
-impl Default for Limits {
-    /// What holds where the configuration says nothing.
-    fn default() -> Self {
-        Self {
-            max_connections: 50_000,
-            connections_per_ip: 0,
-            header_timeout: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(75),
-            keepalive_requests: 10_000,
-            body_timeout: Duration::from_secs(30),
-            max_header_size: 32 << 10,
-            max_headers: 100,
-            max_uri: 8 << 10,
-            max_body: 10 << 20,
-        }
-    }
 }
