@@ -1,0 +1,99 @@
+//! The small steps of a request, one by one: `cargo bench -p benches`.
+#![allow(missing_docs, reason = "the macros of criterion write undocumented functions")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use gateway::balance::{self, Ask, Pool};
+use gateway::config::Plan;
+use gateway::kit::clock::Clock;
+use gateway::observe::Metrics;
+use gateway::route::{Facts, Table};
+use gateway::snapshot::Snapshot;
+use gateway::state::State;
+use gateway::wire::{HeadLimits, HeadScan, Request};
+
+const LIMITS: HeadLimits = HeadLimits {
+    bytes_max: 32 << 10,
+    fields_max: 100,
+    target_bytes_max: 8 << 10,
+    leading_lines_max: 4,
+};
+
+fn pool(plan: &Plan, state: &State) -> Arc<Pool> {
+    let upstream = &plan.upstreams[0];
+    Pool::new(upstream, state.running("app"), state.changes.clone(), |server| {
+        balance::Cells {
+            server: state.server(&server.address, None),
+            health: None,
+            seat: state.seat("app", &server.address),
+        }
+    })
+}
+
+fn state() -> State {
+    State::new(Arc::new(Metrics::new("bench")))
+}
+
+fn head(c: &mut Criterion) {
+    let mut request = Request::default();
+    c.bench_function("head: find the end and parse, 10 fields", |b| {
+        b.iter(|| {
+            let (start, end) = HeadScan::default()
+                .advance(benches::HEAD, LIMITS)
+                .ok()
+                .flatten()
+                .unwrap_or_default();
+            request.parse(black_box(&benches::HEAD[start..end]), LIMITS)
+        });
+    });
+}
+
+fn route(c: &mut Criterion) {
+    let plan = benches::plan(1_000, 1);
+    let table = Table::new(plan.routes.iter().map(|r| (r.matches.clone(), ())));
+    let mut request = Request::default();
+    assert!(
+        request.parse(benches::HEAD, LIMITS).is_ok(),
+        "the bench's own head is well formed"
+    );
+    c.bench_function("route: a prefix of 1,000 routes", |b| {
+        b.iter(|| {
+            let facts = Facts {
+                listener: None,
+                host: &request.host,
+                path: &request.path,
+                method: &request.method_text,
+                query: request.query.as_deref(),
+                fields: &request.fields,
+            };
+            black_box(table.find(black_box(&facts)));
+        });
+    });
+}
+
+fn pick(c: &mut Criterion) {
+    for servers in [10, 1_000] {
+        let (plan, state) = (benches::plan(1, servers), state());
+        let pool = pool(&plan, &state);
+        let now = Clock::system().now().mono;
+        c.bench_function(
+            &format!("least_conn: pick and give back, {servers} servers"),
+            |b| {
+                b.iter(|| black_box(pool.pick(&Ask::default(), 7, now)));
+            },
+        );
+    }
+}
+
+fn wire(c: &mut Criterion) {
+    let plan = benches::plan(1_000, 1_000);
+    let (state, now) = (state(), Clock::system().now());
+    c.bench_function("reload: wire 1,000 routes and 1,000 servers", |b| {
+        b.iter(|| black_box(Snapshot::wire(plan.clone(), String::new(), &state, now, None)));
+    });
+}
+
+criterion_group!(micro, head, route, pick, wire);
+criterion_main!(micro);
