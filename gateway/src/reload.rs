@@ -4,7 +4,6 @@
 //! checking, binding, opening the log, wiring. Until then nothing anybody uses has been touched, so a reload
 //! that fails needs no undo.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,18 +12,18 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::config::changes::Changes;
-use crate::config::{self, Loaded, Plan, Problem, Problems, Severity};
+use crate::config::{Document, Loaded, Plan, Problem, Problems, Severity};
 use crate::doors::Doors;
 use crate::health::{self, Prober};
 use crate::kit::clock::{Clock, Now};
-use crate::observe::{LogWriter, Target};
+use crate::observe::{LogFault, LogWriter, Target};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::Handle;
 
 /// The gateway as the control side sees it: what is in use, and how to change it.
 pub struct Control {
-    path: PathBuf,
+    document: Document,
     /// Where the time comes from.
     pub clock: Clock,
     /// What outlives reloads.
@@ -55,8 +54,8 @@ pub struct Report {
 
 /// What a control side is made of.
 pub struct Parts {
-    /// The configuration's file.
-    pub path: PathBuf,
+    /// Where the configuration's text comes from.
+    pub document: Document,
     /// Where the time comes from.
     pub clock: Clock,
     /// Cells.
@@ -84,7 +83,7 @@ impl Control {
             problems: parts.warnings,
         };
         let control = Self {
-            path: parts.path,
+            document: parts.document,
             clock: parts.clock,
             state: parts.state,
             current: parts.current,
@@ -134,10 +133,16 @@ impl Control {
     }
 
     /// Opens the access log again, after its file was renamed.
-    pub fn reopen_logs(&self) {
-        if let Err(fault) = self.log.reopen() {
-            log::error!("{fault}");
+    ///
+    /// # Errors
+    /// The old file stays in use then.
+    pub fn reopen_logs(&self) -> Result<(), LogFault> {
+        let outcome = self.log.reopen();
+        match &outcome {
+            Ok(()) => log::info!("access log reopened"),
+            Err(fault) => log::error!("access log not reopened, the old file stays in use: {fault}"),
         }
+        outcome
     }
 
     /// What is in use.
@@ -145,9 +150,9 @@ impl Control {
         self.current.load_full()
     }
 
-    /// The configuration's file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the configuration's text comes from.
+    pub fn document(&self) -> &Document {
+        &self.document
     }
 
     /// How the last reload went.
@@ -188,7 +193,7 @@ impl Control {
     fn try_reload(&self) -> Result<(Changes, Problems), Problems> {
         let Loaded {
             plan, warnings, hash, ..
-        } = config::load(&self.path, &environment)?;
+        } = self.document.load(&environment)?;
         let before = self.snapshot();
         let changes = Changes::between(&before.plan, &plan);
         if hash == before.hash {
@@ -229,7 +234,7 @@ impl Control {
     fn problem(&self, path: &str, message: String) -> Problems {
         Problems(vec![Problem {
             severity: Severity::Error,
-            file: self.path.display().to_string(),
+            file: self.document.to_string(),
             line: 1,
             column: 1,
             path: path.to_owned(),

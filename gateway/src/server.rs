@@ -15,13 +15,13 @@ use tokio::task::LocalSet;
 use crate::admin;
 use crate::config::changes::Changes;
 use crate::config::plan::{Plan, SocketSpec};
-use crate::config::{self, Problems};
+use crate::config::{Document, Problems};
 use crate::doors::Doors;
 use crate::health::Prober;
 use crate::kit::clock::Clock;
 use crate::listen::{BindFault, Bound};
 use crate::observe::{LogFault, LogWriter, Metrics, Target};
-use crate::reload::{Control, Parts, environment};
+use crate::reload::{Control, Parts, Report, environment};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::{Handle, Order, Seed};
@@ -90,7 +90,15 @@ impl Gateway {
     /// # Errors
     /// Nothing runs then, and no address is taken.
     pub fn start(path: &Path, clock: Clock) -> Result<Self, StartError> {
-        let loaded = config::load(path, &environment).map_err(StartError::Config)?;
+        Self::start_by(Document::File(path.to_owned()), clock)
+    }
+
+    /// Starts a gateway by a configuration from anywhere. It serves when this returns.
+    ///
+    /// # Errors
+    /// Nothing runs then, and no address is taken.
+    pub fn start_by(document: Document, clock: Clock) -> Result<Self, StartError> {
+        let loaded = document.load(&environment).map_err(StartError::Config)?;
         let plan = &loaded.plan;
         let metrics = Arc::new(Metrics::new(VERSION));
         let state = State::new(Arc::clone(&metrics));
@@ -119,7 +127,7 @@ impl Gateway {
         let prober = Prober::new(runtime.handle().clone(), clock.clone());
         let warnings = loaded.warnings;
         let parts = Parts {
-            path: path.to_owned(),
+            document,
             clock,
             state,
             current,
@@ -180,8 +188,21 @@ impl Gateway {
     }
 
     /// Opens the access log again, after its file was renamed.
-    pub fn reopen_logs(&self) {
-        self.control().reopen_logs();
+    ///
+    /// # Errors
+    /// The old file stays in use then.
+    pub fn reopen_logs(&self) -> Result<(), LogFault> {
+        self.control().reopen_logs()
+    }
+
+    /// What is in use.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.control().snapshot()
+    }
+
+    /// How the last reload, or the start, went.
+    pub fn report(&self) -> Report {
+        self.control().report()
     }
 
     /// Waits until somebody asks the gateway over the admin address to stop.

@@ -22,6 +22,10 @@ const POLL: Duration = Duration::from_secs(10);
 
 /// Reloads when the text has changed, for ever.
 pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
+    let Some(path) = control.document().path() else {
+        // A text that a command wrote does not change.
+        return std::future::pending().await;
+    };
     let (tell, mut events) = channel(1);
     // A full channel holds an event already, and one is enough.
     let watcher = notify::recommended_watcher(move |_| {
@@ -36,8 +40,8 @@ pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
     loop {
         follow(&mut watcher, &mut watched, &files);
         // Before the first wait too: the text may have changed between its first reading and the watch.
-        match read(control.path()) {
-            None => report_once(&control, &mut refused),
+        match read(path) {
+            None => report_once(&control, path, &mut refused),
             Some((hash, now_files)) => {
                 files = now_files;
                 if hash != control.snapshot().hash && hash != refused {
@@ -61,8 +65,8 @@ fn read(path: &Path) -> Option<(String, Vec<PathBuf>)> {
 }
 
 /// A text that cannot be used is reported by one reload, not by one each poll.
-fn report_once(control: &Control, refused: &mut String) {
-    let text = std::fs::read_to_string(control.path()).unwrap_or_default();
+fn report_once(control: &Control, path: &Path, refused: &mut String) {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     let mark = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
     if *refused != mark {
         *refused = mark;

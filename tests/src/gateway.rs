@@ -150,7 +150,7 @@ impl Gateway {
 
     /// Opens the logs anew, as USR1 does.
     pub fn reopen_logs(&self) {
-        self.running().reopen_logs();
+        self.running().reopen_logs().expect("the access log opens again");
     }
 
     /// Asks the admin address.

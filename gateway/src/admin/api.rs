@@ -25,15 +25,15 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
         }
         "/readyz" if is_read => readiness(control),
         "/reload" if is_post => reload(control),
-        "/reopen" if is_post => {
-            control.reopen_logs();
-            json(
+        "/reopen" if is_post => match control.reopen_logs() {
+            Ok(()) => json(
                 200,
                 &Done {
                     done: "logs reopened",
                 },
-            )
-        }
+            ),
+            Err(fault) => problem(500, &fault.to_string()),
+        },
         "/status" if is_read => json(200, &status(control)),
         "/stop" if is_post => {
             control.stop_requested.notify_one();
@@ -72,7 +72,14 @@ fn readiness(control: &Control) -> Reply {
 
 fn reload(control: &Control) -> Reply {
     match control.reload() {
-        Ok(changes) => json(200, &serde_json::json!({ "ok": true, "changes": changes })),
+        Ok(changes) => {
+            let warnings = control.report().problems;
+            let text = changes.to_string();
+            json(
+                200,
+                &serde_json::json!({ "ok": true, "changes": changes, "text": text, "warnings": warnings }),
+            )
+        }
         Err(problems) => json(422, &serde_json::json!({ "ok": false, "problems": problems })),
     }
 }

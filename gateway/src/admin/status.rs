@@ -72,7 +72,7 @@ pub fn status(control: &Control) -> Status {
     let snapshot = control.snapshot();
     let report = control.report();
     let config = Config {
-        path: control.path().display().to_string(),
+        path: control.document().to_string(),
         hash: snapshot.hash.clone(),
         loaded_at: rfc3339(snapshot.loaded_at),
         last_reload: LastReload {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub mod changes;
 mod check;
+mod document;
 mod effective;
 pub mod env;
 mod findings;
@@ -23,9 +24,11 @@ mod unbuilt;
 mod walk;
 
 pub use changes::Changes;
+pub use document::Document;
 pub use effective::effective;
 use env::Lookup;
 use findings::Findings;
+use plan::Admin;
 pub use plan::Plan;
 pub use problem::{Problem, Problems, Severity};
 use raw::leaf::Span;
@@ -62,7 +65,45 @@ pub fn load(path: &Path, env: Lookup<'_>) -> Result<Loaded, Problems> {
 /// # Errors
 /// All problems at once, warnings among them.
 pub fn load_text(name: &str, text: impl Into<String>, env: Lookup<'_>) -> Result<Loaded, Problems> {
-    let main = Source::new(name.to_owned(), text.into(), 0);
+    let reading = understand(name, text.into(), env);
+    match reading.plan {
+        Some(plan) if !reading.failed => Ok(Loaded {
+            plan,
+            warnings: reading.problems,
+            hash: reading.hash,
+            files: reading.files,
+        }),
+        _ => Err(reading.problems),
+    }
+}
+
+/// The `[admin]` section of a file, even if the rest of it cannot be used: the gateway that runs by what stood
+/// there before still has to be found.
+///
+/// # Errors
+/// All problems, when no section was understood and one may have been written.
+pub fn admin_of(path: &Path, env: Lookup<'_>) -> Result<Option<Admin>, Problems> {
+    let name = path.display().to_string();
+    let text = source::read(path).map_err(|why| Problems(vec![unreadable(&name, &why)]))?;
+    let reading = understand(&name, text, env);
+    match reading.plan.and_then(|plan| plan.admin) {
+        None if reading.failed => Err(reading.problems),
+        admin => Ok(admin),
+    }
+}
+
+/// What was understood of a text, and what was not.
+struct Reading {
+    /// As far as it was understood; for use only if nothing failed.
+    plan: Option<Plan>,
+    problems: Problems,
+    failed: bool,
+    hash: String,
+    files: Vec<PathBuf>,
+}
+
+fn understand(name: &str, text: String, env: Lookup<'_>) -> Reading {
+    let main = Source::new(name.to_owned(), text, 0);
     let (mut table, syntax) = parse(&main);
     let included = include::read(&main, &table, env);
     let sources: Vec<&Source> = std::iter::once(&main).chain(&included.sources).collect();
@@ -78,16 +119,13 @@ pub fn load_text(name: &str, text: impl Into<String>, env: Lookup<'_>) -> Result
     }
     walk::walk(&mut table, &schema::shape(), env, &mut findings);
     let plan = read(table, &mut findings).map(|raw| check::check(&raw, cores(), &mut findings));
-    match plan {
-        Some(plan) if !findings.failed() => Ok(Loaded {
-            plan,
-            warnings: findings.into_problems(),
-            hash: hash(&sources),
-            files: std::iter::once(PathBuf::from(name))
-                .chain(included.watch)
-                .collect(),
-        }),
-        _ => Err(findings.into_problems()),
+    let read = std::iter::once(PathBuf::from(name));
+    Reading {
+        plan,
+        failed: findings.failed(),
+        problems: findings.into_problems(),
+        hash: hash(&sources),
+        files: read.chain(included.watch).collect(),
     }
 }
 
