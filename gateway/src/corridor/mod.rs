@@ -119,6 +119,10 @@ impl Visit<'_> {
             return Ok(verdict);
         }
         if self.door.listener.redirect_to_https {
+            // An HTTP/1.0 client may name no host; then there is nowhere to send it.
+            if x.request.host.is_empty() {
+                return Ok(Verdict::refuse(Refusal::BadRequest));
+            }
             return Ok(Verdict::Reply(redirect_to_https(x)));
         }
         let site = match find_site(x, self.door) {
