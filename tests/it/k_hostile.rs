@@ -178,6 +178,77 @@ fn the_admin_address_has_limits_of_its_own() {
     gw.status();
 }
 
+/// A few simple draws from one number: repeatable, and different for each client.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// One client: requests of all shapes on kept connections, some of them left in the middle. Each answer has
+/// to be its own.
+fn mixed_client(gw: &Gateway, number: u64) {
+    let mut draws = Draws(number * 2_654_435_761 + 1);
+    let mut client = gw.connect();
+    for turn in 0..60 {
+        let body = format!("{number}.{turn}|").repeat(1 + usize::try_from(draws.below(3_000)).unwrap_or(0));
+        let path = ["/known", "/chunked", "/closed"][usize::try_from(draws.below(3)).unwrap_or(0)];
+        let request = match draws.below(2) {
+            0 => Request::new("PUT", path).body(&body),
+            _ => Request::new("PUT", path).chunked(body.as_bytes().chunks(1_000)),
+        };
+        match draws.below(8) {
+            0 => {
+                // Gone in the middle of an upload, or of an answer.
+                let bytes = request.bytes();
+                let cut = usize::try_from(draws.below(bytes.len() as u64 * 2)).unwrap_or(0);
+                let _ended = client.try_send(&bytes[..cut.min(bytes.len())]);
+                client.reset();
+                client = gw.connect();
+            }
+            1 => {
+                client.send([request.bytes(), Request::get("/small").bytes()].concat());
+                client.response().expect(200).body(&body);
+                client.response().expect(200).body("small");
+            }
+            _ => _ = client.ask(&request).expect(200).body(&body),
+        }
+    }
+}
+
+#[test]
+fn nobody_ever_gets_another_s_bytes() {
+    let origin = Origin::new()
+        .on("/known", reply(200).echo())
+        .on("/chunked", reply(200).chunked().echo())
+        .on("/closed", reply(200).until_close().echo())
+        .on("/small", reply(200).body("small"));
+    let gw = Gateway::start(&all_to(&origin));
+
+    std::thread::scope(|scope| {
+        for number in 1..=8 {
+            let gw = &gw;
+            scope.spawn(move || mixed_client(gw, number));
+        }
+    });
+    // What arrived whole at the origin is one client's and one turn's alone.
+    for path in ["/known", "/chunked", "/closed"] {
+        for seen in origin.requests(path).iter().filter(|seen| seen.complete) {
+            let text = seen.body.text().into_owned();
+            let mark = text.split('|').next().unwrap_or_default();
+            assert!(
+                text.split_terminator('|').all(|piece| piece == mark),
+                "{mark} is mixed with others"
+            );
+        }
+    }
+}
+
 /// Bytes that look like HTTP now and then.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let words: &[&[u8]] = &[

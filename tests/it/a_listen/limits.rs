@@ -152,7 +152,7 @@ fn a_connection_that_says_nothing_is_closed_without_a_word() {
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
     let origin = Origin::new().otherwise(reply(200));
-    let gw = Gateway::start(&limited(r#"keepalive_timeout = "50ms""#, &origin));
+    let gw = Gateway::start(&limited(r#"keepalive_timeout = "500ms""#, &origin));
 
     let mut client = gw.connect();
     client.ask(&Request::get("/")).expect(200);

@@ -3,6 +3,9 @@ mod framing;
 mod hops;
 mod limits;
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
 use harness::origin::reply;
 use harness::{Gateway, Origin, Request};
 
@@ -46,6 +49,19 @@ fn a_client_that_asks_for_a_close_gets_one() {
     let response = client.ask(&Request::get("/a").header("Connection", "close"));
     assert!(response.expect(200).closes());
     client.expect_closed();
+}
+
+#[test]
+fn nothing_is_served_after_a_request_that_asked_for_a_close() {
+    let origin = Origin::new().on("/a", reply(200));
+    let gw = Gateway::start(&all_to(&origin));
+
+    let last = Request::get("/a").header("Connection", "close");
+    let mut client = gw.connect();
+    client.send([last.bytes(), Request::get("/b").bytes()].concat());
+    client.response().expect(200);
+    client.expect_closed();
+    assert_eq!(origin.total(), 1);
 }
 
 #[test]
@@ -257,4 +273,71 @@ fn dot_segments_do_not_reach_the_origin() {
         (origin.seen("/a/c"), origin.seen("/d"), origin.total()),
         (1, 1, 2)
     );
+}
+
+#[test]
+fn lines_of_one_name_stay_apart_and_in_order_both_ways() {
+    let cookies = reply(200)
+        .header("Set-Cookie", "a=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT")
+        .header("X-Other", "between")
+        .header("Set-Cookie", "b=2");
+    let origin = Origin::new().on("/a", cookies);
+    let gw = Gateway::start(&all_to(&origin));
+
+    let request = Request::get("/a")
+        .header("X-Many", "1")
+        .header("X-More", "2")
+        .header("x-many", "3");
+    let response = gw.ask(&request);
+    let set: Vec<_> = response.expect(200).head.all("set-cookie").collect();
+    assert_eq!(set, ["a=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT", "b=2"]);
+    assert_eq!(
+        origin.only("/a").head.all("x-many").collect::<Vec<_>>(),
+        ["1", "3"]
+    );
+}
+
+#[test]
+fn bytes_beyond_ascii_in_a_value_pass_as_they_are() {
+    let origin = Origin::new().on("/a", reply(200).header("X-Down", "gr\u{fc}\u{df}e"));
+    let gw = Gateway::start(&all_to(&origin));
+
+    let response = gw.ask(&Request::get("/a").header("X-Up", "gr\u{fc}\u{df}e"));
+    let bytes = |raw: &[u8], name: &str| {
+        let text: String = raw.iter().map(|b| char::from(*b)).collect();
+        let line = text.lines().find_map(|l| l.strip_prefix(name).map(str::to_owned));
+        line.expect("the line is there")
+    };
+    let utf8_read_as_latin1 = "gr\u{c3}\u{bc}\u{c3}\u{9f}e";
+    assert_eq!(
+        bytes(&response.expect(200).head.raw, "X-Down: "),
+        utf8_read_as_latin1
+    );
+    assert_eq!(bytes(&origin.only("/a").head.raw, "X-Up: "), utf8_read_as_latin1);
+}
+
+#[test]
+fn a_listener_may_be_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("public.sock");
+    let origin = Origin::new().on("/a", reply(200).body("one"));
+    let gw = Gateway::start(&format!(
+        "[[listeners]]\naddress = \"unix:{}\"\n{}",
+        path.display(),
+        all_to(&origin)
+    ));
+
+    let mut client = UnixStream::connect(&path).unwrap();
+    client
+        .write_all(&Request::get("/a").header("Connection", "close").bytes())
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\none"),
+        "{answer}"
+    );
+    assert_eq!(origin.only("/a").value("x-forwarded-proto"), Some("http"));
+    assert!(gw.stop());
+    assert!(UnixStream::connect(&path).is_err());
 }

@@ -125,7 +125,7 @@ fn a_probe_that_is_not_answered_in_time_has_failed() {
     let gw = Gateway::start(&app(&format!(
         "{}\n{}",
         servers(&[(&a, 1), (&b, 1)]),
-        PROBED.replace("\"1s\"", "\"20ms\"")
+        PROBED.replace("\"1s\"", "\"500ms\"")
     )));
 
     gw.wait_state("app", a.address(), "down");

@@ -1,7 +1,7 @@
 //! A request that failed at one server may succeed at another; sometimes it must not even be tried.
 
 use harness::origin::{Greeting, never, raw, reply, reset};
-use harness::{Gateway, Origin, Request};
+use harness::{Gate, Gateway, Origin, Request, wait_until};
 
 use super::{app, servers, totals};
 
@@ -130,7 +130,7 @@ fn an_answer_that_is_no_http_is_tried_elsewhere() {
 fn a_server_that_does_not_answer_in_time_is_tried_elsewhere() {
     let a = Origin::new().otherwise(never());
     let b = Origin::new().otherwise(reply(200));
-    let toml = pair(&a, &b, "").replace("load_balancing", "read_timeout = \"50ms\"\nload_balancing");
+    let toml = pair(&a, &b, "").replace("load_balancing", "read_timeout = \"500ms\"\nload_balancing");
     let gw = Gateway::start(&toml);
 
     gw.get("/").expect(200);
@@ -222,4 +222,29 @@ fn without_any_server_that_connects_it_is_502() {
 
     gw.get("/").expect(502).problem();
     gw.ask(&Request::post("/", "hello")).expect(502);
+}
+
+#[test]
+fn a_sick_upstream_is_not_sent_a_multiple_of_its_traffic() {
+    let gate = Gate::new();
+    let a = Origin::new().otherwise(reset());
+    let b = Origin::new().otherwise(reply(200).after(&gate));
+    let gw = Gateway::start(&pair(&a, &b, "budget_percent = 0"));
+
+    // Three further tries are always allowed; while they last, there is no fourth.
+    let herd = gw.get_many(20, "/");
+    let refused = || herd.iter().filter(|p| p.is_done()).count();
+    wait_until("all are refused or held", || refused() + gate.waiting() == 20);
+    assert_eq!(
+        a.total() - refused(),
+        3,
+        "of {} that met the sick server",
+        a.total()
+    );
+    assert!(refused() > 0);
+    let refused = refused();
+    gate.open();
+    let statuses: Vec<_> = herd.into_iter().map(|p| p.response().status).collect();
+    let bad = statuses.iter().filter(|s| **s == 502).count();
+    assert_eq!(bad, refused, "{statuses:?}");
 }

@@ -188,7 +188,7 @@ fn a_body_that_breaks_off_is_never_whole_for_the_client() {
 #[test]
 fn a_body_that_stops_coming_is_broken_off() {
     let origin = Origin::new().on("/", reply(200).claims(100).body("part").linger());
-    let gw = Gateway::start(&to(&origin, "read_timeout = \"50ms\""));
+    let gw = Gateway::start(&to(&origin, "read_timeout = \"500ms\""));
 
     let mut client = gw.connect();
     client.send(Request::get("/").bytes());
