@@ -1,21 +1,39 @@
-//! The binary `sluice`.
+//! The binary `sluice`: flags → work → exit code.
+//!
+//! 0 done, 1 failed, 2 wrong usage or configuration.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use gateway::kit::clock::Clock;
-use gateway::server::Gateway;
+mod cli;
 
-fn main() {
-    let path = std::env::args()
-        .nth(1)
-        .map_or_else(|| PathBuf::from("conf/sluice.toml"), PathBuf::from);
-    match Gateway::start(&path, Clock::system()) {
-        Ok(gateway) => {
-            log::info!("{:?}", gateway.addresses());
-            std::thread::park();
+use cli::Fault;
+use cli::args::{Cli, Command};
+use gateway::config::{Document, schema};
+
+fn main() -> ExitCode {
+    match cli::args::read(std::env::args_os()).and_then(obey) {
+        Ok(code) => code,
+        Err(fault) => {
+            fault.tell();
+            ExitCode::from(fault.code())
         }
-        Err(error) => {
-            log::error!("{error}");
-        }
+    }
+}
+
+fn obey(cli: Cli) -> Result<ExitCode, Fault> {
+    let config = cli.config;
+    let level = cli::run::level(cli.log_level)?;
+    match cli.command.unwrap_or_else(|| cli.habits.into_command()) {
+        Command::Run => cli::run::run(Document::File(cli::configuration(config)?), level),
+        Command::Check(what) => cli::check::check(&cli::configuration(config)?, &what),
+        Command::Reload(desk) => cli::orders::reload(config, &desk),
+        Command::Reopen(desk) => cli::orders::reopen(config, &desk),
+        Command::Server(order) => cli::orders::server(config, &order),
+        Command::Status(desk) => cli::orders::status(config, &desk),
+        Command::Stop(desk) => cli::orders::stop(config, &desk),
+        Command::Schema => cli::terminal::say(&format!("{}\n", schema())),
+        Command::Version { build } => cli::terminal::say(&cli::version(build)),
+        Command::FileServer(files) => cli::run::run(cli::oneliner::file_server(&files)?, level),
+        Command::ReverseProxy(proxy) => cli::run::run(cli::oneliner::reverse_proxy(&proxy)?, level),
     }
 }

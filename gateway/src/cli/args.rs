@@ -1,0 +1,327 @@
+//! The words of the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::cli::Fault;
+
+/// Sluice, an edge gateway: balances, checks health, retries, serves files, and reloads without dropping a request.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", disable_version_flag = true, max_term_width = 110)]
+#[command(
+    after_help = "Without a command it runs. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+pub struct Cli {
+    /// The configuration [default: /etc/sluice/sluice.toml, else conf/sluice.toml]
+    #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What is told on stderr: off, error, warn, info, debug, trace [default: $SLUICE_LOG, else info]
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub log_level: Option<String>,
+    /// What nginx spells without a command.
+    #[command(flatten)]
+    pub habits: Habits,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What nginx's users type.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Habits {
+    /// As nginx: the same as `check`
+    #[arg(short = 't')]
+    test: bool,
+    /// As nginx: the same as `check -T`
+    #[arg(short = 'T')]
+    dump: bool,
+    /// As nginx: the same as the command of that name
+    #[arg(short = 's', value_name = "ORDER")]
+    order: Option<Habit>,
+    /// The same as `version`
+    #[arg(short = 'v', long = "version")]
+    version: bool,
+    /// The same as `version --build`
+    #[arg(short = 'V')]
+    build: bool,
+}
+
+/// What `-s` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Habit {
+    /// Let running requests end, then stop; nginx would cut them off
+    Stop,
+    /// Let running requests end, then stop
+    Quit,
+    /// Put the configuration in use as it now is
+    Reload,
+    /// Open the access log again
+    Reopen,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until told to stop: HUP reloads, USR1 reopens the access log, TERM and INT drain and stop
+    Run,
+    /// Tell everything that is wrong with a configuration
+    Check(Check),
+    /// Put the configuration in use as it now is, without dropping a request
+    Reload(Desk),
+    /// Open the access log again, after it was renamed
+    Reopen(Desk),
+    /// Tell a server of an upstream to drain, go down or come up, or give it another weight, until the next start
+    Server(Server),
+    /// Show listeners, upstream servers and the last reload
+    Status(Desk),
+    /// Take no more connections, let running requests end, and stop
+    Stop(Desk),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Print the version
+    Version {
+        /// And how it was built
+        #[arg(long)]
+        build: bool,
+    },
+    /// Serve a folder; needs no configuration
+    FileServer(FileServer),
+    /// Pass everything on to one or more servers; needs no configuration
+    ReverseProxy(ReverseProxy),
+}
+
+/// `sluice check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Print the configuration as it was understood, with every default
+    #[arg(short = 'T', conflicts_with = "json")]
+    pub effective: bool,
+    /// Print {"ok": …, "problems": […]} instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the running gateway is asked, and by whom.
+#[derive(Debug, Default, Args)]
+pub struct Desk {
+    /// The admin address: HOST:PORT, http://HOST:PORT or unix:/PATH [default: as in the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+    /// Holds the admin token [default: $SLUICE_ADMIN_TOKEN, else the configuration's token_file]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the gateway's JSON instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sluice server`
+#[derive(Debug, Args)]
+#[group(id = "order", required = true, multiple = true, args = ["state", "weight"])]
+pub struct Server {
+    /// The upstream's name
+    pub upstream: String,
+    /// The server's address, as in the configuration
+    pub address: String,
+    /// What is wanted of it
+    #[arg(long)]
+    pub state: Option<State>,
+    /// What replaces the configured weight
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub weight: Option<u32>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
+}
+
+/// What an operator wants of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// Serve, if its health allows
+    Up,
+    /// No new clients; those bound to it by a cookie stay
+    Drain,
+    /// No requests; running ones end by themselves
+    Down,
+}
+
+/// `sluice file-server`
+#[derive(Debug, Args)]
+pub struct FileServer {
+    /// The folder
+    pub dir: PathBuf,
+    /// Where to listen
+    #[arg(long, default_value = ":8080", value_name = "ADDRESS")]
+    pub listen: String,
+    /// List folders that have no index.html
+    #[arg(long)]
+    pub browse: bool,
+}
+
+/// `sluice reverse-proxy`
+#[derive(Debug, Args)]
+pub struct ReverseProxy {
+    /// Where to listen
+    #[arg(long, default_value = ":8080", value_name = "ADDRESS")]
+    pub from: String,
+    /// Where requests go; more than one share them by least connections
+    #[arg(long, required = true, value_name = "ADDRESS")]
+    pub to: Vec<String>,
+}
+
+/// Commands that are promised and not built: whoever tries one is not told that it does not exist.
+const NOT_YET: [&str; 10] = [
+    "apply",
+    "completions",
+    "diff",
+    "explain",
+    "hash-password",
+    "import",
+    "log",
+    "purge",
+    "simulate",
+    "top",
+];
+
+/// Reads the words.
+pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {
+    let cli = Cli::try_parse_from(words).map_err(not_yet)?;
+    if cli.command.is_some() && cli.habits.any() {
+        let message = "-t, -T, -s, -v and -V stand for a command, and there is one already";
+        let error = Cli::command().error(ErrorKind::ArgumentConflict, message);
+        return Err(Fault::Words(Box::new(error)));
+    }
+    Ok(cli)
+}
+
+fn not_yet(error: clap::Error) -> Fault {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) if NOT_YET.contains(&word.as_str()) => Fault::usage(
+            format!("`sluice {word}` is not in this build yet"),
+            "see `sluice --help` for what is",
+        ),
+        _ => Fault::Words(Box::new(error)),
+    }
+}
+
+impl Habits {
+    fn any(&self) -> bool {
+        self.test || self.dump || self.order.is_some() || self.version || self.build
+    }
+
+    /// The command that is meant; without any habit it is to run.
+    pub fn into_command(self) -> Command {
+        let check = |effective| {
+            Command::Check(Check {
+                effective,
+                json: false,
+            })
+        };
+        match self {
+            Self { test: true, .. } => check(false),
+            Self { dump: true, .. } => check(true),
+            Self { version: true, .. } => Command::Version { build: false },
+            Self { build: true, .. } => Command::Version { build: true },
+            Self {
+                order: Some(order), ..
+            } => match order {
+                Habit::Stop | Habit::Quit => Command::Stop(Desk::default()),
+                Habit::Reload => Command::Reload(Desk::default()),
+                Habit::Reopen => Command::Reopen(Desk::default()),
+            },
+            Self { order: None, .. } => Command::Run,
+        }
+    }
+}
+
+impl State {
+    /// The admin API's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Drain => "drain",
+            Self::Down => "down",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, Fault> {
+        read(
+            std::iter::once("sluice")
+                .chain(line.split_whitespace())
+                .map(OsString::from),
+        )
+    }
+
+    fn command(line: &str) -> Command {
+        let cli = parsed(line).unwrap();
+        cli.command.unwrap_or_else(|| cli.habits.into_command())
+    }
+
+    #[test]
+    fn the_words_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn habits_of_nginx_stand_for_commands() {
+        assert!(matches!(command("-c a.toml"), Command::Run));
+        assert!(matches!(command(""), Command::Run));
+        assert!(matches!(
+            command("-t -c a.toml"),
+            Command::Check(Check { effective: false, .. })
+        ));
+        assert!(matches!(
+            command("-T"),
+            Command::Check(Check { effective: true, .. })
+        ));
+        assert!(matches!(command("-s reload"), Command::Reload(_)));
+        assert!(matches!(command("-s quit"), Command::Stop(_)));
+        assert!(matches!(command("-s stop"), Command::Stop(_)));
+        assert!(matches!(command("-s reopen"), Command::Reopen(_)));
+        assert!(matches!(command("-v"), Command::Version { build: false }));
+        assert!(matches!(command("-V"), Command::Version { build: true }));
+    }
+
+    #[test]
+    fn a_habit_and_a_command_are_one_too_many() {
+        for line in ["-t reload", "-s stop -t", "check -t", "-v run"] {
+            assert_eq!(parsed(line).unwrap_err().code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_may_stand_before_and_behind_the_command() {
+        for line in ["-c a.toml check", "check -c a.toml", "--config=a.toml check"] {
+            assert_eq!(
+                parsed(line).unwrap().config.unwrap(),
+                PathBuf::from("a.toml"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_promised_is_told_apart_from_what_is_unknown() {
+        for word in NOT_YET {
+            let fault = parsed(&format!("{word} --flag x")).unwrap_err();
+            assert!(matches!(fault, Fault::Usage(_)), "{word}");
+        }
+        assert!(matches!(parsed("chek").unwrap_err(), Fault::Words(_)));
+    }
+
+    #[test]
+    fn an_order_to_a_server_says_what_it_wants() {
+        assert_eq!(parsed("server app 10.0.0.1:80").unwrap_err().code(), 2);
+        assert_eq!(parsed("server app 10.0.0.1:80 --weight 0").unwrap_err().code(), 2);
+        assert!(parsed("server app 10.0.0.1:80 --weight 2 --state drain").is_ok());
+    }
+}

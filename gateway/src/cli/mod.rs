@@ -1,0 +1,82 @@
+//! The command line: one file per kind of work, and what they share.
+
+pub mod args;
+pub mod check;
+pub mod client;
+pub mod desk;
+pub mod fault;
+pub mod notify;
+pub mod oneliner;
+pub mod orders;
+pub mod run;
+pub mod status;
+pub mod terminal;
+
+use std::path::{Path, PathBuf};
+
+pub use fault::Fault;
+use gateway::config::Plan;
+
+/// Where a configuration is looked for when none is named, in this order.
+const CONFIGURATIONS: [&str; 2] = ["/etc/sluice/sluice.toml", "conf/sluice.toml"];
+
+/// The configuration that was named, or the first of the usual places that has one.
+pub fn configuration(named: Option<PathBuf>) -> Result<PathBuf, Fault> {
+    let usual = || {
+        CONFIGURATIONS
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file())
+    };
+    named.or_else(usual).ok_or_else(|| {
+        let message = format!("there is no configuration at {}", CONFIGURATIONS.join(" or "));
+        Fault::usage(
+            message,
+            "name one: -c FILE; or do without: sluice file-server DIR, sluice reverse-proxy --to :9000",
+        )
+    })
+}
+
+/// What `sluice version` prints, with how it was built if asked for.
+pub fn version(build: bool) -> String {
+    let version = gateway::VERSION;
+    if !build {
+        return format!("sluice {version}\n");
+    }
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!("sluice {version} ({profile} build for {system} on {machine})\n")
+}
+
+/// What a plan holds, in numbers.
+pub fn summary(plan: &Plan) -> String {
+    let servers: usize = plan.upstreams.iter().map(|u| u.servers.len()).sum();
+    [
+        count(plan.listeners.len(), "listener"),
+        count(plan.routes.len(), "route"),
+        count(plan.upstreams.len(), "upstream"),
+        count(servers, "server"),
+    ]
+    .join(", ")
+}
+
+fn count(n: usize, thing: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {thing}{plural}")
+}
+
+/// Reads the one word a token file holds.
+pub fn token_in(file: &Path) -> Result<String, Fault> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("the admin token in {} cannot be read: {error}", file.display());
+        Fault::failed(
+            message,
+            "run as a user who may read it, or set SLUICE_ADMIN_TOKEN, or name another: --token-file FILE",
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}

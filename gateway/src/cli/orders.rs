@@ -1,0 +1,133 @@
+//! What a running gateway is told over its admin address.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gateway::config::{self, Problem, Problems};
+use gateway::reload::environment;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::cli::client::Answer;
+use crate::cli::desk::Desk;
+use crate::cli::status::Status;
+use crate::cli::{Fault, args, configuration, terminal};
+
+/// What `POST /reload` answers.
+#[derive(Deserialize)]
+struct Reloaded {
+    /// One line per change.
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    warnings: Problems,
+    #[serde(default)]
+    problems: Problems,
+}
+
+/// `sluice reload`
+pub fn reload(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config.clone(), words)?;
+    let answer = desk.ask("POST", "/reload", "")?;
+    let refused = answer.status == 422;
+    if answer.status != 200 && !refused {
+        return Err(desk.unexpected(&answer));
+    }
+    if words.json {
+        let told = print(&answer)?;
+        return Ok(if refused { ExitCode::from(2) } else { told });
+    }
+    let reloaded: Reloaded = read(&desk, &answer)?;
+    if refused {
+        terminal::complain("not reloaded, the configuration before it stays in use", "");
+        return Err(Fault::Config(with_excerpts(reloaded.problems, config)));
+    }
+    let warnings = with_excerpts(reloaded.warnings, config);
+    terminal::tell(&warnings.render(terminal::stderr_has_colour()));
+    terminal::say(&format!("reloaded: {}", terminal::printable(&reloaded.text)))
+}
+
+/// The gateway shows no lines of its file, which may hold secrets. Who may read the file sees them.
+fn with_excerpts(mut problems: Problems, config: Option<PathBuf>) -> Problems {
+    let known = configuration(config).map(|path| config::load(&path, &environment));
+    let known = match known {
+        Ok(Ok(loaded)) => loaded.warnings,
+        Ok(Err(problems)) => problems,
+        Err(_) => return problems,
+    };
+    let place = |p: &Problem| (p.line, p.column, p.message.clone());
+    for problem in &mut problems.0 {
+        if let Some(same) = known.0.iter().find(|other| place(other) == place(problem)) {
+            problem.excerpt.clone_from(&same.excerpt);
+        }
+    }
+    problems
+}
+
+/// `sluice reopen`
+pub fn reopen(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config, words)?;
+    let answer = desk.ask("POST", "/reopen", "")?;
+    done(&desk, &answer, words.json, "the access log is open again\n")
+}
+
+/// `sluice stop`
+pub fn stop(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config, words)?;
+    let answer = desk.ask("POST", "/stop", "")?;
+    let text = "stopping: no more connections are taken, running requests may end\n";
+    done(&desk, &answer, words.json, text)
+}
+
+/// `sluice status`
+pub fn status(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config.clone(), words)?;
+    let answer = desk.ask("GET", "/status", "")?;
+    if answer.status != 200 {
+        return Err(desk.unexpected(&answer));
+    }
+    if words.json {
+        return print(&answer);
+    }
+    let mut status: Status = read(&desk, &answer)?;
+    let reload = &mut status.config.last_reload;
+    reload.problems = with_excerpts(std::mem::take(&mut reload.problems), config);
+    terminal::say(&status.render(terminal::stdout_has_colour()))
+}
+
+/// `sluice server`
+pub fn server(config: Option<PathBuf>, words: &args::Server) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config, &words.desk)?;
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let (upstream, address) = (&words.upstream, &words.address);
+    let path = format!("/upstreams/{}/servers/{}", encoded(upstream), encoded(address));
+    let mut wanted = serde_json::Map::new();
+    if let Some(state) = words.state {
+        wanted.insert("state".to_owned(), state.name().into());
+    }
+    if let Some(weight) = words.weight {
+        wanted.insert("weight".to_owned(), weight.into());
+    }
+    let answer = desk.ask("POST", &path, &serde_json::Value::Object(wanted).to_string())?;
+    let state = words.state.map(|state| format!(" is ordered {}", state.name()));
+    let weight = words.weight.map(|weight| format!(" has weight {weight}"));
+    let what: Vec<String> = [state, weight].into_iter().flatten().collect();
+    let text = format!("{upstream}: {address}{}\n", what.join(" and"));
+    done(&desk, &answer, words.desk.json, &text)
+}
+
+fn done(desk: &Desk, answer: &Answer, json: bool, text: &str) -> Result<ExitCode, Fault> {
+    match answer.status {
+        200..=299 if json => print(answer),
+        200..=299 => terminal::say(text),
+        _ => Err(desk.unexpected(answer)),
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(desk: &Desk, answer: &'a Answer) -> Result<T, Fault> {
+    serde_json::from_slice(&answer.body).map_err(|_| desk.unexpected(answer))
+}
+
+fn print(answer: &Answer) -> Result<ExitCode, Fault> {
+    terminal::say(&String::from_utf8_lossy(&answer.body))
+}
