@@ -111,6 +111,9 @@ impl Control {
         let report = match &outcome {
             Ok((changes, warnings)) => {
                 log::info!("configuration reloaded: {}", one_line(changes));
+                if !warnings.0.is_empty() {
+                    log::warn!("what may not be meant in it:\n{warnings}");
+                }
                 self.state.metrics.reloaded(now);
                 Report {
                     at: now,

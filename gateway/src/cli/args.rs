@@ -200,10 +200,9 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {
 
 fn not_yet(error: clap::Error) -> Fault {
     match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(word)) if NOT_YET.contains(&word.as_str()) => Fault::usage(
-            format!("`sluice {word}` is not in this build yet"),
-            "see `sluice --help` for what is",
-        ),
+        Some(ContextValue::String(word)) if NOT_YET.contains(&word.as_str()) => {
+            Fault::usage(format!("`sluice {word}` is not in this build yet"), "")
+        }
         _ => Fault::Words(Box::new(error)),
     }
 }

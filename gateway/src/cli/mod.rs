@@ -55,13 +55,17 @@ pub fn version(build: bool) -> String {
 /// What a plan holds, in numbers.
 pub fn summary(plan: &Plan) -> String {
     let servers: usize = plan.upstreams.iter().map(|u| u.servers.len()).sum();
-    [
-        count(plan.listeners.len(), "listener"),
-        count(plan.routes.len(), "route"),
-        count(plan.upstreams.len(), "upstream"),
-        count(servers, "server"),
-    ]
-    .join(", ")
+    let counts = [
+        (plan.listeners.len(), "listener"),
+        (plan.routes.len(), "route"),
+        (plan.upstreams.len(), "upstream"),
+        (servers, "server"),
+    ];
+    let counts = counts.iter().filter(|(n, _)| *n > 0);
+    counts
+        .map(|(n, thing)| count(*n, thing))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn count(n: usize, thing: &str) -> String {

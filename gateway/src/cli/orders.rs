@@ -44,7 +44,17 @@ pub fn reload(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, F
     }
     let warnings = with_excerpts(reloaded.warnings, config);
     terminal::tell(&warnings.render(terminal::stderr_has_colour()));
-    terminal::say(&format!("reloaded: {}", terminal::printable(&reloaded.text)))
+    terminal::say(&changes(&reloaded.text))
+}
+
+/// One line per change, below each other where they are more than one.
+fn changes(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(terminal::printable).collect();
+    match lines.as_slice() {
+        [] => "reloaded\n".to_owned(),
+        [only] => format!("reloaded: {only}\n"),
+        more => format!("reloaded:\n  {}\n", more.join("\n  ")),
+    }
 }
 
 /// The gateway shows no lines of its file, which may hold secrets. Who may read the file sees them.

@@ -44,7 +44,7 @@ pub fn run(document: Document, level: LevelFilter) -> Result<ExitCode, Fault> {
     // Before anything serves: a signal too early must not end the process.
     let mut signals = {
         let _within = runtime.enter();
-        Signals::catch().map_err(no_system)?
+        Signals::catch(&document).map_err(no_system)?
     };
     let descriptors = raise_descriptor_limit();
     let gateway = Gateway::start_by(document.clone(), Clock::system())?;
@@ -142,18 +142,22 @@ struct Signals(Vec<(Signal, Wish)>);
 
 impl Signals {
     /// From here on they do not end the process. Within a runtime.
-    fn catch() -> io::Result<Self> {
+    fn catch(document: &Document) -> io::Result<Self> {
         let kinds = [
             (SignalKind::terminate(), Wish::Stop("SIGTERM")),
             (SignalKind::interrupt(), Wish::Stop("SIGINT")),
             // What nginx calls a graceful stop.
             (SignalKind::quit(), Wish::Stop("SIGQUIT")),
-            (SignalKind::hangup(), Wish::Reload),
             (SignalKind::user_defined1(), Wish::Reopen),
             // Uncaught it would end the process.
             (SignalKind::user_defined2(), Wish::Upgrade),
         ];
-        let caught = kinds.into_iter().map(|(kind, wish)| Ok((signal(kind)?, wish)));
+        // Without a file there is nothing to reload, and a terminal that is closed ends what was started in it.
+        let reload = document.path().map(|_| (SignalKind::hangup(), Wish::Reload));
+        let caught = kinds
+            .into_iter()
+            .chain(reload)
+            .map(|(kind, wish)| Ok((signal(kind)?, wish)));
         caught.collect::<io::Result<_>>().map(Self)
     }
 
@@ -191,7 +195,10 @@ fn raise_descriptor_limit() -> Option<u64> {
 fn announce(gateway: &Gateway, document: &Document, descriptors: Option<u64>) {
     let plan = &gateway.snapshot().plan;
     let mut text = gateway.report().problems.render(terminal::stderr_has_colour());
-    text.extend(too_few(descriptors, plan));
+    // Whoever has written no configuration has asked for no number of connections.
+    if document.path().is_some() {
+        text.extend(too_few(descriptors, plan));
+    }
     for address in gateway.listeners() {
         text.push_str(&format!("listening on {}\n", url(&address)));
     }

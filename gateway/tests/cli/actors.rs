@@ -1,5 +1,10 @@
 //! Who takes part: the binary, a folder with its configuration, an origin behind it, a client in front.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code, where a surprise may panic"
+)]
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 /// How long a fact may take to come about before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -147,7 +153,7 @@ impl Sluice {
     }
 
     /// Waits for a line on stderr that has this text.
-    pub fn told(&mut self, text: &str) {
+    pub fn told(&self, text: &str) {
         while !self.line().contains(text) {}
     }
 
@@ -274,7 +280,12 @@ pub fn got(address: SocketAddr, path: &str) -> String {
     body.to_owned()
 }
 
-/// An address at which nobody listens.
-pub fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address at which nobody listens, nor can while the socket lives: it is bound and does not listen.
+pub fn closed_port() -> (SocketAddr, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (address, socket)
 }
