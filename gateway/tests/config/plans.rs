@@ -295,10 +295,10 @@ fn route(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Rout
     let origin = (option::of(rewrite()), edits());
     (matches(listeners), action(upstreams), rest, origin, edits()).prop_map(
         |(matches, action, rest, origin, response_headers)| {
-            let (rewrite, request_headers) = if action.asks_an_origin() {
-                origin
-            } else {
-                (None, Edits::default())
+            let (rewrite, request_headers) = match &action {
+                Action::Split(_) | Action::Upstream(_) => origin,
+                Action::StaticFiles(_) => (origin.0, Edits::default()),
+                Action::Redirect { .. } | Action::Respond { .. } => (None, Edits::default()),
             };
             Route {
                 name: String::new(),

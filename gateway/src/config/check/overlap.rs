@@ -11,6 +11,7 @@ use crate::kit::host::HostPattern;
 pub fn check(routes: &[Placed], listeners: &[Listener], findings: &mut Findings<'_>) {
     equal_matches(routes, findings);
     hidden_by_prefixes(routes, findings);
+    hidden_by_expressions(routes, findings);
     redirected_listeners(routes, listeners, findings);
 }
 
@@ -73,7 +74,12 @@ fn common_method<'m>(a: &'m [String], b: &'m [String]) -> Option<Option<&'m str>
     if a.is_empty() && b.is_empty() {
         return Some(None);
     }
-    a.iter().find(|m| b.contains(m)).map(|m| Some(m.as_str()))
+    let takes = |list: &[String], method: &str| {
+        // RFC 9110 §9.3.2: whoever takes GET takes HEAD.
+        list.iter().any(|m| m == method || m == "GET" && method == "HEAD")
+    };
+    let named = a.iter().chain(b).map(String::as_str);
+    named.into_iter().find(|m| takes(a, m) && takes(b, m)).map(Some)
 }
 
 /// A path_prefix goes before every path_regex, and both go before a route without a path: a prefix that
@@ -83,9 +89,7 @@ fn hidden_by_prefixes(routes: &[Placed], findings: &mut Findings<'_>) {
     for placed in routes {
         let m = &placed.route.matches;
         if let PathPattern::Prefix(prefix) = &m.path
-            && m.methods.is_empty()
-            && m.headers.is_empty()
-            && m.query.is_empty()
+            && is_unconditional(m)
         {
             prefixes.entry(&m.host).or_default().push((prefix, placed));
         }
@@ -98,8 +102,7 @@ fn hidden_by_prefixes(routes: &[Placed], findings: &mut Findings<'_>) {
             PathPattern::Exact(_) | PathPattern::Prefix(_) => continue,
         };
         let covers = |(prefix, other): &&(&str, &Placed)| {
-            let listener = &other.route.matches.listener;
-            (listener.is_none() || *listener == m.listener) && is_below(prefix, &start)
+            covers_listener(&other.route.matches, m) && is_below(prefix, &start)
         };
         let Some((prefix, other)) = prefixes.get(&m.host).and_then(|all| all.iter().find(covers)) else {
             continue;
@@ -116,6 +119,50 @@ fn hidden_by_prefixes(routes: &[Placed], findings: &mut Findings<'_>) {
             .warning(&placed.span, &format!("{}.match", placed.path), message)
             .help(help);
     }
+}
+
+/// Expressions are tried in file order, whatever else their routes ask for: the same one without conditions
+/// hides those behind it.
+fn hidden_by_expressions(routes: &[Placed], findings: &mut Findings<'_>) {
+    let mut earlier: BTreeMap<(&HostPattern, &str), Vec<&Placed>> = BTreeMap::new();
+    for placed in routes {
+        let m = &placed.route.matches;
+        let PathPattern::Regex(pattern) = &m.path else {
+            continue;
+        };
+        let same = earlier.entry((&m.host, pattern.text())).or_default();
+        let hider = same.iter().find(|other| {
+            let other = &other.route.matches;
+            // Two that are equal have been told as an error.
+            covers_listener(other, m) && !(is_unconditional(m) && other.listener == m.listener)
+        });
+        if let Some(other) = hider {
+            let (name, hider) = (&placed.route.name, &other.route.name);
+            let message = format!(
+                "the route \"{name}\" can never match: \"{hider}\" takes all that its expression finds first"
+            );
+            let help = format!(
+                "put it before \"{hider}\" at {}: expressions are tried in file order",
+                findings.place(&other.span)
+            );
+            findings
+                .warning(&placed.span, &format!("{}.match", placed.path), message)
+                .help(help);
+        }
+        if is_unconditional(m) {
+            same.push(placed);
+        }
+    }
+}
+
+/// Whether nothing but listener, host and path is asked for.
+fn is_unconditional(m: &Match) -> bool {
+    m.methods.is_empty() && m.headers.is_empty() && m.query.is_empty()
+}
+
+/// Whether every listener that `other` is for is one that `m` is for.
+fn covers_listener(m: &Match, other: &Match) -> bool {
+    m.listener.is_none() || m.listener == other.listener
 }
 
 /// Whether every path that begins with `start` lies at or below `prefix`.
@@ -213,5 +260,7 @@ mod tests {
             Some(Some("POST"))
         );
         assert_eq!(common_method(&list("GET"), &list("PUT")), None);
+        assert_eq!(common_method(&list("GET"), &list("HEAD")), Some(Some("HEAD")));
+        assert_eq!(common_method(&list("HEAD"), &list("GET")), Some(Some("HEAD")));
     }
 }

@@ -49,7 +49,7 @@ pub struct Route {
     pub timeout: Maybe<Timeout>,
     /// Bytes of a request's body; left out, server.limits.max_body.
     pub max_body: Maybe<Size>,
-    /// How the path is changed on the way to the origin.
+    /// How the path is changed before an origin is asked for it, or a folder.
     pub rewrite: Maybe<Rewrite>,
     /// Edits of the request's fields on the way to the origin.
     pub request_headers: Maybe<Edits>,
