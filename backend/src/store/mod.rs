@@ -122,8 +122,8 @@ fn connect_to_read(path: &Path) -> Result<Connection, Error> {
 
 /// Switches the file to a write-ahead log, unless it has one already.
 ///
-/// SQLite does not wait for another process that does the same at the same moment (both hold a read lock and want
-/// more), so we do: an empty write transaction ends when the other's has.
+/// SQLite does not wait for another process that writes at that moment: two that both hold a read lock and want more
+/// would wait for ever. So we do: an empty exclusive transaction begins when the other's has ended.
 fn enter_wal(db: &Connection) -> Result<(), Error> {
     const TRIES_MAX: u32 = 20;
     for _ in 0..TRIES_MAX {
@@ -135,7 +135,7 @@ fn enter_wal(db: &Connection) -> Result<(), Error> {
                 )));
             }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                db.execute_batch("BEGIN IMMEDIATE; ROLLBACK;")?;
+                db.execute_batch("BEGIN EXCLUSIVE; ROLLBACK;")?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -145,24 +145,23 @@ fn enter_wal(db: &Connection) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
+    use parking_lot::Mutex;
 
     use super::*;
 
     #[test]
-    fn many_may_open_a_new_file_at_once() {
-        for _ in 0..5 {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("w.db");
-            let start = Barrier::new(8);
-            std::thread::scope(|threads| {
-                for _ in 0..8 {
-                    threads.spawn(|| {
-                        start.wait();
-                        Store::open(&path, |_| Ok(())).unwrap();
-                    });
-                }
-            });
-        }
+    fn the_way_into_the_write_ahead_log_waits_for_another_process_that_writes() {
+        static OTHER: Mutex<Option<Connection>> = Mutex::new(None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        *OTHER.lock() = Some(other);
+
+        let mut db = Connection::open(&path).unwrap();
+        // Called where SQLite would wait; the first time the other one leaves, a second time there is none.
+        db.busy_handler(Some(|_| OTHER.lock().take().is_some())).unwrap();
+        enter_wal(&db).unwrap();
+        assert!(OTHER.lock().is_none());
     }
 }
