@@ -16,11 +16,7 @@ const FILE_LINES_MAX: usize = 500;
 const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Longer on purpose. The list may only shrink.
-const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[(
-    "gateway/src/reply/refusal.rs",
-    "facts",
-    "one table, which the formatter spreads over lines",
-)];
+const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
 /// Modules of the gateway by layer. Imports go downwards; see gateway/ARCHITECTURE.md.
 const LAYERS: &[&[&str]] = &[

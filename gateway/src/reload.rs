@@ -185,7 +185,13 @@ impl Control {
 
     /// Waits for the workers' end. Whether every request had ended by itself.
     pub fn wait_for_workers(&self) -> bool {
-        self.workers.iter().fold(true, |all, worker| worker.join() && all)
+        // All of them, also when one was cut off.
+        self.workers
+            .iter()
+            .map(Handle::join)
+            .filter(|ended| !ended)
+            .count()
+            == 0
     }
 
     /// Ends the control side and gives back what is ended last.

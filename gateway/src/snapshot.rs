@@ -45,7 +45,7 @@ pub struct Site {
 /// The one thing a route does, wired.
 pub enum Act {
     /// Serve a folder.
-    Files(Files),
+    Files(Box<Files>),
     /// Redirect; what the plan says is all there is to it.
     Redirect,
     /// Respond; likewise.
@@ -155,7 +155,7 @@ fn wire_act(action: &plan::Action, services: &[Arc<Service>]) -> Act {
                 .map(|(id, weight)| (service(*id), *weight))
                 .collect(),
         ),
-        plan::Action::StaticFiles(files) => Act::Files(Files::new(files)),
+        plan::Action::StaticFiles(files) => Act::Files(Box::new(Files::new(files))),
         plan::Action::Upstream(id) => Act::Upstream(service(*id)),
     }
 }

@@ -30,7 +30,7 @@ impl<'a> Passage<'a> {
 
     /// Whether the line is about more than this connection.
     pub fn allows(&self, field: &Field<'_>) -> bool {
-        !field.known.is_hop_by_hop() && !(self.has_nominations && self.is_nominated(field.name))
+        !field.known.is_hop_by_hop() && (!self.has_nominations || !self.is_nominated(field.name))
     }
 
     fn is_nominated(&self, name: &[u8]) -> bool {
