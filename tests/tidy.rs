@@ -148,7 +148,12 @@ fn the_time_is_asked_for_in_one_place() {
 #[test]
 fn no_play_sleeps() {
     let mut faults = Vec::new();
-    for file in files().into_iter().filter(|f| f.path.starts_with("tests/it/")) {
+    let is_play = |f: &File| {
+        ["tests/it/", "tests/promises/"]
+            .iter()
+            .any(|p| f.path.starts_with(p))
+    };
+    for file in files().into_iter().filter(is_play) {
         faults.extend(finds(&file, &["sleep", "sleep_ms", "park_timeout"]));
     }
     report(

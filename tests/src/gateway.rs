@@ -12,6 +12,7 @@ use ::gateway::kit::clock::Clock;
 use ::gateway::server::{Gateway as Running, StartError};
 use serde_json::Value;
 
+use crate::admin::Admin;
 use crate::client::{Connection, Pending, Request, Response};
 use crate::metrics::Metrics;
 use crate::patience::wait_for;
@@ -153,64 +154,52 @@ impl Gateway {
         self.running().reopen_logs().expect("the access log opens again");
     }
 
+    /// What can be asked at its admin address.
+    #[track_caller]
+    pub fn desk(&self) -> Admin {
+        Admin(self.admin())
+    }
+
     /// Asks the admin address.
     #[track_caller]
     pub fn ask_admin(&self, request: &Request) -> Response {
-        let request = request
-            .clone()
-            .host(&self.admin().to_string())
-            .header("Connection", "close");
-        Connection::open(self.admin()).ask(&request)
+        self.desk().ask(request)
     }
 
     /// `GET /status`
     #[track_caller]
     pub fn status(&self) -> Value {
-        let response = self.ask_admin(&Request::get("/status"));
-        response.expect(200);
-        serde_json::from_str(&response.text()).unwrap_or_else(|error| panic!("{error} in:\n{response}"))
+        self.desk().status()
     }
 
     /// What `/status` says of a server.
     #[track_caller]
     pub fn server(&self, upstream: &str, address: SocketAddr) -> Value {
-        let status = self.status();
-        let servers = status["upstreams"][upstream]["servers"].as_array();
-        let servers = servers.unwrap_or_else(|| panic!("no upstream {upstream} in {status:#}"));
-        let server = servers.iter().find(|s| s["address"] == address.to_string());
-        server
-            .unwrap_or_else(|| panic!("no server {address} in {status:#}"))
-            .clone()
+        self.desk().server(upstream, address)
     }
 
     /// Waits until `/status` says that a server is in this state.
     #[track_caller]
     pub fn wait_state(&self, upstream: &str, address: SocketAddr, state: &str) {
-        wait_for(&format!("{address} is {state}"), || {
-            (self.server(upstream, address)["state"] == state).then_some(())
-        });
+        self.desk().wait_state(upstream, address, state);
     }
 
     /// Changes a server through the admin address.
     #[track_caller]
     pub fn set_server(&self, upstream: &str, address: SocketAddr, json: &str) {
-        let target = format!("/upstreams/{upstream}/servers/{address}");
-        let request = Request::post(&target, json).header("Content-Type", "application/json");
-        self.ask_admin(&request).expect(200);
+        self.desk().set_server(upstream, address, json);
     }
 
     /// `GET /metrics`
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
-        let response = self.ask_admin(&Request::get("/metrics"));
-        response.expect(200);
-        Metrics::parse(&response.text())
+        self.desk().metrics()
     }
 
     /// Waits until the metrics say so.
     #[track_caller]
     pub fn wait_metrics(&self, fact: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
-        wait_for(fact, || Some(self.metrics()).filter(&holds))
+        self.desk().wait_metrics(fact, holds)
     }
 
     /// Waits until the access log has this many lines, and returns them; fails if there are more.
@@ -327,7 +316,7 @@ pub fn lines_of(file: &Path, n: usize) -> Vec<String> {
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half of it.
-fn write_config(folder: &Path, toml: &str) {
+pub(crate) fn write_config(folder: &Path, toml: &str) {
     let fresh = folder.join("sluice.toml.new");
     fs::write(&fresh, completed(folder, toml)).expect("the play's folder can be written");
     fs::rename(&fresh, folder.join("sluice.toml")).expect("within a folder, renaming works");

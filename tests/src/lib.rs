@@ -1,4 +1,4 @@
-//! The harness: a real gateway in this process, scripted origins behind it, exact clients in front.
+//! The harness: a real gateway in this process or one of its own, scripted origins behind it, exact clients in front.
 //!
 //! A play shows both actors and the whole configuration, orders them by gates and facts, never by time, and
 //! counts at the origin. What must hold in every play is checked here, not in the plays: a client fails on
@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+/// What can be asked at an admin address.
+pub mod admin;
 /// Bodies as both ends see them: counted, hashed, kept while they are small.
 pub mod body;
 /// HTTP/1.1 clients with control over each byte.
@@ -14,18 +16,27 @@ pub mod client;
 pub mod gate;
 /// A real gateway on ports of its own.
 pub mod gateway;
+/// Many clients at once, each asking as soon as it is answered.
+pub mod load;
 /// What `/metrics` says, by series.
 pub mod metrics;
 /// Scripted origins.
 pub mod origin;
 /// Bounded waiting for facts.
 pub mod patience;
+/// The programs themselves, each a process of its own.
+pub mod process;
+/// Clients that take their time.
+pub mod slow;
 /// A strict reader of HTTP/1.1 messages, written apart from the gateway's own.
 pub mod wire;
 
+pub use admin::Admin;
 pub use client::{Connection, Request, Response};
 pub use gate::Gate;
 // `self::`, because the crate under test has the same name as the module.
 pub use self::gateway::Gateway;
+pub use load::{Ask, Load, Tally};
 pub use origin::{Origin, Script};
 pub use patience::{wait_for, wait_until};
+pub use process::{Process, Sluice, Workouts};

@@ -147,6 +147,11 @@ impl<R: Read> Reader<R> {
         &self.stream
     }
 
+    /// Whether bytes were read that have not been asked for yet.
+    pub fn has_unread(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     /// Reads a head; None if the stream ended before its first byte.
     pub fn head(&mut self) -> Result<Option<Head>, Fault> {
         loop {

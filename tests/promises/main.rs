@@ -1,0 +1,63 @@
+//! What Sluice promises its users, each promise a test that anybody can run again on the programs themselves:
+//! `sluice` and `workouts` as processes of their own.
+//!
+//! ```text
+//! cargo build -p gateway -p backend && cargo test -p tests --test promises -- --nocapture
+//! ```
+//!
+//! says what was measured, too. The loads are scaled to a debug build on two cores. At full size:
+//!
+//! ```text
+//! cargo build --release -p gateway -p backend
+//! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=50000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 \
+//!     cargo test --release -p tests --test promises -- --nocapture
+//! ```
+//!
+//! | variable                | means                                                  | default               |
+//! |-------------------------|--------------------------------------------------------|-----------------------|
+//! | `TEST_CONNECTIONS`      | clients at once while things change                    | 32                    |
+//! | `TEST_STEP_REQUESTS`    | answers that have to come between two changes          | 300                   |
+//! | `TEST_BODY_MIB`         | length of each large body                              | 256, in release 1024  |
+//! | `TEST_SLOW_CLIENTS`     | clients that send a byte a second                      | 2000                  |
+//! | `TEST_IDLE_CONNECTIONS` | connections that do nothing                            | 2000                  |
+//! | `TEST_PATIENCE_MS`      | how long any one fact is waited for                    | 10000                 |
+//!
+//! Slow and idle clients take an open file each, here and in the gateway (`ulimit -Hn`).
+
+/// Least connections, seen from outside.
+mod balance;
+/// Large bodies in little memory.
+mod bodies;
+/// Whatever changes, nobody is failed.
+mod change;
+/// All mistakes at once.
+mod check;
+/// Clients that send their heads slowly.
+mod heads;
+/// Connections that do nothing.
+mod idle;
+/// A stop that cuts nobody off.
+mod stop;
+
+use std::str::FromStr;
+
+use parking_lot::{Mutex, MutexGuard};
+
+/// Promises are kept one after the other: each is about load, and measures.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits until no other promise is under way.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock()
+}
+
+/// A size from the environment.
+#[track_caller]
+fn size<N: FromStr>(variable: &str, default: N) -> N {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is {text:?}, which is no number")),
+        Err(_) => default,
+    }
+}
