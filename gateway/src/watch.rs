@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::config;
@@ -17,6 +18,8 @@ use crate::reload::{Control, environment};
 
 /// Quiet after the last event before the files are read: a save is several events.
 const SETTLE: Duration = Duration::from_millis(250);
+/// Longest wait for that quiet: in some folders there is none.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 /// A look without any event: network and overlay file systems may send none.
 const POLL: Duration = Duration::from_secs(10);
 
@@ -28,8 +31,10 @@ pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
     };
     let (tell, mut events) = channel(1);
     // A full channel holds an event already, and one is enough.
-    let watcher = notify::recommended_watcher(move |_| {
-        let _ = tell.try_send(());
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.is_err() || event.is_ok_and(|e| may_change_text(&e.kind)) {
+            let _ = tell.try_send(());
+        }
     });
     let mut watcher = watcher
         .inspect_err(|e| log::warn!("configuration files are only polled: {e}"))
@@ -79,13 +84,27 @@ async fn wait(events: &mut Receiver<()>, has_events: bool) {
         if !has_events || events.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        // Until it has been quiet for a while.
-        while tokio::time::timeout(SETTLE, events.recv())
-            .await
-            .is_ok_and(|e| e.is_some())
-        {}
+        let quiet = async {
+            while tokio::time::timeout(SETTLE, events.recv())
+                .await
+                .is_ok_and(|e| e.is_some())
+            {}
+        };
+        let _ = tokio::time::timeout(SETTLE_MAX, quiet).await;
     };
     let _ = tokio::time::timeout(POLL, event).await;
+}
+
+/// Whether a file may say something else after this.
+///
+/// Not when somebody opens or reads one: we do so ourselves, and would wake ourselves for ever. Nor with each write:
+/// the access log may lie in the same folder, and would never let it be quiet; whoever has written a text closes it.
+fn may_change_text(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => matches!(access, AccessKind::Close(AccessMode::Write)),
+        EventKind::Modify(modify) => !matches!(modify, ModifyKind::Data(_)),
+        EventKind::Any | EventKind::Create(_) | EventKind::Other | EventKind::Remove(_) => true,
+    }
 }
 
 fn follow(watcher: &mut Option<RecommendedWatcher>, watched: &mut BTreeSet<PathBuf>, files: &[PathBuf]) {
@@ -128,4 +147,28 @@ fn folders(file: &Path) -> Vec<PathBuf> {
         found.push(file.to_path_buf());
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_was_written_or_moved_counts_and_one_that_is_read_or_being_written_does_not() {
+        let counts = [
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Other,
+        ];
+        assert!(counts.iter().all(may_change_text));
+        let does_not = [
+            EventKind::Access(AccessKind::Open(AccessMode::Any)),
+            EventKind::Access(AccessKind::Close(AccessMode::Read)),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+        ];
+        assert!(!does_not.iter().any(may_change_text));
+    }
 }
