@@ -193,10 +193,11 @@ impl Pool {
             }
             let (mine, theirs) = (load.amount * least_weight, least_amount * weight);
             if mine < theirs {
-                (least, least_amount, least_weight) = (NOBODY, load.amount, weight);
+                least = NOBODY;
             }
-            if mine <= theirs {
-                least.or(self.rank(slot, clock), index);
+            // Also where equal: the amount that is remembered must be the one of whoever is.
+            if mine <= theirs && least.or(self.rank(slot, clock), index) {
+                (least_amount, least_weight) = (load.amount, weight);
             }
         }
         // Where equal the level one: an idle server answers sooner.
@@ -282,12 +283,14 @@ impl Pool {
 }
 
 impl First {
-    /// Whoever's rank is smaller.
+    /// Whoever's rank is smaller; whether it is the other's.
     #[inline]
-    fn or(&mut self, rank: u64, index: usize) {
-        if rank < self.rank {
+    fn or(&mut self, rank: u64, index: usize) -> bool {
+        let precedes = rank < self.rank;
+        if precedes {
             *self = Self { rank, index };
         }
+        precedes
     }
 }
 

@@ -60,6 +60,19 @@ fn least_conn_sends_to_the_smallest_load_per_weight_with_this_request() {
 }
 
 #[test]
+fn equally_loaded_servers_take_turns_by_weight_also_when_they_are_busy() {
+    let rig = Rig::new(LoadBalancing::LeastConn, &[2, 1]);
+    let mut held: Vec<Lease> = (0..6).map(|_| rig.pick(at(1)).unwrap()).collect();
+    for index in [0, 1] {
+        let one = held.iter().position(|l| rig.index(l) == index).unwrap();
+        held.swap_remove(one);
+    }
+    assert_eq!(rig.in_flight(), [3, 1], "(3 + 1) / 2 = (1 + 1) / 1");
+    assert_eq!(rig.serve(30, at(1)), [20, 10]);
+    drop(held);
+}
+
+#[test]
 fn least_time_measures_each_server_first_and_sends_one_request_to_do_so() {
     let rig = Rig::new(LoadBalancing::LeastTime, &[1, 1, 1]);
     let first: Vec<Lease> = (0..3).map(|_| rig.pick(at(1)).unwrap()).collect();
