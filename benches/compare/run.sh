@@ -11,7 +11,7 @@ seconds=${1:-5} rounds=${2:-5}
 for tool in wrk nginx haproxy python3; do
     command -v "$tool" >/dev/null || { echo "compare: $tool is missing; Debian: apt-get install wrk nginx haproxy python3" >&2; exit 2; }
 done
-cargo build --release --quiet -p gateway
+[ -n "${SKIP_BUILD:-}" ] || cargo build --release --quiet -p gateway
 export DIR; DIR=$(mktemp -d)
 pids=()
 cleanup() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$DIR"; }
