@@ -189,7 +189,7 @@ impl Tally {
     /// Fails unless every request was answered by a 2xx with the right body.
     #[track_caller]
     pub fn flawless(&self) -> &Self {
-        assert!(self.troubles.is_empty(), "{self}");
+        assert!(self.troubles.is_empty(), "{self:#}");
         self.whole()
     }
 
@@ -197,9 +197,9 @@ impl Tally {
     #[track_caller]
     pub fn whole(&self) -> &Self {
         let is_excused = |t: &Trouble| matches!(t, Trouble::Refused | Trouble::Unanswered);
-        assert!(self.troubles.keys().all(is_excused), "{self}");
-        assert!(self.statuses.keys().all(|s| (200..300).contains(s)), "{self}");
-        assert_eq!(self.wrong_bodies, 0, "{self}");
+        assert!(self.troubles.keys().all(is_excused), "{self:#}");
+        assert!(self.statuses.keys().all(|s| (200..300).contains(s)), "{self:#}");
+        assert_eq!(self.wrong_bodies, 0, "{self:#}");
         assert!(self.answers() > 0, "nothing was asked");
         self
     }
@@ -236,7 +236,9 @@ impl fmt::Display for Tally {
             "answers by status {:?}, wrong bodies {}, troubles {:?}, slowest {:?}",
             self.statuses, self.wrong_bodies, self.troubles, self.slowest
         )?;
-        for line in &self.described {
+        // With {:#} in detail.
+        let described: &[String] = if f.alternate() { &self.described } else { &[] };
+        for line in described {
             write!(f, "\n  {line}")?;
         }
         Ok(())
