@@ -6,13 +6,14 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # The lock file decides: a build asks nothing of the network once its crates are here.
 CARGO := cargo
 
-.PHONY: help demo build test check format lint units tools clean
+.PHONY: help demo build test check format lint units bench tools clean
 
 help:
 	@echo 'make demo     four servers and the gateway on 127.0.0.1:8080, until Ctrl-C'
 	@echo 'make test     formatting, lints and all tests'
 	@echo 'make check    formatting and lints alone'
 	@echo 'make build    target/release/sluice and target/release/workouts'
+	@echo 'make bench    the small steps one by one, then side by side with nginx and HAProxy, if those are here'
 	@echo 'make clean    removes what was built and what the demo has left in run/'
 
 demo: build
@@ -34,6 +35,10 @@ lint: tools
 
 units: tools
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+bench: build
+	$(CARGO) bench --locked -p benches
+	benches/compare/run.sh
 
 # cmake: zlib-ng, which Pingora links, is built by it. curl: the demo asks with it.
 tools:
