@@ -110,19 +110,21 @@ start() { # name, command...
 await() { # name, URL
   local deadline=$((SECONDS + patience_s))
   until curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "$2"; do
-    kill -0 "${pid_of[$1]}" 2>/dev/null || give_up "$1 has ended"
-    ((SECONDS < deadline)) || give_up "$1 does not answer at $2 after ${patience_s}s"
+    kill -0 "${pid_of[$1]}" 2>/dev/null || give_up "$1" 'has ended'
+    ((SECONDS < deadline)) || give_up "$1" "does not answer at $2 after ${patience_s}s"
     sleep 0.05
   done
 }
 
-give_up() {
-  # The last word of a program that fails is the reason.
-  tail -n 5 run/*.log >&2
-  die "$1: see run/ for the whole logs"
+give_up() { # name, what it did
+  # The last words of a program that fails are the reason.
+  tail -n 20 "run/$1.log" >&2
+  die "$1 $2; the lines above are the end of run/$1.log"
 }
 
 mkdir -p run
+# Of this run alone: a log that grows from demo to demo fills a disk.
+rm -f run/*.log
 # One key for all, or a token from one server would be worth nothing at the next.
 [[ -s run/token.key ]] || (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >run/token.key)
 
@@ -176,4 +178,4 @@ while [[ -n ${pid_of[sluice]-} ]]; do
     fi
   done
 done
-give_up 'the gateway has ended'
+give_up sluice 'has ended'
