@@ -67,13 +67,22 @@ pub struct Exchange {
     pub timings: Timings,
 }
 
+/// The two heads of an exchange, empty, with the memory of a former one.
+#[derive(Default)]
+pub struct Heads {
+    /// What the client sends.
+    pub request: Request,
+    /// What an origin answers.
+    pub answer: Answer,
+}
+
 impl Exchange {
     /// A request of which nothing has been read yet.
-    pub fn new(snapshot: Arc<Snapshot>, began: Now, peer_ip: Option<IpAddr>) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, began: Now, peer_ip: Option<IpAddr>, heads: Heads) -> Self {
         Self {
             snapshot,
             began,
-            request: Request::default(),
+            request: heads.request,
             peer_ip,
             client_ip: peer_ip,
             is_peer_trusted: false,
@@ -87,7 +96,7 @@ impl Exchange {
             server: None,
             tries: 0,
             upstream_time: None,
-            answer: Answer::default(),
+            answer: heads.answer,
             status: 0,
             refusal: None,
             bytes_received: 0,

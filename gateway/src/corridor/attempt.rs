@@ -69,16 +69,16 @@ async fn connect(
     service: &Service,
     lease: &Lease,
 ) -> Result<Origin, TryFault> {
-    let now = worker.now();
+    let now = worker.mono();
     let server = lease.server();
-    if let Some(stream) = worker.idle.take(server.id(), now.mono) {
+    if let Some(stream) = worker.idle.take(server.id(), now) {
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
     let connected = worker
         .names
-        .connect(server.address(), service.plan.connect_timeout, now.mono)
+        .connect(server.address(), service.plan.connect_timeout, now)
         .await;
-    let spent = worker.now().mono.since(now.mono);
+    let spent = worker.mono().since(now);
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::worker::{Counted, Door, Worker};
 use super::{Next, Visit};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Heads};
 use crate::listen::Slot;
 use crate::stream::{Buffer, Stream};
 
@@ -83,6 +83,11 @@ struct Burst<'a> {
 }
 
 impl Burst<'_> {
+    fn begin(&self) -> Exchange {
+        let (snapshot, now) = (self.worker.pin(), self.worker.now());
+        Exchange::new(snapshot, now, self.peer, self.worker.lend_heads())
+    }
+
     /// Serves requests as long as there are bytes to serve them from.
     async fn run(&self, mut buffer: Buffer, served: &mut u64) -> Next {
         loop {
@@ -92,10 +97,12 @@ impl Burst<'_> {
                 door: self.door,
                 stream: self.stream,
                 buffer: &mut buffer,
-                x: Exchange::new(self.worker.pin(), self.worker.now(), self.peer),
+                x: self.begin(),
                 served: *served,
             };
             let next = visit.walk().await;
+            let Exchange { request, answer, .. } = visit.x;
+            self.worker.take_back(Heads { request, answer });
             if next != Next::Keep || buffer.is_empty() {
                 return next;
             }

@@ -7,7 +7,7 @@ use super::Next;
 use super::worker::Worker;
 use crate::balance::Lease;
 use crate::exchange::Exchange;
-use crate::kit::clock::Now;
+use crate::kit::clock::Mono;
 use crate::relay::{Download, DownloadFault, Origin, Upload, tunnel};
 use crate::reply::head::{self, Announced, Delivery, write_answer, write_switch};
 use crate::snapshot::Service;
@@ -28,9 +28,9 @@ pub(super) async fn deliver(
     upload: &mut Upload<'_>,
 ) -> Next {
     let client = upload.client();
-    let now = worker.now();
+    let now = worker.mono();
     x.status = x.answer.status;
-    x.timings.first_byte = Some(now.mono.since(x.began.mono));
+    x.timings.first_byte = Some(now.since(x.began.mono));
     if x.status == 101 {
         return switch(x, &mut origin, upload).await;
     }
@@ -62,7 +62,7 @@ pub(super) async fn deliver(
             finished(delivery, upload.is_received())
         }
         Err(fault) => {
-            cut(x, &fault, &lease, worker.now(), client, delivery);
+            cut(x, &fault, &lease, worker.mono(), client, delivery);
             Next::Close
         }
     }
@@ -148,7 +148,7 @@ async fn relay(
 
 fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
     let plan = &service.plan;
-    let now = worker.now().mono;
+    let now = worker.mono();
     worker.idle.park(
         lease.server().id(),
         origin.into_stream(),
@@ -159,7 +159,7 @@ fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
 }
 
 /// An answer that was not delivered whole, and must not look as if it were.
-fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Now, client: &Stream, delivery: Delivery) {
+fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono, client: &Stream, delivery: Delivery) {
     let failure = match fault {
         DownloadFault::Client(_) => None,
         DownloadFault::CutOff => Some(Failure::Reset),
@@ -174,7 +174,7 @@ fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Now, client: &St
             failure.name(),
             x.request_id
         );
-        lease.failed(failure, now.mono);
+        lease.failed(failure, now);
     }
     // With a length or chunks the end is missed by itself. Without, only a reset tells it from a good end.
     if delivery.length == Announced::Nothing {

@@ -32,7 +32,7 @@ impl Visit<'_> {
             .fields
             .iter()
             .for_each(|(name, value)| x.answer.fields.push(name.as_bytes(), value.as_bytes()));
-        x.timings.first_byte = Some(self.worker.now().mono.since(x.began.mono));
+        x.timings.first_byte = Some(self.worker.mono().since(x.began.mono));
         let nothing = Body::default();
         let body = if x.request.method == Method::Head {
             &nothing

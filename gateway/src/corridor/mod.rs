@@ -91,7 +91,7 @@ impl Visit<'_> {
     /// listen: who asks, by which door, under which name.
     fn introduce(&mut self) {
         let x = &mut self.x;
-        x.timings.head = Some(self.worker.now().mono.since(x.began.mono));
+        x.timings.head = Some(self.worker.mono().since(x.began.mono));
         x.port = self.door.port;
         x.scheme = self.door.scheme;
         let trusted = &x.snapshot.plan.server.trusted_proxies;

@@ -12,7 +12,7 @@ use crate::balance::{self, Ask, HashFacts, Lease};
 use crate::config::plan::{LoadBalancing, Retries};
 use crate::exchange::Exchange;
 use crate::facts::Facts;
-use crate::kit::clock::Now;
+use crate::kit::clock::Mono;
 use crate::observe::{RetryReason, ServerResult};
 use crate::relay::upload::UploadLimits;
 use crate::relay::{Origin, Upload};
@@ -24,7 +24,7 @@ use crate::wire::Length;
 /// Everything the tries of one request share.
 struct Tries<'a> {
     service: &'a Service,
-    began: Now,
+    began: Mono,
     tried: Vec<u64>,
     /// Further tries made, stale connections not counted.
     further: u32,
@@ -118,7 +118,7 @@ async fn try_servers(
     service: &Service,
     upload: &mut Upload<'_>,
 ) -> Outcome {
-    let mut tries = Tries::new(service, worker.now());
+    let mut tries = Tries::new(service, worker.mono());
     let Some(mut lease) = pick(worker, x, &tries) else {
         return Err(TryFault::Server(Failed {
             failure: Failure::Connect,
@@ -129,13 +129,13 @@ async fn try_servers(
     loop {
         x.tries += 1;
         x.server = Some(lease.index());
-        let began = worker.now();
+        let began = worker.mono();
         match try_server(worker, x, service, &lease, upload).await {
             Ok(origin) => {
-                let now = worker.now();
-                x.upstream_time = Some(now.mono.since(tries.began.mono));
-                service.metrics.record(now.mono.since(began.mono));
-                let Some(failed) = tries.judge(x, &lease, now.mono.since(began.mono), now) else {
+                let now = worker.mono();
+                x.upstream_time = Some(now.since(tries.began));
+                service.metrics.record(now.since(began));
+                let Some(failed) = tries.judge(x, &lease, now.since(began), now) else {
                     return Ok((origin, lease));
                 };
                 // A failure, but an answer: it is given up only when another server takes the request.
@@ -145,7 +145,7 @@ async fn try_servers(
                 }
             }
             Err(TryFault::Server(failed)) => {
-                let now = worker.now();
+                let now = worker.mono();
                 tries.note(&failed, &lease, now);
                 // Given back first: its place may be the very one that is free.
                 drop(lease);
@@ -163,7 +163,7 @@ async fn try_servers(
 }
 
 impl<'a> Tries<'a> {
-    fn new(service: &'a Service, began: Now) -> Self {
+    fn new(service: &'a Service, began: Mono) -> Self {
         Self {
             service,
             began,
@@ -175,10 +175,10 @@ impl<'a> Tries<'a> {
     }
 
     /// Takes an answer into the server's record. Some if its status is one that is tried again elsewhere.
-    fn judge(&mut self, x: &Exchange, lease: &Lease, latency: Duration, now: Now) -> Option<Failed> {
+    fn judge(&mut self, x: &Exchange, lease: &Lease, latency: Duration, now: Mono) -> Option<Failed> {
         let status = x.answer.status;
         if status < 500 {
-            lease.succeeded(latency, now.mono);
+            lease.succeeded(latency, now);
             self.count(lease, ServerResult::Ok);
             return None;
         }
@@ -198,7 +198,7 @@ impl<'a> Tries<'a> {
     }
 
     /// Takes a failure into the server's record.
-    fn note(&mut self, failed: &Failed, lease: &Lease, now: Now) {
+    fn note(&mut self, failed: &Failed, lease: &Lease, now: Mono) {
         if failed.is_stale {
             return;
         }
@@ -210,7 +210,7 @@ impl<'a> Tries<'a> {
             }
         };
         self.count(lease, result);
-        if let Some(ejection) = lease.failed(failed.failure, now.mono) {
+        if let Some(ejection) = lease.failed(failed.failure, now) {
             let server = lease.member().address();
             log::warn!(
                 "upstream {}: server {server} is ejected for {:?} ({})",
@@ -233,7 +233,7 @@ impl<'a> Tries<'a> {
         failed: &Failed,
         x: &Exchange,
         upload: &Upload<'_>,
-        now: Now,
+        now: Mono,
     ) -> Option<Lease> {
         if !self.may_go_on(failed, x, upload, now) {
             return None;
@@ -248,7 +248,7 @@ impl<'a> Tries<'a> {
 
     /// Whether there may be another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
     /// requests" — unless nothing of it was sent, which is so when no connection came about.
-    fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Now) -> bool {
+    fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Mono) -> bool {
         let retries = &self.service.plan.retries;
         let can_repeat = allows_method(retries, x) && upload.can_restart();
         if failed.is_stale {
@@ -262,10 +262,7 @@ impl<'a> Tries<'a> {
             Failure::InvalidResponse => retries.retry_on.invalid_response && can_repeat,
             Failure::Status(_) => can_repeat,
         };
-        if !is_wanted
-            || self.further >= retries.attempts
-            || now.mono.since(self.began.mono) >= retries.timeout
-        {
+        if !is_wanted || self.further >= retries.attempts || now.since(self.began) >= retries.timeout {
             return false;
         }
         // A server that was never reached has no work from this request: asking another one adds none, and the
@@ -311,7 +308,7 @@ fn pick(worker: &Worker, x: &Exchange, tries: &Tries<'_>) -> Option<Lease> {
         sticky,
         tried: &tries.tried,
     };
-    tries.service.pool.pick(&ask, worker.draw(), worker.now().mono)
+    tries.service.pool.pick(&ask, worker.draw(), worker.mono())
 }
 
 impl HashFacts for Facts<'_> {

@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::config::plan;
-use crate::exchange::Exchange;
-use crate::kit::clock::{Clock, Now};
+use crate::exchange::{Exchange, Heads};
+use crate::kit::clock::{Clock, Mono, Now};
 use crate::observe::{Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
 use crate::reply::Refusal;
 use crate::reply::head::DateLine;
@@ -19,6 +19,10 @@ use crate::snapshot::Snapshot;
 use crate::stream::Shelf;
 use crate::upstream::{Idle, Names};
 use crate::wire::Version;
+
+/// Heads kept for the next requests, and how large one may have grown to be kept.
+const SPARE_HEADS_MAX: usize = 256;
+const HEAD_BYTES_KEPT_MAX: usize = 8 * 1024;
 
 /// One worker's belongings.
 pub struct Worker {
@@ -41,6 +45,8 @@ pub struct Worker {
     statuses: RefCell<StatusCounters>,
     refusals: RefCell<ReasonCounters>,
     serial_seen: Cell<u64>,
+    /// Heads that no request uses now.
+    heads: RefCell<Vec<Heads>>,
 }
 
 /// What a worker is busy with, for a scrape to read.
@@ -90,6 +96,7 @@ impl Worker {
             statuses: RefCell::new(metrics.status_counters()),
             refusals: RefCell::new(metrics.refusals(&words)),
             serial_seen: Cell::new(0),
+            heads: RefCell::default(),
         }
     }
 
@@ -113,6 +120,26 @@ impl Worker {
         self.clock.now()
     }
 
+    /// The time on the monotonic clock.
+    pub fn mono(&self) -> Mono {
+        self.clock.mono()
+    }
+
+    /// Empty heads for the next request.
+    pub fn lend_heads(&self) -> Heads {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes the heads of a finished request back, emptied.
+    pub fn take_back(&self, mut heads: Heads) {
+        let mut spare = self.heads.borrow_mut();
+        if spare.len() < SPARE_HEADS_MAX && heads.request.fields.bytes_held() <= HEAD_BYTES_KEPT_MAX {
+            heads.request.clear();
+            heads.answer.clear();
+            spare.push(heads);
+        }
+    }
+
     /// What is due about ten times a second.
     pub fn tick(&self) {
         self.journal.borrow_mut().flush();
@@ -120,12 +147,12 @@ impl Worker {
 
     /// What is due about once a second.
     pub fn sweep(&self) {
-        self.idle.sweep(self.now().mono);
+        self.idle.sweep(self.mono());
     }
 
     /// Counts a finished request and writes its line.
     pub fn tell(&self, x: &Exchange) {
-        let duration = self.now().mono.since(x.began.mono);
+        let duration = self.mono().since(x.began.mono);
         let is_slow = duration >= x.snapshot.plan.access_log.slow_threshold;
         let route = x.site.as_ref().map_or(&x.snapshot.no_route, |s| &s.metrics);
         route.record(duration, x.bytes_sent, is_slow);

@@ -101,6 +101,14 @@ impl Clock {
         }
     }
 
+    /// The present moment on the monotonic clock alone: half the price where nobody reads a date.
+    pub fn mono(&self) -> Mono {
+        match &self.0 {
+            Source::System { origin } => Mono(nanos(origin.elapsed())),
+            Source::Manual { mono_ns, .. } => Mono(mono_ns.load(Ordering::Acquire)),
+        }
+    }
+
     /// Moves a manual clock on; a system clock moves by itself and ignores this.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { mono_ns, .. } = &self.0 {

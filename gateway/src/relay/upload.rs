@@ -11,6 +11,9 @@ use crate::wire::{Decoder, Fields, Length, edit};
 /// Body bytes kept so that a request can be sent again to another server. A longer body is sent once.
 pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
 
+/// Room for a head as browsers send it, so that it is not moved while it is written.
+const HEAD_BYTES_USUAL: usize = 1024;
+
 /// A request being sent. Survives the server it is being sent to: [`Upload::restart`] begins anew.
 #[derive(Debug)]
 pub struct Upload<'a> {
@@ -83,6 +86,7 @@ impl<'a> Upload<'a> {
     /// Begins to send to another connection. The new head is what `write_head` appends.
     pub fn restart(&mut self, write_head: impl FnOnce(&mut Vec<u8>)) {
         self.wire.clear();
+        self.wire.reserve(HEAD_BYTES_USUAL);
         self.written = 0;
         self.replayed = 0;
         self.is_sent = false;

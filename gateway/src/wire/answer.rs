@@ -29,6 +29,14 @@ impl Answer {
         parse_fields(rest, &mut self.fields, limits.fields_max)
     }
 
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.version = Version::default();
+        self.status = 0;
+        self.reason.clear();
+        self.fields.clear();
+    }
+
     /// Whether the origin's connection may carry another request (RFC 9112 §9.3).
     pub fn allows_keep_alive(&self) -> bool {
         let names = |option: &[u8]| {

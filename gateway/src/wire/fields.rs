@@ -52,6 +52,11 @@ impl Fields {
         lines.retain(|l| !slice(bytes, l.name).eq_ignore_ascii_case(name.as_bytes()));
     }
 
+    /// Bytes of memory held for names and values, used or not.
+    pub fn bytes_held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.lines.len()

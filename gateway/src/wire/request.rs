@@ -123,7 +123,11 @@ impl Request {
         if self.had_dots { &self.path } else { &self.raw_path }
     }
 
-    fn clear(&mut self) {
+    /// Forgets everything and keeps the memory. Nothing of one request may be taken for another's.
+    pub fn clear(&mut self) {
+        self.method = Method::default();
+        self.version = Version::default();
+        self.form = Form::default();
         self.method_text.clear();
         self.authority.clear();
         self.host.clear();
