@@ -6,12 +6,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -33,6 +34,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_SWEEP: u32 = 10;
 /// How long accepting pauses when the system has no descriptor left: some will have been closed by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections taken from a socket that closes. More than can wait in it, and yet an end where they keep coming.
+const WAITING_MAX: usize = 8192;
 
 /// What the control side wants of a worker.
 pub enum Order {
@@ -195,11 +198,6 @@ impl Acceptor {
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Option<IpAddr>)>> {
-        let tcp = |(stream, peer): (tokio::net::TcpStream, SocketAddr)| {
-            // Without it the end of a small answer waits for the client's acknowledgement of its beginning.
-            let _ = stream.set_nodelay(true);
-            (Stream::Tcp(stream), Some(peer.ip().to_canonical()))
-        };
         match self {
             Self::Tcp(listener) => listener.poll_accept(cx).map_ok(tcp),
             Self::Unix(listener) => listener
@@ -207,6 +205,34 @@ impl Acceptor {
                 .map_ok(|(stream, _)| (Stream::Unix(stream), None)),
         }
     }
+
+    /// Takes one of the connections that wait, by asking the system itself: the runtime says that there are none until
+    /// it has been told of them.
+    fn take_waiting(&self) -> io::Result<(Stream, Option<IpAddr>)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, peer) = acceptfrom_with(listener, flags)?;
+                let stream = tokio::net::TcpStream::from_std(socket.into())?;
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                // accept(2) names the peer of whatever it accepts.
+                Ok(tcp((stream, peer.ok_or(io::ErrorKind::ConnectionAborted)?)))
+            }
+            Self::Unix(listener) => {
+                let socket = accept_with(listener, flags)?;
+                Ok((
+                    Stream::Unix(tokio::net::UnixStream::from_std(socket.into())?),
+                    None,
+                ))
+            }
+        }
+    }
+}
+
+fn tcp((stream, peer): (tokio::net::TcpStream, SocketAddr)) -> (Stream, Option<IpAddr>) {
+    // Without it the end of a small answer waits for the client's acknowledgement of its beginning.
+    let _ = stream.set_nodelay(true);
+    (Stream::Tcp(stream), Some(peer.ip().to_canonical()))
 }
 
 async fn take_connections(crew: Rc<Crew>, door: Rc<Door>, socket: Listening) {
@@ -230,9 +256,13 @@ async fn take_connections(crew: Rc<Crew>, door: Rc<Door>, socket: Listening) {
         }
     }
     // The system has completed these for us: closing the socket would reset them.
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, peer))) = acceptor.poll_accept(&mut cx) {
-        welcome(&crew, &door, stream, peer);
+    for _ in 0..WAITING_MAX {
+        match acceptor.take_waiting() {
+            Ok((stream, peer)) => welcome(&crew, &door, stream, peer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => break,
+        }
     }
 }
 
@@ -273,5 +303,38 @@ impl Drop for Present {
     fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get() - 1);
         self.0.one_ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::plan::SocketSpec;
+    use crate::listen::Bound;
+
+    #[tokio::test]
+    async fn connections_that_the_runtime_has_not_heard_of_are_taken_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("door.sock");
+        let tcp = Bound::new(&SocketSpec::Tcp("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+        let unix = Bound::new(&SocketSpec::Unix(path.clone()), 1).unwrap();
+        let SocketSpec::Tcp(address) = tcp.address else {
+            panic!("it was bound as TCP");
+        };
+        let by_tcp = || drop(std::net::TcpStream::connect(address).unwrap());
+        let by_unix = || drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
+        for (bound, connect, ip) in [
+            (tcp, &by_tcp as &dyn Fn(), Some(address.ip())),
+            (unix, &by_unix, None),
+        ] {
+            let acceptor = Acceptor::new(bound.sockets.into_iter().next().unwrap()).unwrap();
+            connect();
+            connect();
+            for _ in 0..2 {
+                assert_eq!(acceptor.take_waiting().unwrap().1, ip);
+            }
+            let error = acceptor.take_waiting().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
     }
 }
