@@ -67,7 +67,7 @@ impl Doors {
                     if let Ok(sockets) = door.sockets.iter().map(copy).collect() {
                         self.admit(key, listener, address, counts, sockets, workers);
                     }
-                    close(&door, workers);
+                    retire(door, workers);
                 }
                 None => {
                     if let Some(bound) = prepared.bound.remove(&key) {
@@ -83,7 +83,10 @@ impl Doors {
                 }
             }
         }
-        before.iter().for_each(|door| close(door, workers));
+        for door in before {
+            remove_path(&door);
+            retire(door, workers);
+        }
     }
 
     /// The open listeners, in the configuration's order.
@@ -91,14 +94,9 @@ impl Doors {
         self.open.iter()
     }
 
-    /// Gives up the sockets on this side; workers end theirs when they drain.
+    /// Gives up the sockets on this side, which comes before the workers are told to drain: see [`retire`].
     pub fn release(&mut self) {
-        for door in &self.open {
-            if let SocketSpec::Unix(path) = &door.listener.address {
-                let _ = std::fs::remove_file(path);
-            }
-        }
-        self.open.clear();
+        self.open.drain(..).for_each(|door| remove_path(&door));
     }
 
     fn find(&self, key: &Key) -> Option<&OpenDoor> {
@@ -164,10 +162,19 @@ fn copy(socket: &Listening) -> io::Result<Listening> {
     })
 }
 
-fn close(door: &OpenDoor, workers: &[Handle]) {
+/// Lets workers take what still waits at a listener, and no more; on this side it ends first.
+///
+/// A worker serves the connections that wait in its socket and then closes it. Were there a handle of it here as well,
+/// the system would go on completing connections for it, and reset them when that handle goes.
+fn retire(door: OpenDoor, workers: &[Handle]) {
+    drop(door.sockets);
     workers
         .iter()
         .for_each(|worker| worker.order(Order::Close { id: door.id }));
+}
+
+/// A Unix socket's name outlives its socket, and a client that finds it would not know.
+fn remove_path(door: &OpenDoor) {
     if let SocketSpec::Unix(path) = &door.listener.address {
         let _ = std::fs::remove_file(path);
     }

@@ -225,11 +225,11 @@ impl Gateway {
         };
         control.drain();
         let _ = self.end.send(Phase::Draining);
+        control.doors().release();
         control
             .workers()
             .iter()
             .for_each(|worker| worker.order(Order::Drain(patience)));
-        control.doors().release();
         let all_ended = control.wait_for_workers();
         let _ = self.end.send(Phase::Ended);
         if let Some(beside) = self.beside.take() {

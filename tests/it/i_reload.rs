@@ -1,5 +1,5 @@
 use harness::origin::{Reservation, reply};
-use harness::{Connection, Gate, Gateway, Origin, Request, wait_until};
+use harness::{Ask, Connection, Gate, Gateway, Load, Origin, Request, wait_until};
 
 use crate::all_to;
 
@@ -198,6 +198,30 @@ fn a_listener_is_added_and_removed_and_the_others_do_not_notice() {
     gate.open();
     assert!(running.response().expect(200).body("held").closes());
     kept.ask(&Request::get("/")).expect(200);
+}
+
+#[test]
+fn a_unix_socket_whose_listener_is_renamed_stays_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("door.sock");
+    let listening = |name: &str| {
+        let tcp = "[[listeners]]\naddress = \"127.0.0.1:0\"";
+        let path = path.display();
+        let unix = format!("[[listeners]]\nname = \"{name}\"\naddress = \"unix:{path}\"");
+        format!("{tcp}\n{unix}\n{}", saying(name))
+    };
+    let gw = Gateway::start(&listening("old"));
+    let ask = |body: &str| {
+        let load = Load::start(path.clone(), 1, &[Ask::get("/", body)]);
+        wait_until("it has asked", || load.served() > 0);
+        load.stop().flawless();
+    };
+
+    ask("old");
+    gw.reload(&listening("new")).unwrap();
+    ask("new");
+    gw.reload(&saying("elsewhere")).unwrap();
+    assert!(!path.exists(), "a name that leads nowhere is removed");
 }
 
 #[test]
