@@ -15,8 +15,8 @@ use crate::stream::{Buffer, Stream};
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
-/// How long a new connection to a listener that closes may take to say what it wants.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+/// How long a connection to a listener that closes may take to ask once more: at most the half of what a stop waits.
+const LAST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
 ///
@@ -26,7 +26,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     let counts = Rc::clone(&door);
     let _open = Counted::new(&counts.counts.open);
     let mut served = 0;
-    while let Some(buffer) = wait(&worker, &door, &stream, served == 0).await {
+    while let Some(buffer) = wait(&worker, &door, &stream).await {
         let burst = Burst {
             worker: &worker,
             door: &door,
@@ -45,11 +45,11 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
 ///
 /// The runtime may believe that there is something to read where a former read has taken it all: only bytes
 /// that are there end the wait.
-async fn wait(worker: &Worker, door: &Door, stream: &Stream, is_new: bool) -> Option<Buffer> {
+async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> Option<Buffer> {
     let _idle = Counted::new(&door.counts.idle);
     let limit = worker.pin().plan.server.limits.keepalive_timeout;
     let mut out_of_time = std::pin::pin!(tokio::time::sleep(limit));
-    let mut closed = std::pin::pin!(closed(door, is_new));
+    let mut closed = std::pin::pin!(closed(worker, door));
     loop {
         tokio::select! {
             biased;
@@ -67,12 +67,14 @@ async fn wait(worker: &Worker, door: &Door, stream: &Stream, is_new: bool) -> Op
     }
 }
 
-/// A connection that was taken while its listener closes may still ask once: the client could not know.
-async fn closed(door: &Door, is_new: bool) {
+/// Resolves some time after the listener has begun to close.
+///
+/// A client that was told a moment ago that its connection is kept may be asking already, and a close would reset its
+/// request. So one more is answered, with the word that it was the last.
+async fn closed(worker: &Worker, door: &Door) {
     door.closed().await;
-    if is_new {
-        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
-    }
+    let patience = worker.pin().plan.server.drain_timeout;
+    tokio::time::sleep(LAST_REQUEST_GRACE.min(patience / 2)).await;
 }
 
 struct Burst<'a> {
