@@ -34,15 +34,16 @@ pub(super) struct Failed {
     pub(super) is_stale: bool,
 }
 
-/// One try: a connection, the request on it, the head of the answer.
+/// One try: a connection, the request on it, the head of the answer. `is_wary` = no idle connection is trusted.
 pub(super) async fn try_server(
     worker: &Worker,
     x: &mut Exchange,
     service: &Service,
     lease: &Lease,
     upload: &mut Upload<'_>,
+    is_wary: bool,
 ) -> Result<Origin, TryFault> {
-    let mut origin = connect(worker, x, service, lease).await?;
+    let mut origin = connect(worker, x, service, lease, is_wary).await?;
     let draw = worker.draw();
     upload.restart(|out| write_head(out, x, draw));
     let mut interim = 0;
@@ -68,10 +69,11 @@ async fn connect(
     x: &mut Exchange,
     service: &Service,
     lease: &Lease,
+    is_wary: bool,
 ) -> Result<Origin, TryFault> {
     let now = worker.mono();
     let server = lease.server();
-    if let Some(stream) = worker.idle.take(server.id(), now) {
+    if !is_wary && let Some(stream) = worker.idle.take(server.id(), now) {
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
     let connected = worker

@@ -28,6 +28,7 @@ struct Tries<'a> {
     tried: Vec<u64>,
     /// Further tries made, stale connections not counted.
     further: u32,
+    /// From then on only new connections: where one idle connection has ended, others may be about to.
     has_met_stale: bool,
     /// Held while a further try runs.
     permit: Option<Retry>,
@@ -130,7 +131,7 @@ async fn try_servers(
         x.tries += 1;
         x.server = Some(lease.index());
         let began = worker.mono();
-        match try_server(worker, x, service, &lease, upload).await {
+        match try_server(worker, x, service, &lease, upload, tries.has_met_stale).await {
             Ok(origin) => {
                 let now = worker.mono();
                 x.upstream_time = Some(now.since(tries.began));
@@ -252,8 +253,9 @@ impl<'a> Tries<'a> {
         let retries = &self.service.plan.retries;
         let can_repeat = allows_method(retries, x) && upload.can_restart();
         if failed.is_stale {
-            // Not counted, but only once: a server that closes every connection is not stale, it is broken.
-            return can_repeat && !std::mem::replace(&mut self.has_met_stale, true);
+            // Not counted. It happens once at most: what breaks on a new connection is the server.
+            self.has_met_stale = true;
+            return can_repeat;
         }
         let is_wanted = match failed.failure {
             Failure::Connect => retries.retry_on.connect_failure && upload.can_restart(),

@@ -1,6 +1,6 @@
 //! A request that failed at one server may succeed at another; sometimes it must not even be tried.
 
-use harness::origin::{Greeting, never, raw, reply, reset};
+use harness::origin::{Greeting, hang_up, never, raw, reply, reset};
 use harness::{Gate, Gateway, Origin, Request, wait_until};
 
 use super::{app, servers, totals};
@@ -247,4 +247,28 @@ fn a_sick_upstream_is_not_sent_a_multiple_of_its_traffic() {
     let statuses: Vec<_> = herd.into_iter().map(|p| p.response().status).collect();
     let bad = statuses.iter().filter(|s| **s == 502).count();
     assert_eq!(bad, refused, "{statuses:?}");
+}
+
+#[test]
+fn a_server_that_dies_with_many_kept_connections_fails_no_request() {
+    let gate = Gate::new();
+    let a = Origin::new().on("/held", reply(200).after(&gate));
+    let spare = Origin::new().otherwise(reply(200).body("spare"));
+    let gw = Gateway::start(&format!(
+        "[server]\nthreads = 1\ndrain_timeout = \"5s\"\n{}",
+        app(&format!(
+            "servers = [{{ address = \"{}\" }}, {{ address = \"{}\", backup = true }}]",
+            a.address(),
+            spare.address()
+        ))
+    ));
+
+    // The gateway keeps four connections to it, and each of them breaks with the next request.
+    let herd = gw.get_many(4, "/held");
+    wait_until("all are held", || gate.waiting() == 4);
+    gate.open();
+    herd.into_iter().for_each(|p| _ = p.response().expect(200));
+    a.set("/", hang_up());
+    gw.get("/").expect(200).body("spare");
+    assert_eq!(a.seen("/"), 2, "once on a kept connection and once on a new one");
 }
