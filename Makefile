@@ -19,8 +19,9 @@ help:
 demo: build
 	@deploy/demo.sh
 
+# The folder is named because the demo runs what is in it, wherever else this machine may build.
 build: tools
-	$(CARGO) build --locked --release -p gateway -p backend
+	$(CARGO) build --locked --release --target-dir target -p gateway -p backend
 
 # Separate, so that `make -k test` tells everything at once.
 test: format lint units

@@ -154,7 +154,7 @@ Sluice serves http://$web, in front of ports ${ports[*]}. Try, from this folder:
   # log in; the token is good at every server
   curl -s http://$web/login -H 'Content-Type: application/json' -d '{"name":"demo","password":"demo-password"}'
 
-  # what the gateway knows: state, load and failures of each server
+  # what the gateway knows of each server; as a table: $sluice status -c $config
   curl -s http://$desk/status
 
   # take a server out of rotation without losing a request ("up" puts it back)
