@@ -98,7 +98,8 @@ pub struct Server {
     listeners: JoinSet<Stopped>,
 }
 
-/// Connections of the whole process, which are what its memory grows with. More wait in the kernel's queue.
+/// Connections of the whole process, which are what its memory grows with. More wait in the kernel's queue. A client
+/// that never reads its answer keeps its place: writing has no deadline here, the gateway in front has one.
 const CONNECTIONS_MAX: usize = 4096;
 /// From the end of one response to the end of the next request's head. Longer than the gateway in front keeps idle
 /// connections (60 s), so that it is not us who closes one just as a request comes in.

@@ -54,7 +54,7 @@ impl IfMatch {
     /// Refuses the write if what is there is not what the client has seen. To be asked within the write's transaction.
     pub fn check(&self, current: &impl Serialize) -> Result<(), store::Error> {
         match &self.0 {
-            // "A client … MUST NOT" use weak tags here: section 13.1.1 asks for the strong comparison.
+            // Section 13.1.1: "An origin server MUST use the strong comparison function" for If-Match.
             Some(tags) if !tags.have(&etag(&bytes(current)), Comparison::Strong) => Err(store::Error::Stale),
             _ => Ok(()),
         }

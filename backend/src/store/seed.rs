@@ -174,10 +174,13 @@ fn keep_diary(db: &Connection, user: &User, workouts: &Ids<'_>, now: Timestamp) 
     Ok(())
 }
 
-/// What a workout asks for, with a twentieth more weight each week.
+/// The smallest step of weight in most gyms.
+const PLATES_G: i64 = 500;
+
+/// What a workout asks for, with about a twentieth more weight each week.
 fn performed(item: &workouts::Item, week: i32) -> logs::Performed {
     let planned = item.dose.weight.0;
-    let weight = Grams(planned + planned * i64::from(week) / 20);
+    let weight = Grams(planned + planned * i64::from(week) / 20 / PLATES_G * PLATES_G);
     let sets = (0..item.dose.sets)
         .map(|_| logs::Set {
             reps: item.dose.reps,
