@@ -89,6 +89,18 @@ fn a_body_over_max_body_is_413_while_it_streams() {
 }
 
 #[test]
+fn a_chunk_that_announces_too_much_is_refused_before_it_comes() {
+    let origin = Origin::new().otherwise(reply(200));
+    let gw = Gateway::start(&limited(r#"max_body = "10B""#, &origin));
+
+    let mut client = gw.connect();
+    let request = Request::new("POST", "/").header("Transfer-Encoding", "chunked");
+    client.send(request.head_bytes()).send("7fffffffffffffff\r\n");
+    client.response().expect(413);
+    client.expect_closed();
+}
+
+#[test]
 fn a_route_may_take_larger_bodies_than_the_rest() {
     let origin = Origin::new().otherwise(reply(200));
     let gw = Gateway::start(&format!(
