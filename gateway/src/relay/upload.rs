@@ -32,7 +32,8 @@ pub struct Upload<'a> {
     wire: Vec<u8>,
     written: usize,
     replayed: usize,
-    is_sent: bool,
+    /// Whether the request's end has been put into `wire`.
+    is_encoded: bool,
 }
 
 /// Why a request could not be sent on.
@@ -79,7 +80,7 @@ impl<'a> Upload<'a> {
             wire: Vec::new(),
             written: 0,
             replayed: 0,
-            is_sent: false,
+            is_encoded: false,
         }
     }
 
@@ -89,7 +90,7 @@ impl<'a> Upload<'a> {
         self.wire.reserve(HEAD_BYTES_USUAL);
         self.written = 0;
         self.replayed = 0;
-        self.is_sent = false;
+        self.is_encoded = false;
         write_head(&mut self.wire);
     }
 
@@ -98,9 +99,10 @@ impl<'a> Upload<'a> {
         self.received == 0 || self.is_kept_whole
     }
 
-    /// Whether the whole request has been written to the origin.
+    /// Whether the whole request has been written to the origin, to its last byte: what is still in `wire` when an
+    /// early answer ends the sending would make the connection's next request the rest of this one.
     pub fn is_sent(&self) -> bool {
-        self.is_sent
+        self.is_encoded && self.written == self.wire.len()
     }
 
     /// Whether the client's body has been read to its end, so that the connection can carry another request.
@@ -131,7 +133,7 @@ impl<'a> Upload<'a> {
                 let write = within(write_timeout, origin.write_some(&rest));
                 self.written += write.await.map_err(UploadFault::Origin)?;
             }
-            if self.is_sent {
+            if self.is_encoded {
                 return Ok(());
             }
             self.wire.clear();
@@ -149,7 +151,7 @@ impl<'a> Upload<'a> {
             self.kept = replay;
         } else if self.is_received {
             self.encode_end();
-            self.is_sent = true;
+            self.is_encoded = true;
         } else if !self.decode()? {
             self.read().await?;
         }
@@ -247,3 +249,6 @@ pub fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&Fields>) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;
