@@ -61,12 +61,12 @@ impl Doors {
                 .map(|at| before.remove(at));
             match old {
                 Some(door) if settings_are(&door.listener, listener) => self.open.push(door),
-                Some(door) => {
+                // Its sockets go on.
+                Some(mut door) => {
                     let address = door.listener.address.clone();
                     let counts = Arc::clone(&door.counts);
-                    if let Ok(sockets) = door.sockets.iter().map(copy).collect() {
-                        self.admit(key, listener, address, counts, sockets, workers);
-                    }
+                    let sockets = std::mem::take(&mut door.sockets);
+                    self.admit(key, listener, address, counts, sockets, workers);
                     retire(door, workers);
                 }
                 None => {

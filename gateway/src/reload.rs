@@ -211,6 +211,10 @@ impl Control {
         // What comes about with the next start only must not look as if it had come about.
         let plan = keep_what_needs_a_restart(plan, &before.plan);
         let mut doors = self.doors.lock();
+        // Under the lock under which a stop gives the sockets up: none may be bound again behind its back.
+        if self.is_draining() {
+            return Err(self.problem("listeners", "the gateway is stopping".to_owned()));
+        }
         let prepared = doors.prepare(&plan.listeners, self.workers.len());
         let prepared = prepared.map_err(|fault| self.problem("listeners", fault.to_string()))?;
         let target = self.open_log(&plan, &before.plan)?;
