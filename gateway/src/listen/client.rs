@@ -21,7 +21,7 @@ pub fn address(peer: Option<IpAddr>, fields: &Fields, trusted: &Networks) -> Opt
     if peer.is_some_and(|peer| !trusted.contains(peer)) {
         return client;
     }
-    let chain: Vec<&[u8]> = fields.elements(Name::XForwardedFor).collect();
+    let chain: Vec<&[u8]> = fields.tokens(Name::XForwardedFor).collect();
     for entry in chain.into_iter().rev() {
         let Some(address) = parse_address(entry) else {
             break;
@@ -34,10 +34,12 @@ pub fn address(peer: Option<IpAddr>, fields: &Fields, trusted: &Networks) -> Opt
     client
 }
 
-/// The request id of a trusted proxy, if it is fit to stand in a log and a field.
+/// The request id of a trusted proxy, if it is fit to stand in a log, a field and a page.
 pub fn request_id(fields: &Fields) -> Option<&str> {
     let id = fields.first(Name::XRequestId)?;
-    let is_fit = !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.iter().all(u8::is_ascii_graphic);
+    // It stands in pages and in quoted log values too, and most proxies pass on what a client made up.
+    let is_plain = |b: &u8| b.is_ascii_graphic() && !b"\"&'<>\\`".contains(b);
+    let is_fit = !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.iter().all(is_plain);
     is_fit.then(|| std::str::from_utf8(id).ok()).flatten()
 }
 
@@ -74,6 +76,8 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         assert_eq!(client("10.0.0.1", &["9.9.9.9, unknown"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        // What the client itself has written must not swallow what our proxy has appended to it.
+        assert_eq!(client("10.0.0.1", &["\"8.8.8.8, 9.9.9.9"]), "9.9.9.9");
         assert_eq!(client("a Unix socket", &["9.9.9.9, 10.0.0.2"]), "9.9.9.9");
         assert_eq!(
             client("::1", &["[2001:db8::1]:443, ::ffff:10.0.0.4, 10.0.0.5:99"]),
@@ -82,9 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_not_fit_for_a_log_is_not_taken() {
+    fn an_id_that_is_not_fit_for_a_log_or_a_page_is_not_taken() {
         let mut fields = Fields::default();
         fields.push(b"X-Request-ID", b"a b");
+        assert_eq!(request_id(&fields), None);
+        fields.clear();
+        fields.push(b"X-Request-ID", b"<script>");
         assert_eq!(request_id(&fields), None);
         fields.clear();
         fields.push(b"X-Request-ID", b"abc-1");

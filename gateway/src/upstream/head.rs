@@ -2,7 +2,7 @@
 
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_ip, write_number};
-use crate::wire::edit::{Passage, defuse, write_line};
+use crate::wire::edit::{Passage, defuse, is_alike, write_line};
 use crate::wire::{Field, Length, Method, Name, Version};
 
 /// How this gateway names itself in Via (RFC 9110 §7.6.3).
@@ -11,9 +11,9 @@ pub const VIA_NAME: &str = "sluice";
 /// What a head needs besides the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Path after rewriting.
+    /// Path after rewriting, and the query if the rewrite has made one.
     pub path: &'a str,
-    /// Query after rewriting, without question mark.
+    /// The client's query, without question mark.
     pub query: Option<&'a str>,
     /// The route's edits.
     pub edits: &'a Edits,
@@ -43,7 +43,8 @@ fn write_request_line(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<
     out.push(b' ');
     out.extend_from_slice(outgoing.path.as_bytes());
     if let Some(query) = outgoing.query {
-        out.push(b'?');
+        // A rewrite may have brought a query of its own.
+        out.push(if outgoing.path.contains('?') { b'&' } else { b'?' });
         out.extend_from_slice(query.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
@@ -80,27 +81,29 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
     !is_ours && !is_edited(outgoing.edits, field.name)
 }
 
-/// Names that are read as one of ours by an origin that maps `-` and `_` to the same (CGI, WSGI, PHP), the
-/// standard's own forwarding field from somebody we do not believe, and what only upgrades to h2c need.
+/// What would be believed although nobody we believe has said it. A known name does not come here.
 fn is_spoof(name: &[u8], is_peer_trusted: bool) -> bool {
-    const OURS: [&[u8]; 6] = [
+    const OURS: [&[u8]; 7] = [
+        b"content-length",
+        b"transfer-encoding",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-proto",
         b"x-real-ip",
         b"x-request-id",
-        b"content-length",
     ];
-    let same_but_for_underscore = |ours: &[u8]| {
-        ours.len() == name.len()
-            && ours
-                .iter()
-                .zip(name)
-                .all(|(o, n)| *o == if *n == b'_' { b'-' } else { n.to_ascii_lowercase() })
+    // X-Forwarded-Port, -Prefix and their kin are ours to say as much as those that we do say.
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let starts_as = |prefix: &[u8]| {
+        let start = name.get(..prefix.len());
+        start.is_some_and(|start| is_alike(start, prefix))
     };
-    name.eq_ignore_ascii_case(b"http2-settings")
-        || !is_peer_trusted && name.eq_ignore_ascii_case(b"forwarded")
-        || name.contains(&b'_') && OURS.iter().any(|ours| same_but_for_underscore(ours))
+    // Read by CGI programs as HTTP_PROXY, through which their own requests would then go.
+    is_alike(name, b"proxy")
+        // What only upgrades to h2c need.
+        || is_alike(name, b"http2-settings")
+        || OURS.iter().any(|ours| is_alike(name, ours))
+        || !is_peer_trusted && (is_alike(name, b"forwarded") || starts_as(FORWARDED))
 }
 
 fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
@@ -243,18 +246,12 @@ fn write_edits(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits) {
 }
 
 fn is_set(edits: &Edits, name: &[u8]) -> bool {
-    edits
-        .set
-        .iter()
-        .any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(name))
+    edits.set.iter().any(|(n, _)| is_alike(n.as_bytes(), name))
 }
 
+/// A client must not be able to say by another spelling what a route sets or takes away.
 fn is_edited(edits: &Edits, name: &[u8]) -> bool {
-    edits
-        .remove
-        .iter()
-        .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
-        || is_set(edits, name)
+    edits.remove.iter().any(|n| is_alike(n.as_bytes(), name)) || is_set(edits, name)
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`, or a later version's longer form.

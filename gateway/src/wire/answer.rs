@@ -2,7 +2,6 @@
 
 use super::fields::Fields;
 use super::head::{HeadFault, HeadLimits, first_line, parse_fields};
-use super::name::Name;
 use super::request::Version;
 use super::syntax;
 
@@ -39,12 +38,8 @@ impl Answer {
 
     /// Whether the origin's connection may carry another request (RFC 9112 §9.3).
     pub fn allows_keep_alive(&self) -> bool {
-        let names = |option: &[u8]| {
-            self.fields
-                .elements(Name::Connection)
-                .any(|o| o.eq_ignore_ascii_case(option))
-        };
-        !names(b"close") && (self.version == Version::Http11 || names(b"keep-alive"))
+        !self.fields.has_option("close")
+            && (self.version == Version::Http11 || self.fields.has_option("keep-alive"))
     }
 
     /// RFC 9112 §4: `HTTP-version SP status-code SP [ reason-phrase ]`. The second space is missing so

@@ -7,36 +7,31 @@ use super::name::Name;
 ///
 /// RFC 9110 §7.6.1: "Intermediaries MUST ... remove any header or trailer field(s) from the message with the
 /// same name as the connection-option".
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Passage<'a> {
-    fields: &'a Fields,
-    has_nominations: bool,
+    nominated: Vec<&'a [u8]>,
 }
 
 impl<'a> Passage<'a> {
     /// For the lines of one message.
     pub fn new(fields: &'a Fields) -> Self {
-        let is_nomination = |option: &[u8]| {
-            ![&b"close"[..], b"keep-alive", b"upgrade"]
+        let names_no_field = |option: &&[u8]| {
+            ["close", "keep-alive", "upgrade"]
                 .iter()
-                .any(|o| option.eq_ignore_ascii_case(o))
+                .any(|o| option.eq_ignore_ascii_case(o.as_bytes()))
         };
-        let has_nominations = fields.elements(Name::Connection).any(is_nomination);
         Self {
-            fields,
-            has_nominations,
+            nominated: fields
+                .tokens(Name::Connection)
+                .filter(|option| !names_no_field(option))
+                .collect(),
         }
     }
 
     /// Whether the line is about more than this connection.
     pub fn allows(&self, field: &Field<'_>) -> bool {
-        !field.known.is_hop_by_hop() && (!self.has_nominations || !self.is_nominated(field.name))
-    }
-
-    fn is_nominated(&self, name: &[u8]) -> bool {
-        self.fields
-            .elements(Name::Connection)
-            .any(|option| option.eq_ignore_ascii_case(name))
+        let is_nominated = self.nominated.iter().any(|n| n.eq_ignore_ascii_case(field.name));
+        !field.known.is_hop_by_hop() && !is_nominated
     }
 }
 
@@ -85,7 +80,17 @@ pub fn may_trail(name: &[u8]) -> bool {
         "x-real-ip",
         "x-request-id",
     ];
-    !FORBIDDEN.iter().any(|f| f.as_bytes().eq_ignore_ascii_case(name))
+    !FORBIDDEN.iter().any(|f| is_alike(f.as_bytes(), name))
+}
+
+/// Whether an origin that makes variables of field names (CGI, WSGI, PHP) takes two names for the same one: letters
+/// have no case there, and whatever is neither letter nor digit is an underscore.
+pub fn is_alike(a: &[u8], b: &[u8]) -> bool {
+    let folded = |b: &u8| match b {
+        b if b.is_ascii_alphanumeric() => b.to_ascii_lowercase(),
+        _ => b'_',
+    };
+    a.len() == b.len() && a.iter().map(folded).eq(b.iter().map(folded))
 }
 
 /// A value made of variables can hold what a client wrote; whatever it was, it stays one line.
@@ -131,6 +136,7 @@ mod tests {
     #[test]
     fn trailers_say_nothing_that_should_have_come_first() {
         assert!(may_trail(b"X-Checksum") && may_trail(b"Server-Timing"));
+        assert!(!may_trail(b"X_Forwarded_For"));
         assert!(!may_trail(b"Content-Length") && !may_trail(b"host") && !may_trail(b"Set-Cookie"));
     }
 }

@@ -108,6 +108,17 @@ impl Fields {
         self.values(name).flat_map(syntax::list)
     }
 
+    /// The same for a field whose elements have no quoted strings: see [`syntax::tokens`].
+    pub fn tokens(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        self.values(name).flat_map(syntax::tokens)
+    }
+
+    /// Whether the Connection field has this option; options have no case (RFC 9110 §7.6.1).
+    pub fn has_option(&self, option: &str) -> bool {
+        self.tokens(Name::Connection)
+            .any(|o| o.eq_ignore_ascii_case(option.as_bytes()))
+    }
+
     /// The value of a cookie (RFC 6265 §4.2.1), quotes kept.
     pub fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.values(Name::Cookie)

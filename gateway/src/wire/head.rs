@@ -1,6 +1,7 @@
 //! Finding the end of a head, and reading its field lines: shared by requests and answers.
 
 use super::fields::Fields;
+use super::name::Name;
 use super::syntax;
 
 /// What a head may take.
@@ -31,6 +32,10 @@ pub enum HeadFault {
     /// A version of HTTP that is not spoken here.
     Version,
 }
+
+/// Options of all Connection fields. Each is compared with each field line, so that more would buy much work for few
+/// bytes; no client has use for as many as there may be lines.
+const CONNECTION_OPTIONS_MAX: usize = 64;
 
 /// How much may stand before the target in a request line: a method, which no one makes longer.
 const METHOD_BYTES_MAX: usize = 64;
@@ -105,7 +110,7 @@ pub fn parse_fields(lines: &[u8], fields: &mut Fields, fields_max: usize) -> Res
     loop {
         let (line, after) = first_line(rest)?;
         if line.is_empty() {
-            return Ok(());
+            return check_options(fields);
         }
         if fields.len() == fields_max {
             return Err(HeadFault::TooManyFields);
@@ -113,6 +118,13 @@ pub fn parse_fields(lines: &[u8], fields: &mut Fields, fields_max: usize) -> Res
         let (name, value) = parse_line(line)?;
         fields.push(name, value);
         rest = after;
+    }
+}
+
+fn check_options(fields: &Fields) -> Result<(), HeadFault> {
+    match fields.tokens(Name::Connection).nth(CONNECTION_OPTIONS_MAX) {
+        Some(_) => Err(HeadFault::TooManyFields),
+        None => Ok(()),
     }
 }
 
@@ -217,6 +229,14 @@ mod tests {
             parse_fields(b"a: b\r\nc: d\r\n\r\n", &mut Fields::default(), 1),
             Err(HeadFault::TooManyFields)
         );
+    }
+
+    #[test]
+    fn connection_options_are_limited_over_all_lines() {
+        let lines = |n: usize| format!("Connection: {}\r\nConnection: a\r\n\r\n", "a,".repeat(n));
+        let parse = |n| parse_fields(lines(n).as_bytes(), &mut Fields::default(), 10);
+        assert_eq!(parse(CONNECTION_OPTIONS_MAX - 1), Ok(()));
+        assert_eq!(parse(CONNECTION_OPTIONS_MAX), Err(HeadFault::TooManyFields));
     }
 
     proptest! {

@@ -44,6 +44,16 @@ pub fn trim(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
+/// The elements of a list of tokens or addresses, trimmed, empty ones left out.
+///
+/// Their grammars have no quoted strings, and a quote that hid commas here would hide what others have appended.
+pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|b| *b == b',')
+        .map(trim)
+        .filter(|element| !element.is_empty())
+}
+
 /// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1.2).
 ///
 /// A comma inside a quoted string does not separate.
@@ -83,6 +93,12 @@ mod tests {
         assert_eq!(items, [&b"a"[..], b"\"b,\\\",c\"", b"d"]);
         assert_eq!(list(b"").count(), 0);
         assert_eq!(list(b" , ,").count(), 0);
+    }
+
+    #[test]
+    fn a_quote_hides_nothing_where_there_are_no_quoted_strings() {
+        let items: Vec<_> = tokens(b"\"a, b ,, c\"").collect();
+        assert_eq!(items, [&b"\"a"[..], b"b", b"c\""]);
     }
 
     #[test]
