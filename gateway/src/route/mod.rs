@@ -53,6 +53,8 @@ pub struct Table<T> {
 struct Paths<T> {
     exact: HashMap<String, Vec<Rule<T>>>,
     prefix: HashMap<String, Vec<Rule<T>>>,
+    /// Of the prefixes, longest first. Only these are looked up: a path of slashes has as many prefixes as bytes.
+    prefix_lengths: Vec<usize>,
     /// In file order.
     regex: Vec<(Pattern, Rule<T>)>,
     any: Vec<Rule<T>>,
@@ -150,6 +152,7 @@ impl<T> Default for Paths<T> {
         Self {
             exact: HashMap::new(),
             prefix: HashMap::new(),
+            prefix_lengths: Vec::new(),
             regex: Vec::new(),
             any: Vec::new(),
         }
@@ -161,7 +164,15 @@ impl<T> Paths<T> {
         let rules = match path {
             PathPattern::Any => &mut self.any,
             PathPattern::Exact(path) => self.exact.entry(path).or_default(),
-            PathPattern::Prefix(prefix) => self.prefix.entry(prefix).or_default(),
+            PathPattern::Prefix(prefix) => {
+                if let Err(at) = self
+                    .prefix_lengths
+                    .binary_search_by_key(&Reverse(prefix.len()), |n| Reverse(*n))
+                {
+                    self.prefix_lengths.insert(at, prefix.len());
+                }
+                self.prefix.entry(prefix).or_default()
+            }
             PathPattern::Regex(pattern) => return self.regex.push((pattern, rule)),
         };
         rules.push(rule);
@@ -176,15 +187,12 @@ impl<T> Paths<T> {
         {
             return Some(rule);
         }
-        if !self.prefix.is_empty() {
-            for prefix in prefixes(facts.path) {
-                if let Some(rule) = self
-                    .prefix
-                    .get(prefix)
-                    .and_then(|rules| first(rules, facts, allowed))
-                {
-                    return Some(rule);
-                }
+        for length in &self.prefix_lengths {
+            if let Some(rule) = prefix_of(facts.path, *length)
+                .and_then(|prefix| self.prefix.get(prefix))
+                .and_then(|rules| first(rules, facts, allowed))
+            {
+                return Some(rule);
             }
         }
         for (pattern, rule) in &self.regex {
@@ -265,12 +273,8 @@ fn parameters<'a>(query: Option<&'a str>, name: &'a str) -> impl Iterator<Item =
         })
 }
 
-/// The prefixes of a path that end on a segment, longest first: "/a/b", "/a", "". A trailing slash ends a segment.
-fn prefixes(path: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(path.strip_suffix('/').unwrap_or(path));
-    std::iter::from_fn(move || {
-        let prefix = rest?;
-        rest = prefix.rfind('/').map(|at| &prefix[..at]);
-        Some(prefix)
-    })
+/// The first `length` bytes of a path, if a segment ends there.
+fn prefix_of(path: &str, length: usize) -> Option<&str> {
+    let (prefix, rest) = path.split_at_checked(length)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(prefix)
 }
