@@ -14,6 +14,10 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub use buffer::{Buffer, Shelf};
 
+// Trying a socket costs nothing of the runtime's budget for a task: without paying it here, a fast peer that is
+// always ready would keep its worker to itself.
+use tokio::task::coop::consume_budget;
+
 /// A connected socket. Everything takes `&self`, so that both directions can go on at once in one task.
 #[derive(Debug)]
 pub enum Stream {
@@ -52,6 +56,7 @@ impl Stream {
     /// Reads what has arrived, waiting for the first byte. 0 is the end.
     pub async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         loop {
+            consume_budget().await;
             match self.try_read(space) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
                 done => return done,
@@ -72,6 +77,7 @@ impl Stream {
     /// Writes as much as the socket takes of the pieces, waiting for the first byte.
     pub async fn write_some(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            consume_budget().await;
             let written = match pieces {
                 [one] => either!(self, s => s.try_write(one)),
                 several => either!(self, s => s.try_write_vectored(several)),
@@ -139,8 +145,17 @@ impl Stream {
 
     /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
     pub fn close_by_reset(&self) {
+        self.linger(Some(Duration::ZERO));
+    }
+
+    /// Makes the coming close an ordinary one again.
+    pub fn close_in_order(&self) {
+        self.linger(None);
+    }
+
+    fn linger(&self, time: Option<Duration>) {
         if let Self::Tcp(s) = self {
-            let _ = socket2::SockRef::from(s).set_linger(Some(Duration::ZERO));
+            let _ = socket2::SockRef::from(s).set_linger(time);
         }
     }
 }
@@ -166,4 +181,45 @@ async fn once<F: Future>(mut work: std::pin::Pin<&mut F>) -> Option<F::Output> {
         })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn block_on(work: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime.unwrap(), work);
+    }
+
+    #[test]
+    fn a_stream_that_is_always_ready_leaves_others_their_turn() {
+        const BYTES: usize = 10_000;
+        block_on(async {
+            let (a, b) = UnixStream::pair().unwrap();
+            let (from, to) = (Stream::Unix(a), Stream::Unix(b));
+            to.write_all(&mut [IoSlice::new(&[0; BYTES])], Duration::MAX)
+                .await
+                .unwrap();
+            let others = std::rc::Rc::new(Cell::new(0));
+            let count = std::rc::Rc::clone(&others);
+            let other = tokio::task::spawn_local(async move {
+                loop {
+                    count.set(count.get() + 1);
+                    tokio::task::yield_now().await;
+                }
+            });
+            let reader = tokio::task::spawn_local(async move {
+                for _ in 0..BYTES {
+                    assert_eq!(from.read(&mut [0]).await.unwrap(), 1);
+                }
+            });
+            reader.await.unwrap();
+            other.abort();
+            assert!(others.get() > 10, "{} turns", others.get());
+        });
+    }
 }
