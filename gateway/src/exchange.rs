@@ -41,6 +41,8 @@ pub struct Exchange {
     // route
     /// The route it takes.
     pub site: Option<Arc<Site>>,
+    /// The path after the route's rewrite; None where it has none.
+    pub rewritten: Option<String>,
 
     // balance, upstream
     /// The upstream asked.
@@ -92,6 +94,7 @@ impl Exchange {
             length: Length::None,
             keeps: false,
             site: None,
+            rewritten: None,
             service: None,
             server: None,
             tries: 0,

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use super::worker::Worker;
 use crate::balance::Lease;
-use crate::config::plan::Rewrite;
 use crate::exchange::Exchange;
 use crate::relay::origin::INTERIM_ANSWERS_MAX;
 use crate::relay::{AnswerFault, Origin, Upload, UploadFault};
 use crate::reply::Refusal;
 use crate::reply::head::write_interim;
-use crate::snapshot::{Service, Site};
+use crate::snapshot::Service;
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
 use crate::upstream::head::{self, Outgoing};
@@ -24,6 +23,8 @@ pub(super) enum TryFault {
     Client(Refusal),
     /// The client has gone.
     ClientGone,
+    /// This machine has run out of something, which is nobody else's fault.
+    Exhausted,
 }
 
 /// A server's failure.
@@ -84,6 +85,13 @@ async fn connect(
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
+        Err(IoFault::Broken(error)) if is_exhaustion(&error) => {
+            log::debug!(
+                "upstream {}: no connection to any server: {error}",
+                service.plan.name
+            );
+            Err(TryFault::Exhausted)
+        }
         Err(fault) => {
             let refusal = match fault {
                 IoFault::TimedOut => Refusal::ConnectTimeout,
@@ -99,6 +107,13 @@ async fn connect(
             }))
         }
     }
+}
+
+/// connect(2), socket(2): what says nothing of the server.
+fn is_exhaustion(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|e| matches!(e, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Sends what is left of the request until a head has come.
@@ -213,25 +228,27 @@ fn upload_fault(fault: &UploadFault) -> TryFault {
 }
 
 /// RFC 9110 §15.2: "A proxy MUST forward 1xx responses", but not to a client that cannot know them.
-async fn pass_interim(x: &Exchange, upload: &Upload<'_>) -> Result<(), TryFault> {
+async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFault> {
     if x.request.version == Version::Http10 {
         return Ok(());
     }
     let mut head = Vec::new();
     write_interim(&mut head, &x.answer);
+    // Said as long as it is half said: whoever gives up meanwhile must not begin another answer within it.
+    x.status = x.answer.status;
     let limit = x.snapshot.plan.server.limits.body_timeout;
     let written = upload
         .client()
         .write_all(&mut [std::io::IoSlice::new(&head)], limit)
         .await;
+    x.status = 0;
     written.map_err(|_| TryFault::ClientGone)
 }
 
 fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
     let Some(site) = &x.site else { return };
-    let path = path_to_send(x, site);
     let outgoing = Outgoing {
-        path: path.as_deref().unwrap_or(x.request.path_to_send()),
+        path: x.rewritten.as_deref().unwrap_or(x.request.path_to_send()),
         query: x.request.query.as_deref(),
         edits: &site.route.request_headers,
         length: x.length,
@@ -241,39 +258,27 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
     head::write(out, &x.facts(), &outgoing);
 }
 
-fn path_to_send(x: &Exchange, site: &Site) -> Option<String> {
-    site.route.rewrite.as_ref().map(|r| rewrite(r, &x.request.path))
-}
-
-/// The path after a rewrite; always one that starts with a slash.
-pub(super) fn rewrite(rewrite: &Rewrite, path: &str) -> String {
-    let rewritten = match rewrite {
-        Rewrite::AddPrefix(prefix) => format!("{prefix}{path}"),
-        Rewrite::Regex { pattern, to } => pattern.rewrite(path, to).unwrap_or_else(|| path.to_owned()),
-        Rewrite::StripPrefix(prefix) => match path.strip_prefix(prefix.as_str()) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.to_owned(),
-            Some(_) | None => path.to_owned(),
-        },
-    };
-    if rewritten.starts_with('/') {
-        rewritten
-    } else {
-        format!("/{rewritten}")
-    }
-}
-
 /// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to
 /// HTTP/2, which would speak to the origin past everything that is checked here.
 fn upgrade_of(x: &Exchange) -> Option<&[u8]> {
     let fields = &x.request.fields;
-    let is_nominated = fields
-        .elements(Name::Connection)
-        .any(|o| o.eq_ignore_ascii_case(b"upgrade"));
     let protocol = fields.first(Name::Upgrade).filter(|p| syntax::is_token(p))?;
     let is_fit = x.request.version == Version::Http11
         && x.request.method == Method::Get
         && x.length == Length::None
-        && is_nominated
+        && fields.has_option("upgrade")
         && !protocol.eq_ignore_ascii_case(b"h2c");
     is_fit.then_some(protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_ours_is_no_failure_of_a_server() {
+        let errno = |e: rustix::io::Errno| std::io::Error::from_raw_os_error(e.raw_os_error());
+        assert!(is_exhaustion(&errno(rustix::io::Errno::MFILE)));
+        assert!(!is_exhaustion(&errno(rustix::io::Errno::CONNREFUSED)));
+    }
 }

@@ -35,7 +35,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
         };
         match Box::pin(burst.run(buffer, &mut served)).await {
             Next::Keep => {}
-            Next::Close => return,
+            Next::Close | Next::Abandon => return,
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
         }
     }
@@ -105,8 +105,11 @@ impl Burst<'_> {
             let next = visit.walk().await;
             let Exchange { request, answer, .. } = visit.x;
             self.worker.take_back(Heads { request, answer });
-            if next != Next::Keep || buffer.is_empty() {
-                return next;
+            match next {
+                Next::Keep if !buffer.is_empty() => {}
+                // A close with unread bytes would be a reset, see LINGER_TIME.
+                Next::Close if !buffer.is_empty() || !self.stream.is_quiet() => return Next::Linger,
+                next => return next,
             }
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn deliver(
         return switch(x, &mut origin, upload).await;
     }
     let Ok(length) = framing::of_answer(&x.answer, x.request.method) else {
-        return Next::Close;
+        return Next::Abandon;
     };
     let keeps = x.keeps && upload.is_received();
     let delivery = head::deliver(length, x.request.version, keeps, bodiless_length(x));
@@ -43,6 +43,12 @@ pub(super) async fn deliver(
     let write_timeout = x.snapshot.plan.server.limits.body_timeout;
     let is_chunked = delivery.length == Announced::Chunked && length != Length::None;
     let mut download = Download::new(length, is_chunked, service.plan.read_timeout, write_timeout);
+    // With a length or chunks a missing end is missed by itself. Without, only a reset tells it from a good one, and
+    // a reset it is, whoever breaks the answer off, until its end has been sent.
+    let ends_with_connection = delivery.length == Announced::Nothing && length != Length::None;
+    if ends_with_connection {
+        client.close_by_reset();
+    }
     let outcome = relay(
         &mut download,
         &mut origin,
@@ -55,6 +61,9 @@ pub(super) async fn deliver(
     x.bytes_sent = download.sent;
     match outcome {
         Ok(()) => {
+            if ends_with_connection {
+                client.close_in_order();
+            }
             let is_clean = upload.is_sent() && origin.is_drained() && length != Length::UntilClose;
             if is_clean && x.answer.allows_keep_alive() {
                 park(worker, service, &lease, origin);
@@ -62,8 +71,8 @@ pub(super) async fn deliver(
             finished(delivery, upload.is_received())
         }
         Err(fault) => {
-            cut(x, &fault, &lease, worker.mono(), client, delivery);
-            Next::Close
+            cut(x, &fault, &lease, worker.mono());
+            Next::Abandon
         }
     }
 }
@@ -159,7 +168,7 @@ fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
 }
 
 /// An answer that was not delivered whole, and must not look as if it were.
-fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono, client: &Stream, delivery: Delivery) {
+fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono) {
     let failure = match fault {
         DownloadFault::Client(_) => None,
         DownloadFault::CutOff => Some(Failure::Reset),
@@ -176,21 +185,19 @@ fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono, client: &S
         );
         lease.failed(failure, now);
     }
-    // With a length or chunks the end is missed by itself. Without, only a reset tells it from a good end.
-    if delivery.length == Announced::Nothing {
-        client.close_by_reset();
-    }
 }
 
 /// The connection goes over to another protocol.
 async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>) -> Next {
-    let Some(site) = &x.site else { return Next::Close };
+    let Some(site) = &x.site else {
+        return Next::Abandon;
+    };
     let mut head = Vec::with_capacity(512);
     write_switch(&mut head, &x.answer, &x.facts(), &site.route.response_headers);
     let client = upload.client();
     let limit = x.snapshot.plan.server.limits.body_timeout;
     if client.write_all(&mut [IoSlice::new(&head)], limit).await.is_err() {
-        return Next::Close;
+        return Next::Abandon;
     }
     let (reader, stream) = origin.split();
     let moved = tunnel::run(
@@ -202,5 +209,5 @@ async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>) 
     )
     .await;
     (x.bytes_received, x.bytes_sent) = (moved.received, moved.sent);
-    Next::Close
+    Next::Abandon
 }

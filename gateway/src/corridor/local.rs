@@ -6,12 +6,14 @@ use super::{Next, Verdict, Visit};
 use crate::config::plan::{Edits, PathPattern, Route};
 use crate::exchange::Exchange;
 use crate::files::{self, Files};
+use crate::kit::template::{RequestVariable, Template};
 use crate::relay::local::send;
 use crate::reply::head::{Announced, Delivery, write_reply};
 use crate::reply::{Body, Refusal, Reply, Segment};
 use crate::snapshot::Site;
 use crate::stream::{Buffer, Stream, within};
 use crate::wire::chunk::Step;
+use crate::wire::edit::defuse;
 use crate::wire::{Decoder, Length, Method, Name};
 
 /// A request body nobody wants is read up to here so that its connection can go on; a longer one ends it.
@@ -46,7 +48,7 @@ impl Visit<'_> {
             Err(_) => {
                 // Whatever has arrived is not the whole.
                 self.stream.close_by_reset();
-                Next::Close
+                Next::Abandon
             }
             Ok(()) if !body_is_gone => Next::Linger,
             Ok(()) if closes => Next::Close,
@@ -141,12 +143,28 @@ pub(super) fn redirect(status: u16, location: String) -> Reply {
     Reply::of(status, "text/plain; charset=utf-8", format!("See {location}\n")).with("Location", location)
 }
 
+/// Where a redirect leads.
+pub(super) fn location(x: &Exchange, to: &Template<RequestVariable>) -> String {
+    let mut location = Vec::new();
+    to.render(&mut location, |variable, out| x.facts().write(variable, out));
+    defuse(&mut location);
+    // "${path}" of "//evil.test" would lead to another host, and so would a backslash in a browser.
+    let slashes = location.iter().take_while(|b| matches!(b, b'/' | b'\\')).count();
+    if location.starts_with(b"/") && !to.text().starts_with("//") {
+        location.drain(1..slashes);
+    }
+    String::from_utf8_lossy(&location).into_owned()
+}
+
 /// files: the folder's verdict as one of ours.
 pub(super) fn serve_file(x: &Exchange, site: &Site, files: &Files) -> Verdict {
-    let (prefix, path) = split_prefix(&site.route, &x.request.path);
+    let (prefix, path) = match &x.rewritten {
+        Some(rewritten) => ("", rewritten.as_str()),
+        None => split_prefix(&site.route, &x.request.path),
+    };
     let request = files::Request {
         method: &x.request.method_text,
-        path: &path,
+        path,
         prefix,
         query: x.request.query.as_deref().unwrap_or_default(),
         fields: &x.request.fields,
@@ -171,17 +189,11 @@ fn of_status(status: u16) -> Refusal {
     }
 }
 
-/// What the folder does not see of the path: the prefix a route is for, unless a rewrite has said what it sees.
-fn split_prefix<'a>(route: &'a Route, path: &str) -> (&'a str, String) {
-    if let Some(rewrite) = &route.rewrite {
-        return ("", super::attempt::rewrite(rewrite, path));
-    }
+/// What the folder does not see of the path: the prefix a route is for.
+fn split_prefix<'a>(route: &'a Route, path: &'a str) -> (&'a str, &'a str) {
     match &route.matches.path {
-        PathPattern::Prefix(prefix) => (
-            prefix,
-            path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned(),
-        ),
-        PathPattern::Any | PathPattern::Exact(_) | PathPattern::Regex(_) => ("", path.to_owned()),
+        PathPattern::Prefix(prefix) => (prefix, path.strip_prefix(prefix.as_str()).unwrap_or(path)),
+        PathPattern::Any | PathPattern::Exact(_) | PathPattern::Regex(_) => ("", path),
     }
 }
 

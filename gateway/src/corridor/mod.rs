@@ -12,6 +12,7 @@ pub mod connection;
 mod deliver;
 mod local;
 mod proxy;
+mod site;
 pub mod worker;
 
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use crate::exchange::Exchange;
 use crate::kit::accept;
 use crate::listen::{Incoming, client, read_head};
 use crate::reply::{Refusal, Reply, page};
-use crate::route::{self, Found};
 use crate::snapshot::{Act, Service, Site};
 use crate::stream::{Buffer, Stream};
 use crate::upstream::head::{max_forwards, write_hex};
@@ -35,10 +35,12 @@ use worker::{Counted, Door, Worker};
 pub enum Next {
     /// It carries another one.
     Keep,
-    /// It is closed.
+    /// It is closed: its last answer was whole.
     Close,
     /// It is closed once the client has stopped sending.
     Linger,
+    /// It is given up at once: nobody is there, or what was sent must not look whole.
+    Abandon,
 }
 
 /// What is done with a request.
@@ -70,8 +72,7 @@ impl Visit<'_> {
         };
         let _running = Counted::new(&self.worker.load.requests);
         let next = match incoming {
-            Incoming::Left => return Next::Close,
-            Incoming::Broken => return Next::Close,
+            Incoming::Left | Incoming::Broken => return Next::Abandon,
             Incoming::TooSlow => self.refuse_head(Refusal::HeaderTimeout).await,
             Incoming::Refused(fault) => self.refuse_head(of_head_fault(fault)).await,
             Incoming::Whole => {
@@ -125,11 +126,15 @@ impl Visit<'_> {
             }
             return Ok(Verdict::Reply(redirect_to_https(x)));
         }
-        let site = match find_site(x, self.door) {
+        let site = match site::find(x, self.door) {
             Ok(site) => site,
             Err(verdict) => return Ok(verdict),
         };
         x.site = Some(Arc::clone(&site));
+        match site::rewritten(&site.route, &x.request.path) {
+            Ok(path) => x.rewritten = path,
+            Err(refusal) => return Ok(Verdict::refuse(refusal)),
+        }
         if let Some(refusal) = guard(x, &site) {
             return Ok(Verdict::refuse(refusal));
         }
@@ -142,13 +147,7 @@ impl Visit<'_> {
             (Act::Split(shares), _) => Verdict::Pass(draw_share(shares, self.worker.draw())),
             (Act::Files(files), _) => local::serve_file(&self.x, site, files),
             (_, Action::Redirect { to, status }) => {
-                let mut location = Vec::new();
-                to.render(&mut location, |variable, out| self.x.facts().write(variable, out));
-                crate::wire::edit::defuse(&mut location);
-                Verdict::Reply(local::redirect(
-                    *status,
-                    String::from_utf8_lossy(&location).into_owned(),
-                ))
+                Verdict::Reply(local::redirect(*status, local::location(&self.x, to)))
             }
             (
                 _,
@@ -208,22 +207,6 @@ fn answer_by_method(x: &Exchange) -> Option<Verdict> {
             Some(Verdict::Reply(Reply::empty(204).with("Allow", allow)))
         }
         _ => None,
-    }
-}
-
-fn find_site(x: &Exchange, door: &Door) -> Result<Arc<Site>, Verdict> {
-    let facts = route::Facts {
-        listener: door.listener.name.as_deref(),
-        host: &x.request.host,
-        path: &x.request.path,
-        method: &x.request.method_text,
-        query: x.request.query.as_deref(),
-        fields: &x.request.fields,
-    };
-    match x.snapshot.routes.find(&facts) {
-        Found::Route(site) => Ok(Arc::clone(site)),
-        Found::MethodNotAllowed(methods) => Err(Verdict::refuse_method(methods.join(", "))),
-        Found::Nothing => Err(Verdict::refuse(Refusal::NotFound)),
     }
 }
 

@@ -48,13 +48,15 @@ impl Visit<'_> {
         match tokio::time::timeout(timeout, self.proxy(service)).await {
             Ok(next) => next,
             Err(_) if self.x.status == 0 => {
-                // Where the client's body ends is no longer known.
-                self.x.length = Length::UntilClose;
+                // Where the client's body ends is no longer known, if it has one.
+                if !matches!(self.x.length, Length::None | Length::Known(0)) {
+                    self.x.length = Length::UntilClose;
+                }
                 self.refuse(Refusal::RequestTimeout, Vec::new()).await
             }
             Err(_) => {
                 self.stream.close_by_reset();
-                Next::Close
+                Next::Abandon
             }
         }
     }
@@ -88,7 +90,8 @@ impl Visit<'_> {
             Length::UntilClose
         };
         match fault {
-            TryFault::ClientGone => Next::Close,
+            TryFault::ClientGone => Next::Abandon,
+            TryFault::Exhausted => self.refuse(Refusal::Exhausted, Vec::new()).await,
             TryFault::Client(refusal) => {
                 self.x.keeps = false;
                 self.x.length = Length::UntilClose;
@@ -155,9 +158,9 @@ async fn try_servers(
                     None => return Err(TryFault::Server(failed)),
                 }
             }
-            Err(client) => {
+            Err(other) => {
                 tries.count(&lease, ServerResult::Aborted);
-                return Err(client);
+                return Err(other);
             }
         }
     }

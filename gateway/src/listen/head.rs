@@ -12,7 +12,7 @@ const LEADING_LINES_MAX: usize = 4;
 pub enum Incoming {
     /// It is parsed, and its bytes are used up.
     Whole,
-    /// The client has left without asking anything.
+    /// The client has left without asking anything, or has had enough time to ask.
     Left,
     /// The client has left, or its connection broke, in the middle of a head.
     Broken,
@@ -55,7 +55,9 @@ pub async fn read_head(
     };
     match within(limits.header_timeout, reading).await {
         Ok(incoming) => incoming,
-        Err(IoFault::TimedOut) => Incoming::TooSlow,
+        Err(IoFault::TimedOut) if scan.has_begun(buffer.unread()) => Incoming::TooSlow,
+        // An empty line after a body asks for nothing: an answer would be taken for that of the next request.
+        Err(IoFault::TimedOut) => Incoming::Left,
         Err(IoFault::Broken(_)) => Incoming::Broken,
     }
 }

@@ -23,7 +23,7 @@ pub struct Request {
     pub host: String,
     /// The path as the client wrote it, percent-encoded; "/" for the asterisk form.
     pub raw_path: String,
-    /// The path as routes compare it: unreserved bytes decoded, dot segments gone.
+    /// The path as routes compare it, see [`target::normalise`]. Origins may tell paths apart that are equal here.
     pub path: String,
     /// Whether `raw_path` had dot segments, so that only `path` may be sent on.
     pub had_dots: bool,
@@ -110,12 +110,8 @@ impl Request {
 
     /// Whether the connection may carry another request (RFC 9112 §9.3).
     pub fn wants_keep_alive(&self) -> bool {
-        let names = |option: &[u8]| {
-            self.fields
-                .elements(Name::Connection)
-                .any(|o| o.eq_ignore_ascii_case(option))
-        };
-        !names(b"close") && (self.version == Version::Http11 || names(b"keep-alive"))
+        !self.fields.has_option("close")
+            && (self.version == Version::Http11 || self.fields.has_option("keep-alive"))
     }
 
     /// Path and query as they are sent on where nothing rewrites them.

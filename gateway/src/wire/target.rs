@@ -95,18 +95,33 @@ pub(super) fn take_host(authority: &str, out: &mut String) -> Result<(), HeadFau
 /// Appends the one spelling of a path and says whether dot segments were taken out.
 ///
 /// RFC 3986 §6.2.2: percent-encoded unreserved bytes are decoded, other encodings get capital letters, and
-/// dot segments are resolved, encoded ones too. What climbs above the root is a fault rather than silently
-/// kept at the root: only an attack asks for it.
+/// dot segments are resolved, encoded ones too. Slashes in a row become one, as many origins read them: a
+/// route for "/admin" must not be passed by with "//admin". What climbs above the root is a fault rather than
+/// silently kept at the root: only an attack asks for it.
 pub fn normalise(raw: &str, out: &mut String) -> Result<bool, HeadFault> {
     let start = out.len();
     decode_unreserved(raw, out)?;
-    if !has_dot_segment(&out[start..]) {
-        return Ok(false);
+    let path = &out[start..];
+    let has_dots = has_dot_segment(path);
+    if has_dots || path.contains("//") {
+        let resolved = resolve(path)?;
+        out.truncate(start);
+        out.push_str(&resolved);
     }
-    let resolved = resolve_dots(&out[start..])?;
-    out.truncate(start);
-    out.push_str(&resolved);
-    Ok(true)
+    if hides_dot_segment(&out[start..]) {
+        return Err(HeadFault::Malformed("a dot segment that not everybody sees"));
+    }
+    Ok(has_dots)
+}
+
+/// How origins read a normal path that take an encoded slash or a backslash for a slash; None if as we do.
+pub fn other_reading(path: &str) -> Option<String> {
+    if !path.contains(['%', '\\']) {
+        return None;
+    }
+    let read = path.replace("%2F", "/").replace("%5C", "/").replace('\\', "/");
+    // Hidden dot segments have been refused, so this can only merge slashes.
+    (read != path).then(|| resolve(&read).unwrap_or(read))
 }
 
 fn decode_unreserved(raw: &str, out: &mut String) -> Result<(), HeadFault> {
@@ -143,11 +158,27 @@ fn has_dot_segment(path: &str) -> bool {
     path.contains("/.") && path.split('/').any(|s| s == "." || s == "..")
 }
 
-fn resolve_dots(path: &str) -> Result<String, HeadFault> {
+/// Whether "/a/..;x/", "/a/..%2F" or "/a/..\" is in it: servlet containers cut parameters off before they
+/// resolve dots, others decode slashes or turn backslashes round first, and each would be led up to a folder
+/// that no route was looked up for.
+fn hides_dot_segment(path: &str) -> bool {
+    path.contains("..")
+        && path
+            .split(['/', '\\'])
+            .flat_map(|s| s.split("%2F"))
+            .flat_map(|s| s.split("%5C"))
+            .map(|s| s.split(';').next().unwrap_or(s))
+            .map(|s| s.split("%3B").next().unwrap_or(s))
+            .any(|s| s == "..")
+}
+
+fn resolve(path: &str) -> Result<String, HeadFault> {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
         match segment {
+            "" if !is_last => {}
             "." => {}
             ".." => {
                 kept.pop()
@@ -156,7 +187,7 @@ fn resolve_dots(path: &str) -> Result<String, HeadFault> {
             other => kept.push(other),
         }
         // "/a/.." is the folder "/", not the file "": it keeps the slash a dot segment stood behind.
-        if segments.peek().is_none() && matches!(segment, "." | "..") {
+        if is_last && matches!(segment, "." | "..") {
             kept.push("");
         }
     }
@@ -183,22 +214,51 @@ mod tests {
             ("/a/..", "/", true),
             ("/a/b/.", "/a/b/", true),
             ("/...", "/...", false),
-            ("/a//b", "/a//b", false),
+            ("/a//b", "/a/b", false),
+            ("//a///", "/a/", false),
+            ("/a//../b", "/b", true),
+            ("/a..b/..c;x/d..", "/a..b/..c;x/d..", false),
             ("/.well-known/x", "/.well-known/x", false),
         ] {
             assert_eq!(normal(raw), Ok((path.to_owned(), had_dots)), "{raw}");
         }
-        for bad in ["/..", "/a/../..", "/%", "/%2", "/%g0", "/%00", "/%2e%2e/"] {
+        for bad in ["/..", "//..", "/a/../..", "/%", "/%2", "/%g0", "/%00", "/%2e%2e/"] {
             assert!(normal(bad).is_err(), "{bad}");
         }
     }
 
+    #[test]
+    fn a_dot_segment_that_only_some_origins_see_is_refused() {
+        for bad in [
+            "/a/..;/b",
+            "/a/..;x=y/b",
+            "/a/%2e%2e;/b",
+            "/a/..%3b/b",
+            "/a/..%2fb",
+            "/a%2f..%2fb",
+            "/a%2F..",
+            "/a\\..\\b",
+            "/a/..%5cb",
+            "/a%5c../b",
+        ] {
+            assert!(normal(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_other_reading_has_slashes_for_what_some_take_for_slashes() {
+        assert_eq!(other_reading("/a/b%20c"), None);
+        assert_eq!(other_reading("/a%2Fb\\c%5Cd"), Some("/a/b/c/d".to_owned()));
+        assert_eq!(other_reading("/%2Fa%2F"), Some("/a/".to_owned()));
+    }
+
     proptest! {
         #[test]
-        fn normalising_twice_changes_nothing_more(raw in "(/([a-c.%/~-]|%2[eEfF]|%61){0,12}){1,4}") {
+        fn normalising_twice_changes_nothing_more(raw in "(/([a-c.%/~;\\\\-]|%2[eEfF]|%5[cC]|%61){0,12}){1,4}") {
             if let Ok((once, _)) = normal(&raw) {
                 prop_assert_eq!(normal(&once), Ok((once.clone(), false)));
-                prop_assert!(!has_dot_segment(&once));
+                prop_assert!(!has_dot_segment(&once) && !once.contains("//"));
+                prop_assert!(!other_reading(&once).is_some_and(|other| has_dot_segment(&other)));
             }
         }
     }
