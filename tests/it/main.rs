@@ -18,7 +18,7 @@ mod i_reload;
 mod j_drain;
 /// Clients that mean harm, or behave as if.
 mod k_hostile;
-/// What was broken once, each named by its issue. Nothing else goes in here.
+/// What was broken once. Nothing else goes in here.
 mod z_regress;
 
 use harness::Origin;
