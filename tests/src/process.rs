@@ -61,9 +61,13 @@ impl Process {
     /// What follows `prefix` in the first line that begins with it; waits for one.
     #[track_caller]
     pub fn wait_said(&mut self, prefix: &str) -> String {
-        wait_for(&format!("{} says {prefix:?}", self.name), || {
-            // Asked for first: what it said before it ended is there when it has.
+        let what = format!("{} says {prefix:?}", self.name);
+        wait_for(&what, || {
             let ended = self.child.try_wait().expect("it is our child");
+            if ended.is_some() {
+                // Its end is known before its last words are read.
+                self.join_readers();
+            }
             let said = self.said();
             let found = said.iter().find_map(|line| line.strip_prefix(prefix));
             if let (None, Some(status)) = (found, ended) {
@@ -100,10 +104,15 @@ impl Process {
         let status = wait_for(&format!("{} has ended", self.name), || {
             self.child.try_wait().expect("it is our child")
         });
+        self.join_readers();
+        status
+    }
+
+    /// Waits until all it has said was read; it has ended.
+    fn join_readers(&mut self) {
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader does not panic");
         }
-        status
     }
 
     /// A line of `/proc/PID/status` in KiB: `VmRSS`, the memory it has now, or `VmHWM`, the most it ever had.

@@ -133,7 +133,11 @@ impl Worker {
     /// Takes the heads of a finished request back, emptied.
     pub fn take_back(&self, mut heads: Heads) {
         let mut spare = self.heads.borrow_mut();
-        let held = heads.request.fields.bytes_held().max(heads.answer.fields.bytes_held());
+        let held = heads
+            .request
+            .fields
+            .bytes_held()
+            .max(heads.answer.fields.bytes_held());
         if spare.len() < SPARE_HEADS_MAX && held <= HEAD_BYTES_KEPT_MAX {
             heads.request.clear();
             heads.answer.clear();
