@@ -139,7 +139,7 @@ async fn send_and_read(
             Progress::Head(Err(fault)) => return Err(answer_fault(origin, fault)),
             Progress::Sent(Ok(())) => {}
             // It may have answered before it stopped listening: what it said is worth reading.
-            Progress::Sent(Err(UploadFault::Origin(_))) => takes_more = false,
+            Progress::Sent(Err(UploadFault::Origin(IoFault::Broken(_)))) => takes_more = false,
             Progress::Sent(Err(fault)) => return Err(upload_fault(&fault)),
         }
     }
@@ -219,9 +219,14 @@ fn upload_fault(fault: &UploadFault) -> TryFault {
         UploadFault::Malformed(_) => TryFault::Client(Refusal::BadRequest),
         UploadFault::ClientTooSlow => TryFault::Client(Refusal::BodyTimeout),
         UploadFault::ClientGone => TryFault::ClientGone,
-        UploadFault::Origin(_) => TryFault::Server(Failed {
+        UploadFault::Origin(IoFault::Broken(_)) => TryFault::Server(Failed {
             failure: Failure::Reset,
             refusal: Refusal::OriginReset,
+            is_stale: false,
+        }),
+        UploadFault::Origin(IoFault::TimedOut) => TryFault::Server(Failed {
+            failure: Failure::Timeout,
+            refusal: Refusal::OriginTimeout,
             is_stale: false,
         }),
     }
