@@ -38,7 +38,7 @@ pub trait Input: Sized {
     fn read(fields: &mut Fields) -> Self;
 }
 
-/// Reads a JSON body; all its faults at once, at most [`FAULTS_MAX`].
+/// Reads a JSON body; all its faults at once, at most `FAULTS_MAX`.
 pub fn read<T: Input>(body: Value) -> Result<T, Vec<Fault>> {
     match body {
         Value::Object(values) => Fields::read_all(values, Spelling::Json, T::read),

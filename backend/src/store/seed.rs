@@ -18,7 +18,7 @@ pub type Account = (&'static str, &'static str, Role);
 
 /// Owns the seeded plans. Its password is in the source: for experiments only, as the flag's help says.
 pub const ADMIN: Account = ("admin", "admin-password", Role::Admin);
-/// Has a diary of [`DIARY_WEEKS`].
+/// Has a diary of `DIARY_WEEKS`.
 pub const DEMO: Account = ("demo", "demo-password", Role::Member);
 
 /// Adds what is missing, and leaves alone whatever has the same name. `hash_of` hashes a password; it is slow, and asked
