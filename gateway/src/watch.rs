@@ -49,7 +49,9 @@ pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
             None => report_once(&control, path, &mut refused),
             Some((hash, now_files)) => {
                 files = now_files;
-                if hash != control.snapshot().hash && hash != refused {
+                // A text that was repaired back to what is in use ends the report of its fault.
+                let is_news = hash != control.snapshot().hash || !control.report().ok;
+                if is_news && hash != refused {
                     refused = if control.reload().is_ok() {
                         String::new()
                     } else {

@@ -51,7 +51,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
                 upstream,
                 server: &row.address,
                 in_flight: row.in_flight.into(),
-                is_up: row.state == Standing::Up,
+                is_up: !matches!(row.state, Standing::Down | Standing::Off),
                 is_ejected: row.state == Standing::Ejected,
             })
             .collect(),
