@@ -9,8 +9,8 @@
 //!
 //! ```text
 //! cargo build --release -p gateway -p backend
-//! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=50000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 \
-//!     cargo test --release -p tests --test promises -- --nocapture
+//! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 \
+//!     TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
 //! ```
 //!
 //! | variable                | means                                                  | default               |
