@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["kit", "stream", "wire"],
     &["config", "facts"],
     &[
-        "balance", "files", "listen", "observe", "reply", "route", "upstream",
+        "balance", "cache", "compress", "files", "listen", "observe", "reply", "route", "upstream",
     ],
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],

@@ -16,6 +16,8 @@ pub mod facts;
 
 // L2: the rooms, in the order a request meets them. They take facts and return verdicts.
 pub mod balance;
+pub mod cache;
+pub mod compress;
 pub mod files;
 pub mod listen;
 pub mod observe;

@@ -15,7 +15,10 @@ use crate::kit::networks::Networks;
 use crate::kit::pattern::Pattern;
 use crate::kit::template::{LogVariable, RequestVariable, Template};
 
+mod cache;
 mod words;
+
+pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,10 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, sorted by name; routes refer to them by index.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// `[caches.*]`, sorted by name; routes refer to them by index.
+    pub caches: Vec<Arc<Cache>>,
+    /// `[compression]`
+    pub compression: Compression,
     /// `[[routes]]` in file order, names unique.
     pub routes: Vec<Arc<Route>>,
 }
@@ -37,6 +44,10 @@ pub struct Plan {
 /// An index into [`Plan::upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub usize);
+
+/// An index into [`Plan::caches`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheId(pub usize);
 
 /// `[server]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,6 +318,10 @@ pub struct Route {
     pub response_headers: Edits,
     /// Whether its requests are logged.
     pub access_log: bool,
+    /// Which answers are kept, and for how long; None keeps none.
+    pub cache: Option<CacheRule>,
+    /// Whether answers may be compressed.
+    pub compression: bool,
 }
 
 /// `match = { … }`

@@ -3,7 +3,6 @@
 //! Synchronous: it looks at metadata and reads small files of a local disk, where the page cache answers; larger
 //! files are handed out open, for the lane to stream. A folder on a network file system makes the worker wait.
 
-mod condition;
 mod listing;
 mod media;
 mod open_files;

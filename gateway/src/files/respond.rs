@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::condition::{self, Outcome, Validators};
 use super::opened::{Content, Opened};
 use super::{Answer, Piece, Request, Verdict};
 use crate::config::plan::Coding;
 use crate::kit::clock::Now;
 use crate::kit::http_date;
 use crate::kit::range::{self, ByteRange, Selection};
+use crate::wire::condition::{self, Outcome, Validators};
 use crate::wire::name::Name;
 
 /// What is sent, if the conditions let it be.

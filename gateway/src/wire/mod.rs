@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 pub mod chunk;
+pub mod condition;
 pub mod edit;
 pub mod fields;
 pub mod framing;

@@ -40,6 +40,8 @@ pub fn plan() -> impl Strategy<Value = Plan> {
                 access_log,
                 listeners,
                 upstreams,
+                caches: Vec::new(),
+                compression: Compression::default(),
                 routes,
             },
         )
@@ -310,6 +312,8 @@ fn route(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Rout
                 request_headers,
                 response_headers,
                 access_log: rest.2,
+                cache: None,
+                compression: false,
             }
         },
     )

@@ -13,7 +13,7 @@ mod upstreams;
 mod values;
 
 use super::findings::Findings;
-use super::plan::Plan;
+use super::plan::{Compression, Plan};
 use super::raw;
 
 /// Checks a whole file. The plan holds only if `findings` holds no error.
@@ -32,6 +32,8 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
         access_log,
         listeners,
         upstreams,
+        caches: Vec::new(),
+        compression: Compression::default(),
         routes,
     }
 }

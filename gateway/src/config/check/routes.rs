@@ -134,6 +134,8 @@ fn route(
         action,
         response_headers: response.unwrap_or_else(|| defaults.response_headers.clone()),
         access_log: raw.access_log.as_ref().map_or(defaults.access_log, |f| f.value.0),
+        cache: None,
+        compression: false,
     })
 }
 

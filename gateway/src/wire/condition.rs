@@ -1,9 +1,9 @@
 //! Conditional requests (RFC 9110 §13): whether to send, and whether a range may be sent.
 
+use super::fields::Fields;
+use super::name::Name;
 use crate::kit::etag::{Comparison, EntityTag, any_matches};
 use crate::kit::http_date;
-use crate::wire::fields::Fields;
-use crate::wire::name::Name;
 
 /// A date counts for a range only when the clock is further than this past it (RFC 9110 §8.8.2.2): until then the
 /// file can change again within the same second. One more than that second, because file times lag by a tick.
@@ -11,7 +11,7 @@ const STRONG_AFTER_SECS: u64 = 1;
 
 /// What the selected representation can be recognised by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Validators<'a> {
+pub struct Validators<'a> {
     /// Its entity tag as it is sent, with quotes.
     pub etag: Option<&'a str>,
     /// Its Last-Modified in seconds since the epoch, not after `now_secs`.
@@ -22,7 +22,7 @@ pub(super) struct Validators<'a> {
 
 /// What the conditions say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// 412
     Failed,
     /// 304
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
 }
 
 /// Evaluates the preconditions of a GET or HEAD in the order of RFC 9110 §13.2.2.
-pub(super) fn evaluate(fields: &Fields, current: Validators<'_>) -> Outcome {
+pub fn evaluate(fields: &Fields, current: Validators<'_>) -> Outcome {
     // Steps 1 and 2: "When recipient is the origin server and If-Match is present … If-Match is not present, and
     // If-Unmodified-Since is present".
     if fields.first(Name::IfMatch).is_some() {
@@ -54,7 +54,7 @@ pub(super) fn evaluate(fields: &Fields, current: Validators<'_>) -> Outcome {
 }
 
 /// Step 5: whether the Range field of a GET counts. Without If-Range it does; with one, only for the same bytes.
-pub(super) fn range_counts(fields: &Fields, current: Validators<'_>) -> bool {
+pub fn range_counts(fields: &Fields, current: Validators<'_>) -> bool {
     let mut lines = fields.values(Name::IfRange);
     let Some(value) = lines.next() else {
         return true;

@@ -1,0 +1,1 @@
+//! Content codings: which one a client gets, and the bytes in it.
