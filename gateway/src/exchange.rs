@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::facts::Facts;
 use crate::kit::clock::Now;
-use crate::observe::Timings;
+use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
 use crate::snapshot::{Service, Site, Snapshot};
-use crate::wire::{Answer, Length, Request};
+use crate::upstream::head::Fetch;
+use crate::wire::{Answer, Length, Method, Request};
 
 /// What is known of a request by now. No logic: the corridor writes it, the log reads it.
 pub struct Exchange {
@@ -43,6 +44,12 @@ pub struct Exchange {
     pub site: Option<Arc<Site>>,
     /// The path after the route's rewrite; None where it has none.
     pub rewritten: Option<String>,
+
+    // cache
+    /// How the origin is asked where the answer is to be kept; None = as the client asks.
+    pub fetch: Option<Fetch>,
+    /// What the cache did; None on routes without one.
+    pub cache_result: Option<CacheResult>,
 
     // balance, upstream
     /// The upstream asked.
@@ -95,6 +102,8 @@ impl Exchange {
             keeps: false,
             site: None,
             rewritten: None,
+            fetch: None,
+            cache_result: None,
             service: None,
             server: None,
             tries: 0,
@@ -105,6 +114,14 @@ impl Exchange {
             bytes_received: 0,
             bytes_sent: 0,
             timings: Timings::default(),
+        }
+    }
+
+    /// The method the origin is asked with.
+    pub fn method_sent(&self) -> Method {
+        match self.fetch {
+            Some(_) => Method::Get,
+            None => self.request.method,
         }
     }
 

@@ -268,6 +268,8 @@ impl Control {
             .collect();
         let servers: Vec<_> = servers.iter().map(|(u, s)| (u.as_str(), s.as_str())).collect();
         self.state.metrics.retain_servers(&servers);
+        let caches: Vec<_> = next.plan.caches.iter().map(|c| c.name.as_str()).collect();
+        self.state.metrics.retain_caches(&caches);
     }
 }
 

@@ -181,6 +181,8 @@ async fn all_ended(crew: &Crew) {
     while crew.connections.get() > 0 {
         crew.one_ended.notified().await;
     }
+    // Clients of other workers may follow what this one fetches.
+    crew.worker.errands_done().await;
 }
 
 /// A listening socket as the runtime knows it.

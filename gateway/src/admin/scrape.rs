@@ -37,6 +37,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .map(|w| w.load.requests.load(Ordering::Relaxed))
             .sum(),
         snapshots_alive: control.state.snapshots_alive() as u64,
+        caches: Vec::new(),
         listeners: listeners
             .iter()
             .map(|(listener, active, idle)| ListenerSample {

@@ -61,7 +61,7 @@ pub(super) async fn try_server(
         }
         pass_interim(x, upload).await?;
     }
-    framing::of_answer(&x.answer, x.request.method).map_err(|_| invalid("a body of uncertain length"))?;
+    framing::of_answer(&x.answer, x.method_sent()).map_err(|_| invalid("a body of uncertain length"))?;
     Ok(origin)
 }
 
@@ -172,15 +172,19 @@ async fn read_answer(
     x: &mut Exchange,
     service: &Service,
     origin: &mut Origin,
-    client: &Stream,
+    client: Option<&Stream>,
 ) -> Result<(), TryFault> {
     let (reader, stream) = origin.split();
     let answer = &mut x.answer;
     let reading = async { Ok(reader.read_head(stream, answer).await) };
-    let read = tokio::select! {
-        biased;
-        read = within(service.plan.read_timeout, reading) => read,
-        _ = client.broken() => return Err(TryFault::ClientGone),
+    let reading = within(service.plan.read_timeout, reading);
+    let read = match client {
+        None => reading.await,
+        Some(client) => tokio::select! {
+            biased;
+            read = reading => read,
+            _ = client.broken() => return Err(TryFault::ClientGone),
+        },
     };
     match read {
         Ok(Ok(())) => Ok(()),
@@ -234,18 +238,15 @@ fn upload_fault(fault: &UploadFault) -> TryFault {
 
 /// RFC 9110 §15.2: "A proxy MUST forward 1xx responses", but not to a client that cannot know them.
 async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFault> {
-    if x.request.version == Version::Http10 {
+    let Some(client) = upload.client().filter(|_| x.request.version != Version::Http10) else {
         return Ok(());
-    }
+    };
     let mut head = Vec::new();
     write_interim(&mut head, &x.answer);
     // Said as long as it is half said: whoever gives up meanwhile must not begin another answer within it.
     x.status = x.answer.status;
     let limit = x.snapshot.plan.server.limits.body_timeout;
-    let written = upload
-        .client()
-        .write_all(&mut [std::io::IoSlice::new(&head)], limit)
-        .await;
+    let written = client.write_all(&mut [std::io::IoSlice::new(&head)], limit).await;
     x.status = 0;
     written.map_err(|_| TryFault::ClientGone)
 }
@@ -253,6 +254,7 @@ async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFa
 fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
     let Some(site) = &x.site else { return };
     let outgoing = Outgoing {
+        fetch: x.fetch.as_ref(),
         path: x.rewritten.as_deref().unwrap_or(x.request.path_to_send()),
         query: x.request.query.as_deref(),
         edits: &site.route.request_headers,
@@ -265,10 +267,11 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
 
 /// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to
 /// HTTP/2, which would speak to the origin past everything that is checked here.
-fn upgrade_of(x: &Exchange) -> Option<&[u8]> {
+pub(super) fn upgrade_of(x: &Exchange) -> Option<&[u8]> {
     let fields = &x.request.fields;
     let protocol = fields.first(Name::Upgrade).filter(|p| syntax::is_token(p))?;
     let is_fit = x.request.version == Version::Http11
+        && x.fetch.is_none()
         && x.request.method == Method::Get
         && x.length == Length::None
         && fields.has_option("upgrade")

@@ -13,6 +13,7 @@ use crate::reply::head::{self, Announced, Delivery, write_answer, write_switch};
 use crate::snapshot::Service;
 use crate::stream::Stream;
 use crate::upstream::Failure;
+use crate::wire::edit::write_line;
 use crate::wire::{Length, Method, framing};
 
 /// How long an upgraded connection may be silent in both directions.
@@ -26,13 +27,13 @@ pub(super) async fn deliver(
     mut origin: Origin,
     lease: Lease,
     upload: &mut Upload<'_>,
+    client: &Stream,
 ) -> Next {
-    let client = upload.client();
     let now = worker.mono();
     x.status = x.answer.status;
     x.timings.first_byte = Some(now.since(x.began.mono));
     if x.status == 101 {
-        return switch(x, &mut origin, upload).await;
+        return switch(x, &mut origin, upload, client).await;
     }
     let Ok(length) = framing::of_answer(&x.answer, x.request.method) else {
         return Next::Abandon;
@@ -104,21 +105,25 @@ fn answer_head(
     delivery: Delivery,
 ) -> Vec<u8> {
     let Some(site) = &x.site else { return Vec::new() };
-    let cookie = service
+    let mut extra = Vec::new();
+    if let Some(cookie) = service
         .plan
         .sticky_cookie
         .as_ref()
-        .and_then(|name| sticky_cookie(name, x, lease));
+        .and_then(|name| sticky_cookie(name, x, lease))
+    {
+        write_line(&mut extra, b"Set-Cookie", cookie.as_bytes());
+    }
     let mut head = Vec::with_capacity(1024);
     let edits = &site.route.response_headers;
     let mut date = worker.date.borrow_mut();
     write_answer(
         &mut head,
-        &x.answer,
+        (&x.answer).into(),
         &x.facts(),
         edits,
         delivery,
-        cookie.as_deref(),
+        &extra,
         &mut date,
     );
     head
@@ -188,13 +193,12 @@ fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono) {
 }
 
 /// The connection goes over to another protocol.
-async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>) -> Next {
+async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>, client: &Stream) -> Next {
     let Some(site) = &x.site else {
         return Next::Abandon;
     };
     let mut head = Vec::with_capacity(512);
     write_switch(&mut head, &x.answer, &x.facts(), &site.route.response_headers);
-    let client = upload.client();
     let limit = x.snapshot.plan.server.limits.body_timeout;
     if client.write_all(&mut [IoSlice::new(&head)], limit).await.is_err() {
         return Next::Abandon;

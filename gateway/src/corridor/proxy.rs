@@ -64,12 +64,12 @@ impl Visit<'_> {
     async fn proxy(&mut self, service: &Service) -> Next {
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
-        let mut upload = Upload::new(stream, self.buffer, x.length, upload_limits(x, service));
+        let mut upload = Upload::new(Some(stream), self.buffer, x.length, upload_limits(x, service));
         let _running = service.pool.running().enter();
         let outcome = match try_servers(worker, x, service, &mut upload).await {
             Ok((origin, lease)) => {
                 x.keeps &= !self.door.is_closing();
-                Ok(deliver(worker, x, service, origin, lease, &mut upload).await)
+                Ok(deliver(worker, x, service, origin, lease, &mut upload, stream).await)
             }
             Err(fault) => Err((fault, upload.is_received())),
         };

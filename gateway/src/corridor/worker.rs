@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::config::plan;
 use crate::exchange::{Exchange, Heads};
 use crate::kit::clock::{Clock, Mono, Now};
-use crate::observe::{Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
+use crate::observe::{CacheResult, Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
 use crate::reply::Refusal;
 use crate::reply::head::DateLine;
 use crate::snapshot::Snapshot;
@@ -47,6 +47,25 @@ pub struct Worker {
     serial_seen: Cell<u64>,
     /// Heads that no request uses now.
     heads: RefCell<Vec<Heads>>,
+    /// Tasks that no connection waits for.
+    errands: Rc<Errands>,
+}
+
+/// Tasks that go on without the connection that began them: answers being fetched into a cache.
+#[derive(Debug, Default)]
+struct Errands {
+    running: Cell<usize>,
+    one_ended: Notify,
+}
+
+/// Counts an errand for as long as it lives.
+struct Errand(Rc<Errands>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get() - 1);
+        self.0.one_ended.notify_one();
+    }
 }
 
 /// What a worker is busy with, for a scrape to read.
@@ -97,6 +116,7 @@ impl Worker {
             refusals: RefCell::new(metrics.refusals(&words)),
             serial_seen: Cell::new(0),
             heads: RefCell::default(),
+            errands: Rc::default(),
         }
     }
 
@@ -142,6 +162,23 @@ impl Worker {
             heads.request.clear();
             heads.answer.clear();
             spare.push(heads);
+        }
+    }
+
+    /// Begins a task on this worker that a stop waits for, as it waits for connections.
+    pub fn run_errand(&self, work: impl Future<Output = ()> + 'static) {
+        self.errands.running.set(self.errands.running.get() + 1);
+        let errand = Errand(Rc::clone(&self.errands));
+        tokio::task::spawn_local(async move {
+            let _errand = errand;
+            work.await;
+        });
+    }
+
+    /// Resolves when no errand runs.
+    pub async fn errands_done(&self) {
+        while self.errands.running.get() > 0 {
+            self.errands.one_ended.notified().await;
         }
     }
 
@@ -202,6 +239,7 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
             .map(|(s, at)| s.servers[at].address.as_str()),
         tries: x.tries,
         upstream_time: x.upstream_time,
+        cache: x.cache_result.map(CacheResult::text),
         refusal: x.refusal.map(|r| r.facts().word),
         request_id: x.request_id.as_bytes(),
         request: &x.request.fields,

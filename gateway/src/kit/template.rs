@@ -181,6 +181,8 @@ pub enum LogVariable {
     BytesSent,
     /// `${bytes_received}`: body bytes from the client.
     BytesReceived,
+    /// `${cache}`: hit, stale, revalidated, miss, uncacheable, bypass, or `-` where nothing is cached.
+    Cache,
     /// `${duration_ms}`: from the head's first byte to the last byte sent, with microseconds behind the point.
     DurationMs,
     /// `${protocol}`: HTTP/1.1.
@@ -215,6 +217,7 @@ impl Variable for LogVariable {
         Some(match name {
             "bytes_sent" => Self::BytesSent,
             "bytes_received" => Self::BytesReceived,
+            "cache" => Self::Cache,
             "duration_ms" => Self::DurationMs,
             "protocol" => Self::Protocol,
             "refusal" => Self::Refusal,

@@ -72,6 +72,7 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>, times: &mut TimeCache) {
         number(out, r#","tries":"#, u64::from(line.tries));
     }
     time(out, r#","upstream_ms":"#, line.upstream_time);
+    text(out, r#","cache":""#, line.cache.map(str::as_bytes));
     text(out, r#","refusal":""#, line.refusal.map(str::as_bytes));
     text(out, r#","user_agent":""#, line.request.first(Name::UserAgent));
     text(out, r#","referer":""#, line.request.first(Name::Referer));
@@ -140,6 +141,7 @@ fn variable(out: &mut Vec<u8>, variable: &LogVariable, line: &Line<'_>, times: &
     match variable {
         LogVariable::BytesSent => decimal(out, line.bytes_sent),
         LogVariable::BytesReceived => decimal(out, line.bytes_received),
+        LogVariable::Cache => or_dash(out, line.cache.map(str::as_bytes)),
         LogVariable::DurationMs => millis(out, line.duration),
         LogVariable::Protocol => or_dash(out, present(line.protocol.as_bytes())),
         LogVariable::Refusal => or_dash(out, line.refusal.map(str::as_bytes)),

@@ -260,3 +260,117 @@ impl ServerMetrics {
         self.results[result as usize].get()
     }
 }
+
+/// What the cache did for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheResult {
+    /// Answered from what was stored, fresh.
+    Hit,
+    /// Answered from what was stored, although it was stale.
+    Stale,
+    /// Answered from what was stored, after the origin had said that it holds.
+    Revalidated,
+    /// The origin was asked.
+    Miss,
+    /// The origin was asked, and what it said may not be stored.
+    Uncacheable,
+    /// The request passes the cache by.
+    Bypass,
+}
+
+impl CacheResult {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Hit,
+        Self::Stale,
+        Self::Revalidated,
+        Self::Miss,
+        Self::Uncacheable,
+        Self::Bypass,
+    ];
+
+    /// The label's value, and the word in the access log.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Revalidated => "revalidated",
+            Self::Miss => "miss",
+            Self::Uncacheable => "uncacheable",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// What a purge was asked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeKind {
+    /// Everything.
+    All,
+    /// A host.
+    Host,
+    /// An origin's answer to an unsafe request.
+    Origin,
+    /// A path and what is below it.
+    Prefix,
+    /// A tag.
+    Tag,
+    /// One address.
+    Url,
+}
+
+impl PurgeKind {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::Host,
+        Self::Origin,
+        Self::Prefix,
+        Self::Tag,
+        Self::Url,
+    ];
+
+    /// The label's value.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Prefix => "prefix",
+            Self::Tag => "tag",
+            Self::Url => "url",
+        }
+    }
+}
+
+/// What is counted of a cache.
+#[derive(Clone)]
+pub struct CacheMetrics {
+    /// In the order of [`CacheResult::ALL`].
+    pub(super) results: [IntCounter; CacheResult::ALL.len()],
+    /// In the order of [`PurgeKind::ALL`].
+    pub(super) purges: [IntCounter; PurgeKind::ALL.len()],
+    pub(super) collapsed: IntCounter,
+}
+
+impl CacheMetrics {
+    /// Counts a request.
+    pub fn count(&self, result: CacheResult) {
+        self.results[result as usize].inc();
+    }
+
+    /// Counts a request that shared another one's question.
+    pub fn collapsed(&self) {
+        self.collapsed.inc();
+    }
+
+    /// Counts a purge.
+    pub fn purged(&self, kind: PurgeKind) {
+        self.purges[kind as usize].inc();
+    }
+
+    /// Requests with that result so far.
+    pub fn counted(&self, result: CacheResult) -> u64 {
+        self.results[result as usize].get()
+    }
+}

@@ -48,6 +48,8 @@ pub struct Line<'a> {
     pub tries: u32,
     /// From the first try to the origin's head.
     pub upstream_time: Option<Duration>,
+    /// What the cache did; None on routes without one.
+    pub cache: Option<&'static str>,
     /// The word of the refusal.
     pub refusal: Option<&'static str>,
     /// Ours, or a trusted proxy's.

@@ -9,7 +9,8 @@ use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 use super::exposition;
 use super::family::{Family, NAMES_ARE_VALID, opts};
 use super::handles::{
-    ReasonCounters, RetryReason, RouteMetrics, ServerMetrics, ServerResult, StatusCounters, UpstreamMetrics,
+    CacheMetrics, CacheResult, PurgeKind, ReasonCounters, RetryReason, RouteMetrics, ServerMetrics,
+    ServerResult, StatusCounters, UpstreamMetrics,
 };
 use super::names::{self, Described};
 use super::process::Usage;
@@ -33,6 +34,9 @@ pub struct Metrics {
     upstream_duration: Family<Histogram>,
     upstream_retries: Family<IntCounter>,
     upstream_ejections: Family<IntCounter>,
+    cache_requests: Family<IntCounter>,
+    cache_collapsed: Family<IntCounter>,
+    cache_purges: Family<IntCounter>,
     config_reloads: Family<IntCounter>,
     last_reload_successful: IntGauge,
     config_loaded: IntGauge,
@@ -63,6 +67,9 @@ impl Metrics {
             upstream_duration: registered(r, Family::new(&names::UPSTREAM_DURATION)),
             upstream_retries: registered(r, Family::new(&names::UPSTREAM_RETRIES)),
             upstream_ejections: registered(r, Family::new(&names::UPSTREAM_EJECTIONS)),
+            cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
+            cache_collapsed: registered(r, Family::new(&names::CACHE_COLLAPSED)),
+            cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
             config_reloads: registered(r, Family::new(&names::CONFIG_RELOADS)),
             last_reload_successful: registered(r, gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL)),
             config_loaded: registered(r, gauge(&names::CONFIG_LOADED)),
@@ -123,6 +130,25 @@ impl Metrics {
             results: ServerResult::ALL.map(results),
             ejections: self.upstream_ejections.series([upstream, server]),
         }
+    }
+
+    /// The handles of a cache.
+    pub fn cache(&self, name: &str) -> CacheMetrics {
+        let results = |r: CacheResult| self.cache_requests.series([name, r.text()]);
+        let purges = |kind: PurgeKind| self.cache_purges.series([name, kind.text()]);
+        CacheMetrics {
+            results: CacheResult::ALL.map(results),
+            purges: PurgeKind::ALL.map(purges),
+            collapsed: self.cache_collapsed.series([name]),
+        }
+    }
+
+    /// Drops the series of caches that are not among these.
+    pub fn retain_caches(&self, caches: &[&str]) {
+        let keep = |values: &[String]| caches.contains(&values[0].as_str());
+        self.cache_requests.retain(keep);
+        self.cache_collapsed.retain(keep);
+        self.cache_purges.retain(keep);
     }
 
     /// What the access log counts in.

@@ -24,13 +24,13 @@ mod sample;
 
 pub use format::Format;
 pub use handles::{
-    MethodLabel, ReasonCounters, RetryReason, RouteMetrics, ServerMetrics, ServerResult, StatusCounters,
-    UpstreamMetrics,
+    CacheMetrics, CacheResult, MethodLabel, PurgeKind, ReasonCounters, RetryReason, RouteMetrics,
+    ServerMetrics, ServerResult, StatusCounters, UpstreamMetrics,
 };
 pub use journal::Journal;
 pub use line::{Line, ResponseFields, Timings};
 pub use metrics::{Metrics, NO_ROUTE};
-pub use sample::{ListenerSample, Sample, ServerSample};
+pub use sample::{CacheSample, ListenerSample, Sample, ServerSample};
 pub use target::{LogFault, Target};
 pub use timestamp::TimeCache;
 pub use writer::{LogWriter, Tally};

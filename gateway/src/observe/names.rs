@@ -77,6 +77,24 @@ metrics! {
         "Further tries by what made them necessary.";
     UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]
         "Times outlier detection has ejected the server.";
+    CACHE_REQUESTS: Counter "sluice_cache_requests_total" ["cache", "result"]
+        "Requests by what the cache did: hit, stale, revalidated, miss, uncacheable, bypass.";
+    CACHE_COLLAPSED: Counter "sluice_cache_collapsed_total" ["cache"]
+        "Requests that shared another one's question to the origin; counted as misses too.";
+    CACHE_BYTES: Gauge "sluice_cache_bytes" ["cache", "tier"]
+        "Bytes held: memory, disk.";
+    CACHE_OBJECTS: Gauge "sluice_cache_objects" ["cache", "tier"]
+        "Answers held: memory, disk.";
+    CACHE_EVICTIONS: Counter "sluice_cache_evictions_total" ["cache", "tier"]
+        "Answers given up to make room.";
+    CACHE_PURGES: Counter "sluice_cache_purges_total" ["cache", "kind"]
+        "Purges by what they named: url, prefix, host, tag, all; origin = an answer to an unsafe request.";
+    CACHE_DAMAGED: Counter "sluice_cache_damaged_total" ["cache"]
+        "Files that were not what was written, dropped before a byte of them was served.";
+    CACHE_WRITES_SKIPPED: Counter "sluice_cache_writes_skipped_total" ["cache"]
+        "Answers kept in memory only because the disk could not keep up or had no room.";
+    CACHE_DISK_UP: Gauge "sluice_cache_disk_up" ["cache"]
+        "1 while the disk tier is in use, 0 while its folder cannot be; missing without a disk tier.";
     ACCESS_LOG_DROPPED: Counter "sluice_access_log_dropped_total" []
         "Access-log lines lost because the log's target could not keep up.";
     ACCESS_LOG_ERRORS: Counter "sluice_access_log_errors_total" []

@@ -16,6 +16,27 @@ pub struct Sample<'a> {
     pub listeners: Vec<ListenerSample<'a>>,
     /// Every server of every upstream.
     pub servers: Vec<ServerSample<'a>>,
+    /// Every cache.
+    pub caches: Vec<CacheSample<'a>>,
+}
+
+/// What a cache holds, and what it has given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheSample<'a> {
+    /// Its name.
+    pub cache: &'a str,
+    /// In memory and on disk.
+    pub bytes: [u64; 2],
+    /// In memory and on disk.
+    pub objects: [u64; 2],
+    /// From memory and from disk.
+    pub evictions: [u64; 2],
+    /// Files that were not what was written.
+    pub damaged: u64,
+    /// Writes to disk left out.
+    pub writes_skipped: u64,
+    /// Whether the disk tier is in use; None without one.
+    pub is_disk_up: Option<bool>,
 }
 
 /// A listener's open connections.
@@ -53,7 +74,8 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         let row = |s: &ServerSample<'_>| Row::of([s.upstream, s.server], value(s));
         sample.servers.iter().map(row).collect()
     };
-    vec![
+    let mut families = cached(&sample.caches);
+    families.extend([
         family(
             &names::REQUESTS_IN_FLIGHT,
             vec![Row::of([], sample.requests_in_flight)],
@@ -67,6 +89,29 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         family(&names::UPSTREAM_IN_FLIGHT, servers(|s| s.in_flight)),
         family(&names::UPSTREAM_UP, servers(|s| u64::from(s.is_up))),
         family(&names::UPSTREAM_EJECTED, servers(|s| u64::from(s.is_ejected))),
+    ]);
+    families
+}
+
+fn cached(caches: &[CacheSample<'_>]) -> Vec<MetricFamily> {
+    const TIERS: [&str; 2] = ["memory", "disk"];
+    let by_tier = |value: fn(&CacheSample<'_>) -> [u64; 2]| -> Vec<Row> {
+        let rows = |c: &CacheSample<'_>| [0, 1].map(|i| Row::of([c.cache, TIERS[i]], value(c)[i]));
+        caches.iter().flat_map(rows).collect()
+    };
+    let plain = |value: fn(&CacheSample<'_>) -> u64| -> Vec<Row> {
+        caches.iter().map(|c| Row::of([c.cache], value(c))).collect()
+    };
+    let disks = caches
+        .iter()
+        .filter_map(|c| Some(Row::of([c.cache], u64::from(c.is_disk_up?))));
+    vec![
+        family(&names::CACHE_BYTES, by_tier(|c| c.bytes)),
+        family(&names::CACHE_OBJECTS, by_tier(|c| c.objects)),
+        family(&names::CACHE_EVICTIONS, by_tier(|c| c.evictions)),
+        family(&names::CACHE_DAMAGED, plain(|c| c.damaged)),
+        family(&names::CACHE_WRITES_SKIPPED, plain(|c| c.writes_skipped)),
+        family(&names::CACHE_DISK_UP, disks.collect()),
     ]
 }
 

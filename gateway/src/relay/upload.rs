@@ -17,7 +17,7 @@ const HEAD_BYTES_USUAL: usize = 1024;
 /// A request being sent. Survives the server it is being sent to: [`Upload::restart`] begins anew.
 #[derive(Debug)]
 pub struct Upload<'a> {
-    client: &'a Stream,
+    client: Option<&'a Stream>,
     inbound: &'a mut Buffer,
     decoder: Decoder,
     length: Length,
@@ -64,7 +64,14 @@ pub struct UploadLimits {
 
 impl<'a> Upload<'a> {
     /// A request whose body, of that length, begins in `inbound`.
-    pub fn new(client: &'a Stream, inbound: &'a mut Buffer, length: Length, limits: UploadLimits) -> Self {
+    ///
+    /// Without a client the request is one of our own, which has no body.
+    pub fn new(
+        client: Option<&'a Stream>,
+        inbound: &'a mut Buffer,
+        length: Length,
+        limits: UploadLimits,
+    ) -> Self {
         let is_received = matches!(length, Length::None | Length::Known(0));
         Self {
             client,
@@ -115,8 +122,8 @@ impl<'a> Upload<'a> {
         self.received
     }
 
-    /// The client's connection.
-    pub fn client(&self) -> &'a Stream {
+    /// The client's connection; None for a request of our own.
+    pub fn client(&self) -> Option<&'a Stream> {
         self.client
     }
 
@@ -208,8 +215,9 @@ impl<'a> Upload<'a> {
     }
 
     async fn read(&mut self) -> Result<(), UploadFault> {
+        let client = self.client.ok_or(UploadFault::ClientGone)?;
         self.inbound.grow_if_filled();
-        match within(self.body_timeout, self.inbound.fill(self.client)).await {
+        match within(self.body_timeout, self.inbound.fill(client)).await {
             Ok(0) | Err(IoFault::Broken(_)) => Err(UploadFault::ClientGone),
             Ok(_) => Ok(()),
             Err(IoFault::TimedOut) => Err(UploadFault::ClientTooSlow),

@@ -6,7 +6,7 @@ use super::Reply;
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_number};
 use crate::wire::edit::{Passage, defuse, write_line};
-use crate::wire::{Answer, Length, Name, Version};
+use crate::wire::{Answer, Fields, Length, Name, Version};
 
 /// How the body is framed towards the client, and what becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +48,42 @@ impl DateLine {
     }
 }
 
-/// Appends the head of an origin's answer.
+/// An origin's answer, just received or stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Status code.
+    pub status: u16,
+    /// The text behind the status.
+    pub reason: &'a [u8],
+    /// The origin's version.
+    pub version: Version,
+    /// Its fields.
+    pub fields: &'a Fields,
+}
+
+impl<'a> From<&'a Answer> for Shown<'a> {
+    fn from(answer: &'a Answer) -> Self {
+        Self {
+            status: answer.status,
+            reason: &answer.reason,
+            version: answer.version,
+            fields: &answer.fields,
+        }
+    }
+}
+
+/// Appends the head of an origin's answer; `extra` lines are written as they are.
 pub fn write_answer(
     out: &mut Vec<u8>,
-    answer: &Answer,
+    answer: Shown<'_>,
     facts: &Facts<'_>,
     edits: &Edits,
     delivery: Delivery,
-    sticky: Option<&str>,
+    extra: &[u8],
     date: &mut DateLine,
 ) {
-    write_status_line(out, answer.status, &answer.reason);
-    let passage = Passage::new(&answer.fields);
+    write_status_line(out, answer.status, answer.reason);
+    let passage = Passage::new(answer.fields);
     for field in answer.fields.iter() {
         let is_ours = match field.known {
             Name::ContentLength | Name::Via | Name::XRequestId => true,
@@ -77,9 +101,7 @@ pub fn write_answer(
     if !is_edited(edits, b"via") {
         write_via(out, answer);
     }
-    if let Some(cookie) = sticky {
-        write_line(out, b"Set-Cookie", cookie.as_bytes());
-    }
+    out.extend_from_slice(extra);
     finish(out, facts, edits, delivery);
 }
 
@@ -112,7 +134,7 @@ pub fn write_switch(out: &mut Vec<u8>, answer: &Answer, facts: &Facts<'_>, edits
     for protocol in answer.fields.values(Name::Upgrade) {
         write_line(out, b"Upgrade", protocol);
     }
-    write_via(out, answer);
+    write_via(out, Shown::from(answer));
     write_edits(out, facts, edits);
     out.extend_from_slice(b"\r\n");
 }
@@ -189,7 +211,7 @@ fn write_edits(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits) {
     }
 }
 
-fn write_via(out: &mut Vec<u8>, answer: &Answer) {
+fn write_via(out: &mut Vec<u8>, answer: Shown<'_>) {
     out.extend_from_slice(b"Via: ");
     for value in answer.fields.values(Name::Via) {
         out.extend_from_slice(value);

@@ -23,6 +23,19 @@ pub struct Outgoing<'a> {
     pub upgrade: Option<&'a [u8]>,
     /// Random bits, for a span id.
     pub draw: u64,
+    /// How it is asked where the answer is to be kept; None = as the client asks.
+    pub fetch: Option<&'a Fetch>,
+}
+
+/// A request whose answer is kept for others: a GET for the whole, whatever the client at hand wants of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// Codings the clients with the same stored answer take alike; empty = the field is left out.
+    pub accept_encoding: Vec<u8>,
+    /// The entity tag of what is stored.
+    pub if_none_match: Option<Vec<u8>>,
+    /// The date of what is stored.
+    pub if_modified_since: Option<Vec<u8>>,
 }
 
 /// Appends the whole head, empty line included.
@@ -32,6 +45,9 @@ pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
         write_line(out, b"Host", facts.request.authority.as_bytes());
     }
     write_passing(out, facts, outgoing);
+    if let Some(fetch) = outgoing.fetch {
+        write_fetch(out, fetch);
+    }
     write_forwarding(out, facts, outgoing);
     write_framing(out, outgoing);
     write_edits(out, facts, outgoing.edits);
@@ -39,7 +55,10 @@ pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
 }
 
 fn write_request_line(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
-    out.extend_from_slice(facts.request.method_text.as_bytes());
+    match outgoing.fetch {
+        Some(_) => out.extend_from_slice(b"GET"),
+        None => out.extend_from_slice(facts.request.method_text.as_bytes()),
+    }
     out.push(b' ');
     out.extend_from_slice(outgoing.path.as_bytes());
     if let Some(query) = outgoing.query {
@@ -59,6 +78,18 @@ fn write_passing(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) 
     }
 }
 
+fn write_fetch(out: &mut Vec<u8>, fetch: &Fetch) {
+    if !fetch.accept_encoding.is_empty() {
+        write_line(out, b"Accept-Encoding", &fetch.accept_encoding);
+    }
+    if let Some(tag) = &fetch.if_none_match {
+        write_line(out, b"If-None-Match", tag);
+    }
+    if let Some(date) = &fetch.if_modified_since {
+        write_line(out, b"If-Modified-Since", date);
+    }
+}
+
 /// Lines we write ourselves, or that only make sense in some requests, do not simply pass.
 fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool {
     let is_ours = match field.known {
@@ -75,6 +106,13 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
         Name::Expect => facts.request.version == Version::Http10 || outgoing.length == Length::None,
         Name::MaxForwards => counts_forwards(facts.request.method),
         Name::Trailer => outgoing.length != Length::Chunked,
+        Name::AcceptEncoding
+        | Name::IfMatch
+        | Name::IfModifiedSince
+        | Name::IfNoneMatch
+        | Name::IfRange
+        | Name::IfUnmodifiedSince
+        | Name::Range => outgoing.fetch.is_some(),
         Name::Other => is_spoof(field.name, facts.is_peer_trusted),
         _ => false,
     };

@@ -42,6 +42,7 @@ fn full(request: &Fields) -> Line<'_> {
         server: Some("10.0.0.1:8000"),
         tries: 2,
         upstream_time: Some(Duration::from_micros(11_000)),
+        cache: None,
         refusal: None,
         request_id: b"01HX",
         request,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::names::{ALL, Kind};
-use crate::observe::{ListenerSample, MethodLabel, ServerSample};
+use crate::observe::{CacheResult, CacheSample, ListenerSample, MethodLabel, PurgeKind, ServerSample};
 
 const VERSION: &str = "1.2.3";
 const OPEN_METRICS: &[u8] = b"application/openmetrics-text; version=1.0.0";
@@ -18,6 +18,15 @@ fn now() -> Now {
 
 fn sample() -> Sample<'static> {
     Sample {
+        caches: vec![CacheSample {
+            cache: "edge",
+            bytes: [1_000, 2_000],
+            objects: [10, 20],
+            evictions: [1, 2],
+            damaged: 3,
+            writes_skipped: 4,
+            is_disk_up: Some(true),
+        }],
         requests_in_flight: 3,
         snapshots_alive: 2,
         listeners: vec![ListenerSample {
@@ -50,6 +59,9 @@ fn busy() -> Metrics {
     metrics.loaded(now());
     metrics.reloaded(now());
     metrics.reload_failed();
+    metrics.cache("edge").count(CacheResult::Hit);
+    metrics.cache("edge").collapsed();
+    metrics.cache("edge").purged(PurgeKind::Tag);
     metrics.route("api").record(Duration::from_millis(3), 100, true);
     metrics
         .status_counters()

@@ -55,6 +55,7 @@ fn note(journal: &mut Journal, text: &str) {
         server: None,
         tries: 0,
         upstream_time: None,
+        cache: None,
         refusal: None,
         request_id: b"",
         request: &Fields::default(),

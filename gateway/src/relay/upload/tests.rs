@@ -40,7 +40,7 @@ fn a_request_whose_last_bytes_wait_for_the_origin_is_not_sent_yet() {
             .await
             .unwrap();
         let mut inbound = Rc::new(Shelf::default()).lend();
-        let mut upload = Upload::new(&gateway, &mut inbound, Length::Chunked, LIMITS);
+        let mut upload = Upload::new(Some(&gateway), &mut inbound, Length::Chunked, LIMITS);
         upload.restart(|out| out.extend_from_slice(b"HEAD"));
 
         let mut got = Vec::new();
