@@ -130,6 +130,10 @@ impl Buffer {
         let read = stream.try_read(space)?;
         self.was_filled = read == room;
         self.end += read;
+        // 0 is the end, which is not announced twice.
+        if read > 0 && !self.was_filled {
+            stream.note_drained();
+        }
         Ok(read)
     }
 

@@ -74,6 +74,14 @@ impl Stream {
         either!(self, s => s.try_read(space))
     }
 
+    /// Tells the runtime that the last read has taken all there was, so that the next wait does not begin with a
+    /// read in vain. Only right after a read that brought less than there was room for: what comes later is
+    /// announced anew.
+    pub fn note_drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = either!(self, s => s.try_io(Interest::READABLE, nothing));
+    }
+
     /// Writes as much as the socket takes of the pieces, waiting for the first byte.
     pub async fn write_some(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
