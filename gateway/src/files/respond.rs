@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::opened::{Content, Opened};
 use super::{Answer, Piece, Request, Verdict};
 use crate::config::plan::Coding;
+use crate::kit::byteranges::{Byteranges, content_range};
 use crate::kit::clock::Now;
 use crate::kit::http_date;
 use crate::kit::range::{self, ByteRange, Selection};
@@ -134,34 +134,20 @@ impl Representation {
 
     /// RFC 9110 §14.6: multipart/byteranges; §15.3.7.2: Content-Range stands in each part and not in the head.
     fn parts(&self, ranges: &[ByteRange], current: Validators<'_>) -> Answer {
-        let boundary = self.boundary(ranges, current);
+        let identity = format!("{:?} {:?}", current.etag, current.modified_secs);
+        let frame = Byteranges::new(ranges, self.file.stamp.size, Some(&self.media), &identity);
         let mut answer = self.describe(206, current);
-        answer.set(
-            "Content-Type",
-            format!("multipart/byteranges; boundary={boundary}"),
-        );
-        for (at, range) in ranges.iter().enumerate() {
-            let before = if at == 0 { "" } else { "\r\n" };
-            let (media, content_range) = (&self.media, self.content_range(*range));
-            let head = format!(
-                "{before}--{boundary}\r\nContent-Type: {media}\r\nContent-Range: {content_range}\r\n\r\n"
-            );
+        answer.set("Content-Type", frame.media());
+        for (head, range) in frame.parts {
             answer.pieces.push(Piece::Bytes(head.into()));
             answer.pieces.extend(self.piece(range.first, range.length()));
         }
-        let end = format!("\r\n--{boundary}--\r\n");
-        answer.pieces.push(Piece::Bytes(end.into()));
+        answer.pieces.push(Piece::Bytes(frame.end.into()));
         answer
     }
 
-    /// The same request gets the same bytes, and a file cannot well hold a hash of itself and of the request.
-    fn boundary(&self, ranges: &[ByteRange], current: Validators<'_>) -> String {
-        let of = format!("{:?} {:?} {ranges:?}", current.etag, current.modified_secs);
-        format!("sluice-{:032x}", xxh3_128(of.as_bytes()))
-    }
-
     fn content_range(&self, range: ByteRange) -> String {
-        format!("bytes {}-{}/{}", range.first, range.last, self.file.stamp.size)
+        content_range(range, self.file.stamp.size)
     }
 
     /// A stretch of the content; None where it is empty.

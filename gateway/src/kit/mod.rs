@@ -1,6 +1,7 @@
 //! Pure tools that know nothing of requests: time, quantities, names, networks, templates.
 
 pub mod accept;
+pub mod byteranges;
 pub mod clock;
 pub mod etag;
 pub mod ewma;
