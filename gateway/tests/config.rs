@@ -4,10 +4,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use gateway::config::plan::Cache;
 use gateway::config::{self, Changes, Loaded, Plan, Problems, Severity};
 use proptest::prelude::*;
 
+#[path = "config/caches.rs"]
+mod caches;
+#[path = "config/caching.rs"]
+mod caching;
 #[path = "config/plans.rs"]
 mod plans;
 #[path = "config/reference.rs"]
@@ -211,10 +217,18 @@ threads = 1
 address = "127.0.0.1:80"
 [upstreams.b]
 servers = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
+[caches.old]
+[caches.site]
 [[routes]]
 name = "one"
 match = { path = "/1" }
 upstream = "b"
+cache = { store = "site", ttl = "1m" }
+[[routes]]
+name = "five"
+match = { path = "/5" }
+upstream = "b"
+cache = { store = "site" }
 [[routes]]
 name = "two"
 match = { path = "/2" }
@@ -225,7 +239,7 @@ match = { path = "/3" }
 respond = {}
 "#;
 
-/// The new upstream comes before the old one, so ids shift: that alone alters no route.
+/// The new upstream and the new cache come before the old ones, so ids shift: that alone alters no route.
 const NEW: &str = r#"
 [server]
 threads = 2
@@ -237,6 +251,11 @@ servers = [{ address = "10.0.0.1:80" }]
 [upstreams.b]
 servers = [{ address = "10.0.0.1:80", weight = 2 }, { address = "10.0.0.3:80" }]
 max_idle = 1
+[caches.edge]
+[caches.site]
+memory = "128MiB"
+[compression]
+min_size = "2KiB"
 [[routes]]
 name = "three"
 match = { path = "/3" }
@@ -245,6 +264,12 @@ respond = { body = "x" }
 name = "one"
 match = { path = "/1" }
 upstream = "b"
+cache = { store = "site", ttl = "1m" }
+[[routes]]
+name = "five"
+match = { path = "/5" }
+upstream = "b"
+cache = { store = "site", key = { query = "none" } }
 [[routes]]
 name = "four"
 upstream = "a"
@@ -256,6 +281,7 @@ fn changes_are_told_by_name_one_line_each() {
     let expected = "\
 altered [server]
 altered [admin]
+altered [compression]
 added listener 127.0.0.1:81
 removed listener 127.0.0.1:80
 added upstream a
@@ -264,8 +290,12 @@ added server a/10.0.0.1:80
 added server b/10.0.0.3:80
 removed server b/10.0.0.2:80
 altered server b/10.0.0.1:80
+added cache edge
+removed cache old
+altered cache site
 added route four
 removed route two
+altered route five
 altered route three
 routes stand in another order
 server.threads takes effect after a restart
@@ -277,7 +307,7 @@ admin.address takes effect after a restart
         "nothing changed\n"
     );
     let json = serde_json::to_value(&changes).unwrap();
-    assert_eq!(json["routes"]["altered"], serde_json::json!(["three"]));
+    assert_eq!(json["routes"]["altered"], serde_json::json!(["five", "three"]));
     assert_eq!(
         json["restart"],
         serde_json::json!(["server.threads", "admin.address"])
@@ -290,6 +320,15 @@ fn read_back(plan: &Plan) -> Plan {
         Ok(loaded) => loaded.plan,
         Err(problems) => panic!("{problems}\n{text}"),
     }
+}
+
+/// The same caches, each a byte larger.
+fn resized(caches: &[Arc<Cache>]) -> Vec<Arc<Cache>> {
+    let larger = |cache: &Arc<Cache>| Cache {
+        memory: cache.memory + 1,
+        ..Cache::clone(cache)
+    };
+    caches.iter().map(|c| Arc::new(larger(c))).collect()
 }
 
 /// A text with some of its bytes replaced, taken out or doubled.
@@ -323,18 +362,21 @@ proptest! {
 
     #[test]
     fn there_are_changes_exactly_between_plans_that_differ(
-        old in plans::plan(), other in plans::plan(), takes: [bool; 4], turns: bool,
+        old in plans::plan(), other in plans::plan(), takes: [bool; 6], turns: bool,
     ) {
         let mut new = old.clone();
         if takes[0] { new.server = other.server; }
         if takes[1] { new.admin = other.admin; }
         if takes[2] { new.access_log = other.access_log; }
-        if takes[3] { (new.upstreams, new.routes) = (other.upstreams, other.routes); }
+        if takes[3] { (new.upstreams, new.caches, new.routes) = (other.upstreams, other.caches, other.routes); }
+        if takes[4] { new.compression = other.compression; }
+        if takes[5] { new.caches = resized(&new.caches); }
         if turns { new.routes.reverse(); }
         let (there, back) = (Changes::between(&old, &new), Changes::between(&new, &old));
         prop_assert_eq!(there.is_empty(), old == new);
         prop_assert_eq!(there.routes.added, back.routes.removed);
         prop_assert_eq!(there.servers.altered, back.servers.altered);
+        prop_assert_eq!(there.caches.added, back.caches.removed);
         prop_assert_eq!(there.restart, back.restart);
     }
 

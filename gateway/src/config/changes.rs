@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 
 use serde::Serialize;
 
-use super::plan::{Action, Listener, Plan, Route, Upstream, UpstreamId, UpstreamServer};
+use super::plan::{
+    Action, Cache, CacheId, CacheRule, Listener, Plan, Route, Upstream, UpstreamId, UpstreamServer,
+};
 
 /// Names of one kind of thing that came, went, or mean something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,7 +32,9 @@ pub struct Changes {
     pub upstreams: Delta,
     /// As "UPSTREAM/ADDRESS".
     pub servers: Delta,
-    /// Of "server", "admin" and "access_log", those that differ.
+    /// By name.
+    pub caches: Delta,
+    /// Of "server", "admin", "access_log" and "compression", those that differ.
     pub sections: Vec<&'static str>,
     /// Of "listeners", "servers" and "routes", those whose common members stand in another order.
     pub reordered: Vec<&'static str>,
@@ -47,6 +51,7 @@ impl Changes {
             ("server", old.server != new.server),
             ("admin", old.admin != new.admin),
             ("access_log", old.access_log != new.access_log),
+            ("compression", old.compression != new.compression),
         ];
         let reordered = [
             ("listeners", is_reordered(&listeners.0, &listeners.1)),
@@ -63,6 +68,7 @@ impl Changes {
             routes: delta(routes.0, routes.1),
             upstreams: delta(named_upstreams(old), named_upstreams(new)),
             servers: delta(named_servers(old), named_servers(new)),
+            caches: delta(named_caches(old), named_caches(new)),
             sections: those(&sections),
             reordered: those(&reordered),
             restart: those(&restart),
@@ -88,6 +94,7 @@ impl fmt::Display for Changes {
             ("listener", &self.listeners),
             ("upstream", &self.upstreams),
             ("server", &self.servers),
+            ("cache", &self.caches),
             ("route", &self.routes),
         ] {
             for (verb, names) in [
@@ -189,35 +196,49 @@ fn named_servers(plan: &Plan) -> Vec<(String, &UpstreamServer)> {
         .collect()
 }
 
-/// Routes with ids that mean the same in both plans: a new upstream shifts the ids of those behind it.
+fn named_caches(plan: &Plan) -> Vec<(String, &Cache)> {
+    plan.caches.iter().map(|c| (c.name.clone(), &**c)).collect()
+}
+
+/// Routes with ids that mean the same in both plans: a new upstream or cache shifts the ids of those behind it.
 fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
-    let mut names: Vec<&str> = old
-        .upstreams
-        .iter()
-        .chain(&new.upstreams)
-        .map(|u| &*u.name)
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let shared = |id: UpstreamId| {
-        let name = plan.upstreams[id.0].name.as_str();
-        UpstreamId(names.binary_search(&name).unwrap_or_default())
+    let plans = [old, new];
+    let upstreams = all_names(plans.iter().flat_map(|p| &p.upstreams).map(|u| &*u.name));
+    let caches = all_names(plans.iter().flat_map(|p| &p.caches).map(|c| &*c.name));
+    let upstream = |id: UpstreamId| UpstreamId(place(&upstreams, &plan.upstreams[id.0].name));
+    let cache = |rule: &CacheRule| CacheRule {
+        store: CacheId(place(&caches, &plan.caches[rule.store.0].name)),
+        ..rule.clone()
     };
     let translated = |route: &Route| Route {
         action: match &route.action {
-            Action::Upstream(id) => Action::Upstream(shared(*id)),
+            Action::Upstream(id) => Action::Upstream(upstream(*id)),
             Action::Split(shares) => {
-                let share = |(id, weight): &(UpstreamId, NonZeroU32)| (shared(*id), *weight);
+                let share = |(id, weight): &(UpstreamId, NonZeroU32)| (upstream(*id), *weight);
                 Action::Split(shares.iter().map(share).collect())
             }
             other @ (Action::Redirect { .. } | Action::Respond { .. } | Action::StaticFiles(_)) => {
                 other.clone()
             }
         },
+        cache: route.cache.as_ref().map(cache),
         ..route.clone()
     };
     plan.routes
         .iter()
         .map(|r| (r.name.clone(), translated(r)))
         .collect()
+}
+
+/// Sorted, none twice.
+fn all_names<'p>(names: impl Iterator<Item = &'p str>) -> Vec<&'p str> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Where a name stands in a list that has it.
+fn place(names: &[&str], name: &str) -> usize {
+    names.binary_search(&name).unwrap_or_default()
 }

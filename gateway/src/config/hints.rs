@@ -12,10 +12,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("client_body_timeout", "`body_timeout` in [server.limits]"),
     ("client_header_timeout", "`header_timeout` in [server.limits]"),
     ("client_max_body_size", "`max_body` in [server.limits] or a route"),
+    ("encode", "`compression` in a route or [defaults]"),
     (
         "fail_timeout",
         "`ejection_time` in an upstream's outlier_detection",
     ),
+    ("gzip", "`compression` in a route or [defaults]"),
+    ("gzip_min_length", "`min_size` in [compression]"),
+    ("gzip_types", "`types` in [compression]"),
     ("index", "`static_files = { root = …, index = … }` in a route"),
     ("keepalive", "`max_idle` in an upstream"),
     ("lb_policy", "`load_balancing` in an upstream"),
@@ -26,7 +30,21 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "`consecutive_failures` in an upstream's outlier_detection",
     ),
     ("maxconn", "`max_conns` of a server"),
+    ("proxy_cache", "`store` in a route's [routes.cache]"),
+    ("proxy_cache_bypass", "`bypass` in a route's [routes.cache]"),
+    ("proxy_cache_key", "`key` in a route's [routes.cache]"),
+    ("proxy_cache_min_uses", "`min_uses` in [caches.NAME]"),
+    ("proxy_cache_path", "`path` in [caches.NAME]"),
+    (
+        "proxy_cache_use_stale",
+        "`stale_if_error` in a route's [routes.cache]",
+    ),
+    (
+        "proxy_cache_valid",
+        "`statuses` and `ttl` in a route's [routes.cache]",
+    ),
     ("proxy_connect_timeout", "`connect_timeout` in an upstream"),
+    ("proxy_ignore_headers", "`override` in a route's [routes.cache]"),
     (
         "proxy_next_upstream",
         "`retry_on` in an upstream's [upstreams.NAME.retries]",
@@ -49,7 +67,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Places of one key that are worth listing.
-const PLACES_MAX: usize = 3;
+const PLACES_MAX: usize = 4;
 
 /// What to do about a key that the table does not know.
 pub fn for_key(key: &str, keys: &BTreeMap<String, Shape>, root: &Shape) -> String {
@@ -105,7 +123,12 @@ pub fn did_you_mean(candidate: impl AsRef<str>) -> String {
 /// "a", "b" or "c"
 pub fn one_of<S: AsRef<str>>(choices: &[S]) -> String {
     let quoted: Vec<String> = choices.iter().map(|c| format!("\"{}\"", c.as_ref())).collect();
-    match quoted.as_slice() {
+    or(&quoted)
+}
+
+/// a, b or c
+pub fn or(choices: &[String]) -> String {
+    match choices {
         [] => "nothing".to_owned(),
         [one] => one.clone(),
         [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
@@ -148,6 +171,7 @@ fn places_of(key: &str, shape: &Shape, path: &mut Vec<String>, places: &mut Vec<
             places_of(key, inner, path, places);
             path.pop();
         }
+        Shape::OneOf(options) => options.iter().for_each(|o| places_of(key, o, path, places)),
         Shape::Flag | Shape::Int { .. } | Shape::Text(..) => {}
     }
 }

@@ -1,5 +1,7 @@
 //! A value of the wrong type: how to write what was probably meant.
 
+use std::collections::BTreeMap;
+
 use toml::de::{DeInteger, DeValue};
 
 use super::hints;
@@ -19,18 +21,42 @@ pub fn remedy(wanted: &Shape, found: &DeValue<'_>, key: &str) -> Option<String> 
             .is_array()
             .then(|| format!("write [{key}.NAME] with single brackets, once for each")),
         Shape::Table(keys) => match found {
-            DeValue::Array(_) => Some(format!("write [{key}] with single brackets, once")),
+            DeValue::Array(items) => match items.iter().any(|i| i.get_ref().is_str()) {
+                true => lists_of(keys),
+                false => Some(format!("write [{key}] with single brackets, once")),
+            },
             _ => {
                 let main = MAIN_KEYS.iter().find(|main| keys.contains_key(**main))?;
                 Some(format!("write {{ {main} = \"{}\" }}", found.as_str()?))
             }
         },
+        Shape::OneOf(forms) => Some(format!(
+            "write {}",
+            hints::or(&forms.iter().flat_map(examples).collect::<Vec<_>>())
+        )),
         Shape::Text(kind, choices) => text(*kind, choices, found),
     }
 }
 
+/// The keys of a table that somebody may mean who writes a list instead of the table.
+fn lists_of(keys: &BTreeMap<String, Shape>) -> Option<String> {
+    let lists = keys.iter().filter(|(_, shape)| matches!(shape, Shape::List(_)));
+    let lists: Vec<String> = lists.map(|(key, _)| format!("{{ {key} = […] }}")).collect();
+    (!lists.is_empty()).then(|| format!("write {}", hints::or(&lists)))
+}
+
+/// How one of several forms is written.
+fn examples(form: &Shape) -> Vec<String> {
+    match form {
+        Shape::Text(_, choices) => choices.iter().map(|c| format!("\"{c}\"")).collect(),
+        Shape::List(_) => vec!["[…]".to_owned()],
+        Shape::Table(keys) => keys.keys().map(|key| format!("{{ {key} = … }}")).collect(),
+        Shape::Flag | Shape::Int { .. } | Shape::Named(_) | Shape::OneOf(_) => Vec::new(),
+    }
+}
+
 /// Of several tables, the key that somebody means who writes a string instead of the table.
-const MAIN_KEYS: [&str; 6] = ["address", "to", "path_prefix", "root", "body", "path"];
+const MAIN_KEYS: [&str; 7] = ["address", "to", "path_prefix", "root", "body", "store", "path"];
 
 fn flag(text: &str) -> String {
     let yes = ["true", "yes", "on", "1"].contains(&text);

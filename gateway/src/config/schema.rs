@@ -25,6 +25,8 @@ pub enum Shape {
     },
     /// A list of one shape.
     List(Box<Shape>),
+    /// Any of several shapes, which differ in the type of their value.
+    OneOf(Vec<Shape>),
     /// A table with names of the operator's own choice.
     Named(Box<Shape>),
     /// A table with these keys.
@@ -114,7 +116,11 @@ impl Shape {
     /// Reads what [`generate`] has made; anything else would be a mistake in `raw`, which a test finds.
     fn of(schema: &Value) -> Self {
         if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-            return word_or_number(options);
+            let has_word = options.iter().any(|o| o.get("const").is_some());
+            return match has_word {
+                true => word_or_number(options),
+                false => Self::OneOf(options.iter().map(Self::of).collect()),
+            };
         }
         let choices = choices(schema);
         match schema.get("type").and_then(Value::as_str) {
@@ -209,6 +215,8 @@ mod tests {
             ("routes._.rewrite.to", text(Kind::Replacement)),
             ("routes._.match.headers._", text(Kind::Plain)),
             ("upstreams._.servers._.weight", int(1, 65_535)),
+            ("caches._.min_uses", int(1, 1_000_000)),
+            ("routes._.cache.statuses._", text(Kind::Duration)),
             (
                 "upstreams._.protocol",
                 Shape::Text(Kind::Plain, vec!["http1".into()]),
@@ -224,6 +232,18 @@ mod tests {
             panic!("a choice is a text")
         };
         assert_eq!(choices.len(), 5);
+    }
+
+    #[test]
+    fn a_key_that_takes_several_forms_has_the_shape_of_each() {
+        let all = shape();
+        let text =
+            |choices: &[&str]| Shape::Text(Kind::Plain, choices.iter().map(|c| (*c).to_owned()).collect());
+        let names = || Shape::List(Box::new(text(&[])));
+        let except = Shape::Table(BTreeMap::from([("except".to_owned(), names())]));
+        let expected = Shape::OneOf(vec![text(&["all", "none"]), names(), except]);
+        assert_eq!(at(&all, "routes._.cache.key.query"), &expected);
+        assert_eq!(at(&all, "defaults.cache.key.query"), &expected);
     }
 
     #[test]

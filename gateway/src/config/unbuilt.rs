@@ -6,14 +6,10 @@
 /// `*` stands for a name, `[]` for an item of a list.
 const KEYS: &[&str] = &[
     "auth",
-    "caches",
     "certificates",
-    "compression",
     "concurrency_limits",
     "defaults.allow",
     "defaults.auth",
-    "defaults.cache",
-    "defaults.compression",
     "defaults.concurrency_limits",
     "defaults.cors",
     "defaults.deny",
@@ -29,8 +25,6 @@ const KEYS: &[&str] = &[
     "redis",
     "routes.[].allow",
     "routes.[].auth",
-    "routes.[].cache",
-    "routes.[].compression",
     "routes.[].concurrency_limits",
     "routes.[].cors",
     "routes.[].deny",

@@ -121,12 +121,13 @@ impl Walk<'_, '_> {
             // What the parser puts where it could not read a value; it has told why.
             return false;
         }
-        match (shape, value.get_mut()) {
+        let form = form_of(shape, value.get_ref());
+        match (form, value.get_mut()) {
             (Shape::Table(keys), DeValue::Table(table)) => self.table(keys, table, &span, path),
-            (Shape::Named(inner), DeValue::Table(table)) => self.named(inner, table, path),
-            (Shape::List(inner), DeValue::Array(items)) => self.list(inner, items, path),
+            (Shape::Named(inner), DeValue::Table(table)) => self.named(inner, table, &span, path),
+            (Shape::List(inner), DeValue::Array(items)) => self.list(inner, items, &span, path),
             (Shape::Text(kind, choices), DeValue::String(_)) => {
-                return self.text(*kind, choices, value, path);
+                return self.text(*kind, choices, value, shape, path);
             }
             (Shape::Int { word, .. }, DeValue::String(text))
                 if word.as_deref() == Some(text) || env::refers(text) =>
@@ -161,22 +162,26 @@ impl Walk<'_, '_> {
         true
     }
 
-    fn named(&mut self, inner: &Shape, table: &mut DeTable<'_>, path: &Path) {
+    fn named(&mut self, inner: &Shape, table: &mut DeTable<'_>, span: &Span, path: &Path) {
         for (key, mut value) in std::mem::take(table) {
             let at = path.name(key.get_ref());
             if self.value(inner, &mut value, &at) {
                 table.insert(key, value);
+            } else {
+                self.findings.spoil(span);
             }
         }
     }
 
-    fn list(&mut self, inner: &Shape, items: &mut DeArray<'_>, path: &Path) {
+    fn list(&mut self, inner: &Shape, items: &mut DeArray<'_>, span: &Span, path: &Path) {
         let mut kept = DeArray::new();
         for (index, mut item) in std::mem::replace(items, DeArray::new()).into_iter().enumerate() {
             let name = item.get_ref().get("name").and_then(|n| n.get_ref().as_str());
             let shown = name.map_or_else(|| index.to_string(), str::to_owned);
             if self.value(inner, &mut item, &path.item(&shown)) {
                 kept.push(item);
+            } else {
+                self.findings.spoil(span);
             }
         }
         *items = kept;
@@ -187,6 +192,7 @@ impl Walk<'_, '_> {
         kind: Kind,
         choices: &[String],
         value: &mut Spanned<DeValue<'_>>,
+        shape: &Shape,
         path: &Path,
     ) -> bool {
         if !self.expand(kind, value, path) {
@@ -207,7 +213,10 @@ impl Walk<'_, '_> {
         } else {
             let message = format!("{} does not know \"{text}\"", path.subject());
             let help = hints::closest(text, choices).map_or_else(
-                || format!("write {}", hints::one_of(choices)),
+                || match shape {
+                    Shape::OneOf(_) => format!("write {}, or [\"{text}\"]", hints::one_of(choices)),
+                    _ => format!("write {}", hints::one_of(choices)),
+                },
                 hints::did_you_mean,
             );
             self.findings.error(&span, &path.shown, message).help(help);
@@ -352,17 +361,35 @@ fn told(fault: &Fault) -> (String, String) {
     }
 }
 
-fn wanted(shape: &Shape) -> &'static str {
-    match shape {
+/// Of a shape with several forms, the one that a value of this type has.
+fn form_of<'s>(shape: &'s Shape, found: &DeValue<'_>) -> &'s Shape {
+    let Shape::OneOf(forms) = shape else {
+        return shape;
+    };
+    let has_type = |form: &&Shape| {
+        matches!(
+            (form, found),
+            (Shape::Text(..), DeValue::String(_))
+                | (Shape::List(_), DeValue::Array(_))
+                | (Shape::Table(_) | Shape::Named(_), DeValue::Table(_))
+        )
+    };
+    forms.iter().find(has_type).unwrap_or(shape)
+}
+
+fn wanted(shape: &Shape) -> String {
+    let text = match shape {
         Shape::Flag => "true or false",
         Shape::Int { word: Some(_), .. } => "\"auto\" or a number",
         Shape::Int { .. } => "a number",
         Shape::List(_) => "a list",
         Shape::Named(_) | Shape::Table(_) => "a table",
+        Shape::OneOf(options) => return hints::or(&options.iter().map(wanted).collect::<Vec<_>>()),
         Shape::Text(Kind::Duration | Kind::Timeout, _) => "a duration",
         Shape::Text(Kind::Size, _) => "a size",
         Shape::Text(Kind::Plain | Kind::Replacement | Kind::Template, _) => "a string",
-    }
+    };
+    text.to_owned()
 }
 
 fn found(value: &DeValue<'_>) -> String {

@@ -14,6 +14,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::caches::{cache_rule, caches, compression};
+
 pub fn plan() -> impl Strategy<Value = Plan> {
     let upstreams = btree_map(name(), upstream(), 1..4).prop_map(|named| {
         let named = named
@@ -27,44 +29,48 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         access_log(),
         listeners(),
         upstreams,
+        (caches(), compression()),
     )
-        .prop_flat_map(|(server, admin, access_log, listeners, upstreams)| {
+        .prop_flat_map(|(server, admin, access_log, listeners, upstreams, kept)| {
             let names = listeners.iter().filter_map(|l| l.name.clone()).collect();
-            let routes = routes(names, upstreams.len());
-            (Just((server, admin, access_log, listeners, upstreams)), routes)
+            let routes = routes(names, upstreams.len(), kept.0.len());
+            (
+                Just((server, admin, access_log, listeners, upstreams, kept)),
+                routes,
+            )
         })
         .prop_map(
-            |((server, admin, access_log, listeners, upstreams), routes)| Plan {
+            |((server, admin, access_log, listeners, upstreams, kept), routes)| Plan {
                 server,
                 admin,
                 access_log,
                 listeners,
                 upstreams,
-                caches: Vec::new(),
-                compression: Compression::default(),
+                caches: kept.0,
+                compression: kept.1,
                 routes,
             },
         )
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub fn name() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9_.-]{1,6}"
 }
 
-fn token() -> impl Strategy<Value = String> {
+pub fn token() -> impl Strategy<Value = String> {
     "X[-a-z!#$%&'*+.^_`|~]{1,4}"
 }
 
 /// Text with everything that must be escaped somewhere.
-fn text() -> impl Strategy<Value = String> {
+pub fn text() -> impl Strategy<Value = String> {
     r#"([a-z "'\\\n\t\r#=,]|\$\$\{|\$\{HOME\}|\$\{HOME:-x\}|ü|\x01|\{|\}){0,8}"#
 }
 
-fn path() -> impl Strategy<Value = String> {
+pub fn path() -> impl Strategy<Value = String> {
     r#"/([a-z "'\\=,ü]|\$\{HOME\}|/){0,6}[a-z]"#
 }
 
-fn duration(zero_ms: u64) -> impl Strategy<Value = Duration> {
+pub fn duration(zero_ms: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![zero_ms..5_000u64, Just(60_000), Just(86_400_000)].prop_map(Duration::from_millis)
 }
 
@@ -275,8 +281,8 @@ fn retries() -> impl Strategy<Value = Retries> {
     )
 }
 
-fn routes(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Vec<Arc<Route>>> {
-    btree_map(name(), route(listeners, upstreams), 0..6).prop_map(|named| {
+fn routes(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strategy<Value = Vec<Arc<Route>>> {
+    btree_map(name(), route(listeners, upstreams, caches), 0..6).prop_map(|named| {
         let routes = named.into_iter().enumerate();
         routes
             .map(|(at, (name, mut route))| {
@@ -292,15 +298,20 @@ fn routes(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Vec
     })
 }
 
-fn route(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Route> {
-    let rest = (option::of(duration(1)), 1u64..1 << 50, any::<bool>());
-    let origin = (option::of(rewrite()), edits());
+fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strategy<Value = Route> {
+    let rest = (
+        option::of(duration(1)),
+        1u64..1 << 50,
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let origin = (option::of(rewrite()), edits(), cache_rule(caches));
     (matches(listeners), action(upstreams), rest, origin, edits()).prop_map(
         |(matches, action, rest, origin, response_headers)| {
-            let (rewrite, request_headers) = match &action {
+            let (rewrite, request_headers, cache) = match &action {
                 Action::Split(_) | Action::Upstream(_) => origin,
-                Action::StaticFiles(_) => (origin.0, Edits::default()),
-                Action::Redirect { .. } | Action::Respond { .. } => (None, Edits::default()),
+                Action::StaticFiles(_) => (origin.0, Edits::default(), None),
+                Action::Redirect { .. } | Action::Respond { .. } => (None, Edits::default(), None),
             };
             Route {
                 name: String::new(),
@@ -312,8 +323,8 @@ fn route(listeners: Vec<String>, upstreams: usize) -> impl Strategy<Value = Rout
                 request_headers,
                 response_headers,
                 access_log: rest.2,
-                cache: None,
-                compression: false,
+                cache,
+                compression: rest.3,
             }
         },
     )

@@ -17,11 +17,17 @@ fn schema() -> Schema {
     serde_json::from_str(&config::schema()).unwrap()
 }
 
-/// The schema of a key or, where names are free, of any name; of the items of a list.
+/// The schema of a key or, where names are free, of any name; in any of several forms.
 fn below<'s>(schema: &'s Schema, key: &str) -> Option<&'s Schema> {
     schema["properties"]
         .get(key)
         .or_else(|| schema.get("additionalProperties").filter(|s| s.is_object()))
+        .or_else(|| forms(schema).iter().find_map(|form| below(form, key)))
+}
+
+/// What a key may be that may be several things.
+fn forms(schema: &Schema) -> &[Schema] {
+    schema["anyOf"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// All paths the schema knows, names as `*`.
@@ -32,8 +38,8 @@ fn known(schema: &Schema, path: &str, found: &mut BTreeSet<String>) {
     for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
         known(inner, format!("{path}.{key}").trim_start_matches('.'), found);
     }
-    if let Some(items) = schema.get("items") {
-        known(items, path, found);
+    for inner in schema.get("items").into_iter().chain(forms(schema)) {
+        known(inner, path, found);
     }
     // Names of the operator's own, except where a text hangs on each: those have no keys to list.
     if let Some(named) = schema
@@ -62,7 +68,7 @@ fn written(
     match value {
         Value::Table(table) => {
             for (key, inner) in table {
-                let named = schema["properties"].get(key).is_none();
+                let named = schema.get("additionalProperties").is_some_and(Schema::is_object);
                 let step = if named { "*" } else { key };
                 let path = format!("{path}.{step}");
                 let at = (path.trim_start_matches('.'), &*deeper(key.clone()));

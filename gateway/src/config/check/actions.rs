@@ -128,6 +128,7 @@ fn span_of<T>(raw: &Maybe<T>) -> Option<Span> {
 /// What concerns an origin means nothing where none is asked.
 fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findings<'_>) {
     for (key, span) in [
+        ("cache", span_of(&raw.cache)),
         ("request_headers", span_of(&raw.request_headers)),
         ("rewrite", span_of(&raw.rewrite)),
     ] {
@@ -230,7 +231,8 @@ fn file_name(raw: &At<String>, path: &str, findings: &mut Findings<'_>) -> Optio
     Some(name.to_owned())
 }
 
-fn codings(raw: &[At<raw::Coding>], path: &str, findings: &mut Findings<'_>) -> Vec<Coding> {
+/// Content codings, none twice.
+pub fn codings(raw: &[At<raw::Coding>], path: &str, findings: &mut Findings<'_>) -> Vec<Coding> {
     let mut codings = Vec::with_capacity(raw.len());
     for item in raw {
         let coding = match item.value {

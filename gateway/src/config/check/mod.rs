@@ -2,6 +2,9 @@
 
 mod access_log;
 mod actions;
+mod cache_rule;
+mod caches;
+mod compression;
 mod edits;
 mod listeners;
 mod matches;
@@ -12,8 +15,10 @@ mod server;
 mod upstreams;
 mod values;
 
+pub use compression::standard as standard_compression;
+
 use super::findings::Findings;
-use super::plan::{Compression, Plan};
+use super::plan::Plan;
 use super::raw;
 
 /// Checks a whole file. The plan holds only if `findings` holds no error.
@@ -25,6 +30,8 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
     let access_log = access_log::access_log(file.access_log.as_ref(), findings);
     let listeners = listeners::listeners(file.listeners.as_ref(), admin.as_ref(), findings);
     let upstreams = upstreams::upstreams(file.upstreams.as_ref(), findings);
+    let caches = caches::caches(file.caches.as_ref(), findings);
+    let compression = compression::compression(file.compression.as_ref(), findings);
     let routes = routes::routes(file, &listeners, server.limits.max_body, findings);
     Plan {
         server,
@@ -32,8 +39,8 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
         access_log,
         listeners,
         upstreams,
-        caches: Vec::new(),
-        compression: Compression::default(),
+        caches,
+        compression,
         routes,
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actions::{self, Upstreams};
+use super::cache_rule;
+use super::caches::Caches;
 use super::edits::{self, Side};
 use super::values::{self, BODY_BYTES, Zero};
-use super::{listeners, matches, overlap};
+use super::{compression, listeners, matches, overlap};
 use crate::config::findings::Findings;
-use crate::config::plan::{Edits, Listener, Rewrite, Route};
+use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route};
 use crate::config::raw;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
 
@@ -20,6 +22,15 @@ struct Defaults {
     request_headers: Edits,
     response_headers: Edits,
     access_log: bool,
+    cache: Option<CacheRule>,
+    compression: bool,
+}
+
+/// What routes refer to by name.
+struct Named<'r> {
+    listeners: Vec<&'r str>,
+    upstreams: Upstreams<'r>,
+    caches: Caches<'r>,
 }
 
 /// A checked route and where its parts stand, for what compares routes.
@@ -39,9 +50,12 @@ pub fn routes(
     max_body: u64,
     findings: &mut Findings<'_>,
 ) -> Vec<Arc<Route>> {
-    let defaults = defaults(file.defaults.as_ref(), max_body, findings);
-    let mut upstreams = Upstreams::of(file.upstreams.as_ref());
-    let known = listeners::names(&file.listeners);
+    let mut named = Named {
+        listeners: listeners::names(&file.listeners),
+        upstreams: Upstreams::of(file.upstreams.as_ref()),
+        caches: Caches::of(file.caches.as_ref()),
+    };
+    let defaults = defaults(file.defaults.as_ref(), max_body, &mut named.caches, findings);
     let listed = file.routes.as_ref().map_or(&[][..], |list| &list.value);
     let mut names: BTreeMap<String, Span> = BTreeMap::new();
     let mut placed = Vec::with_capacity(listed.len());
@@ -53,7 +67,7 @@ pub fn routes(
             let help = format!("the other stands at {}", findings.place(&first));
             findings.error(span, &format!("{path}.name"), message).help(help);
         }
-        let route = route(item, name, &path, &mut upstreams, &known, &defaults, findings);
+        let route = route(item, name, &path, &mut named, &defaults, findings);
         if let Some(route) = route {
             let span = item.value.matches.as_ref().map_or(&item.span, |m| &m.span);
             placed.push(Placed {
@@ -64,7 +78,10 @@ pub fn routes(
         }
     }
     overlap::check(&placed, listeners, findings);
-    upstreams.warn_of_unused(findings);
+    named.upstreams.warn_of_unused(findings);
+    named.caches.warn_of_unused(findings);
+    let checked = placed.iter().map(|p| &*p.route);
+    compression::warn_of_unused(file.compression.as_ref(), checked, findings);
     let answers = listeners.is_empty() || listeners.iter().any(|l| !l.redirect_to_https);
     if listed.is_empty() && answers && findings.is_whole(&(0..0)) {
         let message = "there is no [[routes]]: every request is answered with 404";
@@ -88,14 +105,15 @@ fn route(
     item: &At<raw::Route>,
     name: String,
     path: &str,
-    upstreams: &mut Upstreams<'_>,
-    listeners: &[&str],
+    named: &mut Named<'_>,
     defaults: &Defaults,
     findings: &mut Findings<'_>,
 ) -> Option<Route> {
     let raw = &item.value;
-    let matches = matches::matches(raw.matches.as_ref(), path, listeners, findings);
-    let action = actions::action(item, path, upstreams, findings);
+    let matches = matches::matches(raw.matches.as_ref(), path, &named.listeners, findings);
+    let action = actions::action(item, path, &mut named.upstreams, findings);
+    let cache = cache_rule::rule(&raw.cache, path, &mut named.caches, findings);
+    cache_of_methods(raw, matches.as_ref(), path, findings);
     let timeout = timeout(&raw.timeout, path, findings);
     let headers = |raw: &Maybe<raw::Edits>, key: &str, side, findings: &mut Findings<'_>| {
         let raw = raw.as_ref()?;
@@ -120,9 +138,10 @@ fn route(
         findings,
     );
     let action = action?;
-    let request_defaults = || match action.asks_an_origin() {
-        true => defaults.request_headers.clone(),
-        false => Edits::default(),
+    // What concerns an origin means nothing where none is asked: written there it is an error, inherited it goes.
+    let (request_defaults, cache_default) = match action.asks_an_origin() {
+        true => (defaults.request_headers.clone(), defaults.cache.clone()),
+        false => (Edits::default(), None),
     };
     Some(Route {
         name,
@@ -130,16 +149,42 @@ fn route(
         timeout: timeout.unwrap_or(defaults.timeout),
         max_body,
         rewrite,
-        request_headers: request.unwrap_or_else(request_defaults),
+        request_headers: request.unwrap_or(request_defaults),
         action,
         response_headers: response.unwrap_or_else(|| defaults.response_headers.clone()),
-        access_log: raw.access_log.as_ref().map_or(defaults.access_log, |f| f.value.0),
-        cache: None,
-        compression: false,
+        access_log: flag(&raw.access_log, defaults.access_log),
+        cache: cache.unwrap_or(cache_default),
+        compression: flag(&raw.compression, defaults.compression),
     })
 }
 
-fn defaults(raw: Option<&At<raw::Defaults>>, max_body: u64, findings: &mut Findings<'_>) -> Defaults {
+fn flag(raw: &Maybe<leaf::Flag>, default: bool) -> bool {
+    raw.as_ref().map_or(default, |f| f.value.0)
+}
+
+/// A rule for requests whose answers are never kept.
+fn cache_of_methods(raw: &raw::Route, matches: Option<&Match>, path: &str, findings: &mut Findings<'_>) {
+    let (Some(section), Some(matches)) = (&raw.cache, matches) else {
+        return;
+    };
+    let methods = &matches.methods;
+    if methods.is_empty() || methods.iter().any(|m| m == "GET" || m == "HEAD") {
+        return;
+    }
+    let message = format!(
+        "answers to {} are not kept, only those to GET and HEAD",
+        methods.join(", ")
+    );
+    let problem = findings.warning(&section.span, &format!("{path}.cache"), message);
+    problem.help("take it out, or add \"GET\" to the methods of `match`");
+}
+
+fn defaults(
+    raw: Option<&At<raw::Defaults>>,
+    max_body: u64,
+    caches: &mut Caches<'_>,
+    findings: &mut Findings<'_>,
+) -> Defaults {
     let empty = At::default();
     let raw = &raw.unwrap_or(&empty).value;
     let headers = |raw: &Maybe<raw::Edits>, key: &str, side, findings: &mut Findings<'_>| {
@@ -157,7 +202,9 @@ fn defaults(raw: Option<&At<raw::Defaults>>, max_body: u64, findings: &mut Findi
             Side::Response,
             findings,
         ),
-        access_log: raw.access_log.as_ref().is_none_or(|f| f.value.0),
+        access_log: flag(&raw.access_log, true),
+        cache: cache_rule::rule(&raw.cache, "defaults", caches, findings).flatten(),
+        compression: flag(&raw.compression, false),
     }
 }
 

@@ -13,6 +13,7 @@ use super::plan::{
 };
 use crate::kit::units::{format_bytes, format_duration};
 
+mod cache;
 mod route;
 
 /// The plan as TOML that loads to an equal plan.
@@ -24,7 +25,12 @@ pub fn effective(plan: &Plan) -> String {
     for upstream in &plan.upstreams {
         upstream_sections(upstream, &mut sections);
     }
-    sections.extend(plan.routes.iter().map(|r| route::section(r, &plan.upstreams)));
+    sections.extend(plan.caches.iter().map(|c| cache::cache(c)));
+    sections.extend(cache::compression(plan));
+    for route in &plan.routes {
+        sections.push(route::section(route, &plan.upstreams));
+        sections.extend(route.cache.as_ref().map(|r| cache::rule(r, &plan.caches)));
+    }
     let texts: Vec<String> = sections.iter().map(Section::text).collect();
     texts.join("\n")
 }

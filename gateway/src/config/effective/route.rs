@@ -8,7 +8,7 @@ use crate::config::plan::{
 };
 use crate::kit::template::{RequestVariable, Template};
 
-/// One route with all its defaults.
+/// One route with all its defaults but its cache, which is a section of its own.
 pub fn section(route: &Route, upstreams: &[Arc<Upstream>]) -> Section {
     let mut out = Section::new("[[routes]]");
     out.key("name", quoted(&route.name));
@@ -26,6 +26,7 @@ pub fn section(route: &Route, upstreams: &[Arc<Upstream>]) -> Section {
     }
     out.key("response_headers", edits(&route.response_headers));
     out.key("access_log", route.access_log);
+    out.key("compression", route.compression);
     out
 }
 

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+mod cache;
 pub mod leaf;
 mod route;
 mod upstream;
 
+pub use cache::{Bypass, Cache, CacheKey, CacheRule, Compression, Except, Query};
 use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
 pub use upstream::{HealthCheck, LoadBalancing, OutlierDetection, Retries, Upstream, UpstreamServer};
@@ -38,6 +40,10 @@ pub struct File {
     pub listeners: List<Listener>,
     /// Groups of servers that requests are sent to, by name.
     pub upstreams: Maybe<BTreeMap<At<String>, At<Upstream>>>,
+    /// Where answers are kept, by name; routes refer to them.
+    pub caches: Maybe<BTreeMap<At<String>, At<Cache>>>,
+    /// How answers are compressed on routes that want it.
+    pub compression: Maybe<Compression>,
     /// What holds for every route that does not say otherwise.
     pub defaults: Maybe<Defaults>,
     /// Which requests, and what is done with them.

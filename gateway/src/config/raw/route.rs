@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cache::CacheRule;
 use super::leaf::{At, Flag, Int, List, Maybe, Replacement, Size, Template, Timeout};
 
 /// Statuses a final answer may have.
@@ -24,6 +25,10 @@ pub struct Defaults {
     pub response_headers: Maybe<Edits>,
     /// Whether requests are logged. Default `true`.
     pub access_log: Maybe<Flag>,
+    /// Which answers of an origin are kept; left out, none is. A route's own table replaces all of it.
+    pub cache: Maybe<CacheRule>,
+    /// Whether answers are compressed for clients that take it. Default `false`.
+    pub compression: Maybe<Flag>,
 }
 
 /// Which requests, and the one thing that is done with them.
@@ -57,6 +62,10 @@ pub struct Route {
     pub response_headers: Maybe<Edits>,
     /// Whether requests are logged. Default `true`.
     pub access_log: Maybe<Flag>,
+    /// Which answers of the origin are kept; left out, what [defaults] says.
+    pub cache: Maybe<CacheRule>,
+    /// Whether answers are compressed for clients that take it. Default `false`.
+    pub compression: Maybe<Flag>,
 }
 
 /// Which requests: all that is written must hold.
