@@ -27,6 +27,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Run => cli::run::run(Document::File(cli::configuration(config)?), level),
         Command::Check(what) => cli::check::check(&cli::configuration(config)?, &what),
         Command::Reload(desk) => cli::orders::reload(config, &desk),
+        Command::Purge(what) => cli::purge::purge(config, &what),
         Command::Reopen(desk) => cli::orders::reopen(config, &desk),
         Command::Server(order) => cli::orders::server(config, &order),
         Command::Status(desk) => cli::orders::status(config, &desk),

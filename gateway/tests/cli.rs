@@ -2,6 +2,8 @@
 
 #[path = "cli/actors.rs"]
 mod actors;
+#[path = "cli/purge.rs"]
+mod purge;
 
 use actors::{Folder, Origin, Sluice, got, sluice};
 use rustix::process::Signal;
@@ -125,10 +127,10 @@ fn scripts_get_their_problems_as_json() {
 #[test]
 fn what_is_not_built_says_so_and_what_is_unknown_is_guessed() {
     let folder = Folder::new(FINE);
-    let done = sluice(&folder, &["purge", "--all"]);
+    let done = sluice(&folder, &["simulate", "cache"]);
     assert_eq!(done.code, 2);
     assert!(
-        done.err.contains("`sluice purge` is not in this build yet\n"),
+        done.err.contains("`sluice simulate` is not in this build yet\n"),
         "{}",
         done.err
     );
@@ -354,9 +356,15 @@ fn a_gateway_that_is_not_there_is_told_with_what_to_do() {
         "127.0.0.1:0\"\n[access_log]",
         &format!("{closed}\"\n[access_log]"),
     ));
-    for order in ["reload", "stop", "status", "reopen"] {
-        let done = sluice(&folder, &[order]);
-        assert_eq!((done.code, done.out.as_str()), (1, ""), "{order}");
+    for order in [
+        &["reload"][..],
+        &["stop"],
+        &["status"],
+        &["reopen"],
+        &["purge", "--all"],
+    ] {
+        let done = sluice(&folder, order);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{order:?}");
         assert!(
             done.err
                 .starts_with(&format!("sluice: error: http://{closed}: no connection")),

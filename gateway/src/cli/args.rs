@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -72,11 +73,13 @@ pub enum Command {
     Check(Check),
     /// Put the configuration in use as it now is, without dropping a request
     Reload(Desk),
+    /// Throw answers out of the caches, by what they are for or by tag
+    Purge(Purge),
     /// Open the access log again, after it was renamed
     Reopen(Desk),
     /// Tell a server of an upstream to drain, go down or come up, or give it another weight, until the next start
     Server(Server),
-    /// Show listeners, upstream servers and the last reload
+    /// Show listeners, upstream servers, caches and the last reload
     Status(Desk),
     /// Take no more connections, let running requests end, and stop
     Stop(Desk),
@@ -117,6 +120,38 @@ pub struct Desk {
     /// Print the gateway's JSON instead
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sluice purge`
+#[derive(Debug, Args)]
+#[group(id = "targets", required = true, multiple = true, args = ["urls", "tags", "prefixes", "hosts", "all"])]
+#[command(
+    after_help = "Each may be given several times, and all of them together.\n\n  \
+    sluice purge --url 'https://example.com/news?page=2' --tag front-page\n  \
+    sluice purge --prefix https://example.com/news/ --soft"
+)]
+pub struct Purge {
+    /// All answers kept for this URL, whatever else they were chosen by
+    #[arg(long = "url", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    pub urls: Vec<String>,
+    /// All answers an origin has given this tag, in Cache-Tag, Surrogate-Key or Cache-Groups
+    #[arg(long = "tag", value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
+    pub tags: Vec<String>,
+    /// All answers kept for this URL and those below it
+    #[arg(long = "prefix", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    pub prefixes: Vec<String>,
+    /// All answers kept for this host
+    #[arg(long = "host", value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub hosts: Vec<String>,
+    /// All answers of all caches
+    #[arg(long)]
+    pub all: bool,
+    /// Mark them stale instead: still of use while a newer one is fetched, or when the origin fails
+    #[arg(long)]
+    pub soft: bool,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
 }
 
 /// `sluice server`
@@ -174,7 +209,7 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 10] = [
+const NOT_YET: [&str; 9] = [
     "apply",
     "completions",
     "diff",
@@ -182,7 +217,6 @@ const NOT_YET: [&str; 10] = [
     "hash-password",
     "import",
     "log",
-    "purge",
     "simulate",
     "top",
 ];
@@ -315,6 +349,36 @@ mod tests {
             assert!(matches!(fault, Fault::Usage(_)), "{word}");
         }
         assert!(matches!(parsed("chek").unwrap_err(), Fault::Words(_)));
+    }
+
+    #[test]
+    fn a_purge_says_of_what_as_often_as_it_likes() {
+        for line in [
+            "purge",
+            "purge --soft",
+            "purge --url=",
+            "purge --tag",
+            "purge all",
+        ] {
+            assert_eq!(parsed(line).unwrap_err().code(), 2, "{line}");
+        }
+        let Command::Purge(purge) = command("purge --url a --tag b --url c --prefix d --host e --soft")
+        else {
+            panic!("a purge")
+        };
+        assert_eq!(
+            (purge.urls, purge.tags),
+            (vec!["a".into(), "c".into()], vec!["b".into()])
+        );
+        assert_eq!(
+            (purge.prefixes, purge.hosts),
+            (vec!["d".into()], vec!["e".into()])
+        );
+        assert!(purge.soft && !purge.all);
+        assert!(matches!(
+            command("purge --all --host x --json"),
+            Command::Purge(_)
+        ));
     }
 
     #[test]

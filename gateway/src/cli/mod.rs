@@ -8,8 +8,10 @@ pub mod fault;
 pub mod notify;
 pub mod oneliner;
 pub mod orders;
+pub mod purge;
 pub mod run;
 pub mod status;
+pub mod table;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +62,7 @@ pub fn summary(plan: &Plan) -> String {
         (plan.routes.len(), "route"),
         (plan.upstreams.len(), "upstream"),
         (servers, "server"),
+        (plan.caches.len(), "cache"),
     ];
     let counts = counts.iter().filter(|(n, _)| *n > 0);
     counts

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gateway::config::Problems;
 use serde::Deserialize;
 
+use crate::cli::table::{Side, Table};
 use crate::cli::terminal::printable;
 
 /// What is shown of it. Fields that another version lacks are left at nothing.
@@ -17,6 +18,7 @@ pub struct Status {
     pub config: Config,
     listeners: Vec<Listener>,
     upstreams: BTreeMap<String, Upstream>,
+    caches: BTreeMap<String, Cache>,
 }
 
 /// The configuration in use.
@@ -67,6 +69,22 @@ struct Server {
     latency_ms: Option<f64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cache {
+    objects: u64,
+    hits: u64,
+    misses: u64,
+    /// Answers given beyond their time.
+    stale: u64,
+    memory_bytes: u64,
+    memory_limit_bytes: u64,
+    disk_bytes: u64,
+    disk_limit_bytes: u64,
+    /// Why the disk is out of use.
+    disk_fault: Option<String>,
+}
+
 impl Status {
     /// The text for people.
     pub fn render(&self, colour: bool) -> String {
@@ -94,6 +112,11 @@ impl Status {
         if !self.upstreams.is_empty() {
             out.push('\n');
             out.push_str(&servers(&self.upstreams).text(colour));
+        }
+        if !self.caches.is_empty() {
+            out.push('\n');
+            out.push_str(&caches(&self.caches).text(colour));
+            out.push_str(&disk_faults(&self.caches, colour));
         }
         out
     }
@@ -150,68 +173,80 @@ fn servers(upstreams: &BTreeMap<String, Upstream>) -> Table {
     table
 }
 
-/// To which side a column's cells are set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Left,
-    Right,
+fn caches(caches: &BTreeMap<String, Cache>) -> Table {
+    let mut table = Table::new([
+        ("CACHE", Side::Left),
+        ("OBJECTS", Side::Right),
+        ("HIT RATIO", Side::Right),
+        ("HITS", Side::Right),
+        ("MISSES", Side::Right),
+        ("STALE", Side::Right),
+        ("MEMORY", Side::Right),
+        ("DISK", Side::Right),
+    ]);
+    for (name, cache) in caches {
+        table.row([
+            name.clone(),
+            cache.objects.to_string(),
+            ratio(cache.hits, cache.misses),
+            cache.hits.to_string(),
+            cache.misses.to_string(),
+            cache.stale.to_string(),
+            used(cache.memory_bytes, cache.memory_limit_bytes),
+            used(cache.disk_bytes, cache.disk_limit_bytes),
+        ]);
+    }
+    table
 }
 
-/// Columns as wide as their widest cell.
-struct Table {
-    sides: Vec<Side>,
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn new<const N: usize>(heads: [(&str, Side); N]) -> Self {
-        Self {
-            sides: heads.iter().map(|(_, side)| *side).collect(),
-            rows: vec![heads.iter().map(|(head, _)| (*head).to_owned()).collect()],
+/// Of a hundred requests, how many were answered from the cache; "-" before the first.
+fn ratio(hits: u64, misses: u64) -> String {
+    let all = u128::from(hits) + u128::from(misses);
+    match all {
+        0 => "-".to_owned(),
+        // Cut, not rounded: "100.0 %" means that there was no miss.
+        all => {
+            let permille = u128::from(hits) * 1_000 / all;
+            format!("{}.{} %", permille / 10, permille % 10)
         }
     }
+}
 
-    fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
-    }
-
-    fn text(&self, colour: bool) -> String {
-        let width = |column: usize| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.sides.len()).map(width).collect();
-        let mut out = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for ((cell, side), width) in row.iter().zip(&self.sides).zip(&widths) {
-                let fill = " ".repeat(width - cell.chars().count());
-                let cell = painted(cell, colour);
-                match side {
-                    Side::Left => line.push_str(&format!("{cell}{fill}  ")),
-                    Side::Right => line.push_str(&format!("{fill}{cell}  ")),
-                }
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
-        out
+/// "12.5 of 64 MiB" would leave the reader to guess: each has its unit. "-" where there is nothing to use.
+fn used(bytes: u64, limit_bytes: u64) -> String {
+    match (bytes, limit_bytes) {
+        (0, 0) => "-".to_owned(),
+        (bytes, 0) => rough_bytes(bytes),
+        (bytes, limit) => format!("{} of {}", rough_bytes(bytes), rough_bytes(limit)),
     }
 }
 
-/// The words for a server's state in the colours of a traffic light.
-fn painted(cell: &str, colour: bool) -> String {
-    let style = match cell {
-        "up" => "32",
-        "drain" | "off" => "33",
-        "down" | "ejected" => "1;31",
-        _ => return cell.to_owned(),
+/// In the largest unit that leaves a whole part, with one digit behind the point unless that is a zero.
+fn rough_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let Some((shift, unit)) = units.into_iter().find(|(shift, _)| bytes >> shift > 0) else {
+        return format!("{bytes} B");
     };
-    if colour {
-        format!("\x1b[{style}m{cell}\x1b[0m")
-    } else {
-        cell.to_owned()
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        digit => format!("{}.{digit} {unit}", tenths / 10),
     }
+}
+
+/// A line for each cache whose disk is out of use.
+fn disk_faults(caches: &BTreeMap<String, Cache>, colour: bool) -> String {
+    let [red, plain] = if colour {
+        ["\x1b[1;31m", "\x1b[0m"]
+    } else {
+        [""; 2]
+    };
+    let fault = |(name, cache): (&String, &Cache)| {
+        let fault = cache.disk_fault.as_ref()?;
+        let (name, fault) = (printable(name), printable(&fault.replace('\n', " ")));
+        Some(format!("{red}{name}: the disk is out of use: {fault}{plain}\n"))
+    };
+    caches.iter().filter_map(fault).collect()
 }
 
 #[cfg(test)]
@@ -250,6 +285,53 @@ app       b:80 (backup)  down        1          0         0         7        -
         assert!(coloured.contains("\x1b[32mup\x1b[0m"));
         let escapes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
         assert_eq!(escapes.replace_all(&coloured, ""), status.render(false));
+    }
+
+    fn with_caches(caches: &str) -> String {
+        let status: Status = serde_json::from_str(&format!(r#"{{ "caches": {caches} }}"#)).unwrap();
+        let text = status.render(false);
+        text.split_once("CACHE").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn caches_are_shown_with_what_they_use_of_what_they_may() {
+        let text = with_caches(
+            r#"{ "edge": { "memory_bytes": 13107200, "memory_limit_bytes": 67108864, "disk_bytes": 0, "disk_limit_bytes": 0,
+                    "objects": 1200, "hits": 1999, "misses": 1, "stale": 3, "disk_fault": null },
+                 "media": { "memory_bytes": 1023, "memory_limit_bytes": 1048576, "disk_bytes": 10200547328,
+                    "disk_limit_bytes": 10737418240, "objects": 7, "hits": 0, "misses": 9,
+                    "disk_fault": "/var/cache: No space\nleft" },
+                 "new": {} }"#,
+        );
+        let expected = "  OBJECTS  HIT RATIO  HITS  MISSES  STALE              MEMORY               DISK
+edge      1200     99.9 %  1999       1      3  12.5 MiB of 64 MiB                  -
+media        7      0.0 %     0       9      0     1023 B of 1 MiB  9.5 GiB of 10 GiB
+new          0          -     0       0      0                   -                  -
+media: the disk is out of use: /var/cache: No space left
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_an_older_gateway_does_not_tell_of_its_caches_is_left_open() {
+        let text = with_caches(
+            r#"{ "edge": { "memory_bytes": 2048, "disk_bytes": 5, "objects": 1, "hits": 1, "misses": 2 } }"#,
+        );
+        let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row.join(" "), "edge 1 33.3 % 1 2 0 2 KiB 5 B");
+    }
+
+    #[test]
+    fn a_cache_cannot_command_the_terminal() {
+        let text = with_caches(r#"{ "\u001b[2J": { "disk_fault": "a\u001b]0;x\u0007" } }"#);
+        assert!(!text.contains(['\x1b', '\x07']));
+    }
+
+    #[test]
+    fn no_count_is_too_large_to_be_shown() {
+        assert_eq!(ratio(u64::MAX, u64::MAX), "50.0 %");
+        assert_eq!(ratio(u64::MAX, 0), "100.0 %");
+        assert_eq!(rough_bytes(u64::MAX), "16777215.9 TiB");
     }
 
     #[test]
