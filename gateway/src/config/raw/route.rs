@@ -62,7 +62,7 @@ pub struct Route {
     pub response_headers: Maybe<Edits>,
     /// Whether requests are logged. Default `true`.
     pub access_log: Maybe<Flag>,
-    /// Which answers of the origin are kept; left out, what [defaults] says.
+    /// Which answers of the origin are kept; left out, as the defaults say.
     pub cache: Maybe<CacheRule>,
     /// Whether answers are compressed for clients that take it. Default `false`.
     pub compression: Maybe<Flag>,
