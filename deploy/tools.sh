@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sees to it that programs needed for a build are here: deploy/tools.sh cmake curl
+# Sees to it that programs needed for a build are here: deploy/tools.sh cmake curl varnishd=varnish
 #
+# A program whose package has another name is given with it: PROGRAM=PACKAGE.
 # What is here already is not touched, so nothing is asked of the network once all are. What is missing is
 # installed by the system's package manager, and said before.
 set -eu
@@ -58,15 +59,20 @@ ask_for cc "install a C compiler (Debian: apt-get install build-essential)"
 ask_for cargo "install Rust by rustup, see https://rustup.rs, then open a new shell or run: . ~/.cargo/env"
 
 missing=
+packages=
 for tool in "$@"; do
-  command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+  # Without "=" both are the whole word.
+  program=${tool%%=*}
+  command -v "$program" >/dev/null 2>&1 && continue
+  missing="$missing $program"
+  packages="$packages ${tool#*=}"
 done
 [ -n "$missing" ] || exit 0
 
-# Every name here is both a program and its package, on all of these systems.
+# Every name here is a package's on all of these systems.
 # shellcheck disable=SC2086 # a list of words
-install $missing
+install $packages
 
-for tool in $missing; do
-  command -v "$tool" >/dev/null 2>&1 || die "$tool is still missing: install it by hand"
+for program in $missing; do
+  command -v "$program" >/dev/null 2>&1 || die "$program is still missing: install it by hand"
 done
