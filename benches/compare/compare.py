@@ -61,6 +61,8 @@ SAYS_HIT = {
 }
 
 PORT = {"nginx": 7001, "haproxy": 7002, "sluice": 7003, "varnish": 7005}
+# Where HAProxy caches, and who reads what is logged there.
+HAPROXY_CACHED_PORT, HAPROXY_LOG_PORT = 7006, 7007
 
 
 class Wrong(Exception):
@@ -75,9 +77,8 @@ class Proxy:
     # Emptied after each measurement: a run writes gigabytes of lines.
     logs: list[Path] = field(default_factory=list)
 
-    @property
-    def port(self) -> int:
-        return PORT[self.name]
+    def port(self, case: Case) -> int:
+        return HAPROXY_CACHED_PORT if case.cached and self.name == "haproxy" else PORT[self.name]
 
     def cpu_seconds(self) -> float:
         ticks = sum(tree_ticks(process.pid) for process in self.processes)
@@ -116,6 +117,7 @@ class Arena:
         # nginx's worker is another user.
         self.folder.chmod(0o755)
         self.folders = [self.folder]
+        self.said = self.folder / "said"
         self.started = []
         self.proxies = {}
 
@@ -124,11 +126,11 @@ class Arena:
         for name, length in FILES.items():
             (self.folder / "files" / name).write_bytes(b"a" * length)
         self.nginx("nginx-origin.conf")
-        await_port(ORIGIN_PORT)
+        self.await_port(ORIGIN_PORT)
         starts = {"sluice": self.sluice, "nginx": self.peer_nginx, "haproxy": self.haproxy, "varnish": self.varnish}
         self.proxies = {name: starts[name]() for name in wanted}
         for proxy in self.proxies.values():
-            await_port(proxy.port)
+            self.await_port(PORT[proxy.name])
 
     def close(self):
         for process in reversed(self.started):
@@ -142,10 +144,24 @@ class Arena:
             shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, *command, **how) -> subprocess.Popen:
-        how.setdefault("stdout", subprocess.DEVNULL)
-        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, **how)
+        with open(self.said, "ab") as said:
+            words = [str(word) for word in command]
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, **how)
         self.started.append(process)
         return process
+
+    def await_port(self, port: int):
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                ended = [process.args[0] for process in self.started if process.poll() is not None]
+                if ended or time.monotonic() > deadline:
+                    said = self.said.read_text(errors="replace")
+                    ended = ", ".join(ended) or "nothing"
+                    raise Wrong(f"nobody listens on port {port}; {ended} has ended; said was:\n{said}") from None
+                time.sleep(0.02)
 
     def conf(self, name: str) -> Path:
         path = self.folder / name
@@ -160,10 +176,12 @@ class Arena:
         return Proxy("nginx", [self.nginx("nginx.conf")], logs)
 
     def haproxy(self) -> Proxy:
-        # Somebody has to read its log, as syslogd would. That costs HAProxy nothing, as it costs no user of it.
+        # Somebody has to read its log, as syslogd would, and is not part of what it costs.
         log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         log.bind(str(self.folder / "haproxy.sock"))
         threading.Thread(target=drain, args=(log,), daemon=True).start()
+        lines = socket.create_server(("127.0.0.1", HAPROXY_LOG_PORT))
+        threading.Thread(target=drain_accepted, args=(lines,), daemon=True).start()
         return Proxy("haproxy", [self.start("haproxy", "-q", "-f", self.conf("haproxy.cfg"))])
 
     def varnish(self) -> Proxy:
@@ -178,34 +196,24 @@ class Arena:
         tuned = ["-p", "thread_pools=1", "-p", "timeout_idle=600"]
         cache = self.start(
             "varnishd", "-F", "-n", room, "-a", address, "-f", self.conf("varnish.vcl"), "-s", "malloc,256m", *tuned,
-            stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        await_port(PORT["varnish"])
+        self.await_port(PORT["varnish"])
         return Proxy("varnish", [cache, self.start("varnishncsa", "-n", room, "-a", "-w", log)], [log])
 
     def sluice(self) -> Proxy:
-        said = open(self.folder / "sluice.out", "wb")
-        process = self.start(
-            "target/release/sluice", "run", "-c", HERE / "sluice.toml",
-            stdout=said, env={**os.environ, "DIR": str(self.folder)},
-        )  # fmt: skip
+        command = ["target/release/sluice", "run", "-c", HERE / "sluice.toml"]
+        process = self.start(*command, env={**os.environ, "DIR": str(self.folder)})
         return Proxy("sluice", [process], [self.folder / "sluice-access.log"])
 
 
 def drain(log: socket.socket):
-    while True:
-        log.recv(65536)
+    while log.recv(65536):
+        pass
 
 
-def await_port(port: int):
-    deadline = time.monotonic() + START_TIMEOUT_S
+def drain_accepted(lines: socket.socket):
     while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise Wrong(f"nothing listens on port {port}; what was said is above") from None
-            time.sleep(0.02)
+        drain(lines.accept()[0])
 
 
 def get(port: int, path: str, headers: dict | None = None) -> tuple[int, http.client.HTTPMessage, bytes]:
@@ -233,13 +241,13 @@ def check(proxy: Proxy, case: Case) -> dict[str, str]:
     """Fails unless the proxy answers as the case is about. The fields to measure with."""
     expected = b"a" * FILES[case.path.rpartition("/")[2]]
     # The first answer may still be the one that fills the cache.
-    headers, first = {}, get(proxy.port, case.path)
+    headers, first = {}, get(proxy.port(case), case.path)
     if case.conditional:
         headers = {"If-None-Match": first[1]["ETag"]}
         expected = b""
     before = asked_of_origin()
     for _ in range(LOOKS):
-        status, fields, body = get(proxy.port, case.path, headers)
+        status, fields, body = get(proxy.port(case), case.path, headers)
         if status != (304 if case.conditional else 200) or body != expected:
             raise Wrong(f"{proxy.name} answers {case.path} with {status} and {len(body)} bytes:\n{fields}")
         if case.cached and not case.conditional:
@@ -261,7 +269,7 @@ def measure(proxy: Proxy, case: Case, seconds: str) -> float:
     """Microseconds of CPU per request."""
     headers = check(proxy, case)
     fields = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    url = f"http://127.0.0.1:{proxy.port}{case.path}"
+    url = f"http://127.0.0.1:{proxy.port(case)}{case.path}"
     asked = asked_of_origin() if case.cached else 0
     before = proxy.cpu_seconds()
     wrk = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *fields, url]
