@@ -10,6 +10,7 @@
 //! ```text
 //! cargo build --release -p gateway -p backend
 //! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 \
+//!     TEST_CACHE_LOOKUPS=2000000 TEST_CACHE_OBJECTS=200000 TEST_CACHE_MEMORY_MIB=256 TEST_CACHE_DISK_MIB=4096 \
 //!     TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
 //! ```
 //!
@@ -20,6 +21,10 @@
 //! | `TEST_BODY_MIB`         | length of each large body                              | 256, in release 1024  |
 //! | `TEST_SLOW_CLIENTS`     | clients that send a byte a second                      | 2000                  |
 //! | `TEST_IDLE_CONNECTIONS` | connections that do nothing                            | 2000                  |
+//! | `TEST_CACHE_LOOKUPS`    | what a cache is asked                                  | 20000                 |
+//! | `TEST_CACHE_OBJECTS`    | objects that are asked for                             | 4000                  |
+//! | `TEST_CACHE_MEMORY_MIB` | what the cache may keep in memory                      | 16                    |
+//! | `TEST_CACHE_DISK_MIB`   | what it may keep on disk                               | 64                    |
 //! | `TEST_PATIENCE_MS`      | how long any one fact is waited for                    | 10000                 |
 //!
 //! Slow and idle clients take an open file each, here and in the gateway (`ulimit -Hn`).
@@ -38,6 +43,8 @@ mod heads;
 mod idle;
 /// A stop that cuts nobody off.
 mod stop;
+/// Millions of look-ups, limits that hold, and a death in the middle.
+mod storage;
 
 use std::str::FromStr;
 
