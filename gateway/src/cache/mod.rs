@@ -3,7 +3,9 @@
 //! `policy` is pure: heads and times in, verdicts out, with RFC 9111 beside the code. `store` holds the objects: an index
 //! and a table in memory over files on disk. `fill` and `flight` let many requests share the one that asks the origin.
 
+pub mod fill;
 pub mod object;
 pub mod policy;
+pub mod sync;
 
 pub use object::{Body, Facets, Freshness, Key, Meta, Object};

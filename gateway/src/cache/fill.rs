@@ -1,0 +1,23 @@
+//! One answer's body on its way into the cache, and the clients that follow it there.
+//!
+//! One [`FillWriter`] pushes what the origin sends; any number of [`Follower`]s read it, each at its own pace, on their
+//! own threads. A body is kept whole as long as it may be stored: in memory up to a limit, then in a file through
+//! [`Spill`]. When it cannot be stored after all it is passed through: only what somebody has still to read is kept, nobody
+//! new may join, and the writer waits for the slowest.
+//!
+//! Nothing in here is asynchronous but two conveniences; nothing blocks but [`SpillJob::run`].
+
+mod audience;
+mod course;
+mod follower;
+mod spill;
+#[cfg(test)]
+mod tests;
+mod window;
+mod writer;
+
+pub use course::{Fill, FillPlan, FillState};
+pub use follower::{Follower, STEP_BYTES_MAX, Step};
+pub use spill::{Spill, SpillJob, SpillProgress};
+pub use window::SMALL_CHUNK_BYTES;
+pub use writer::{FillError, FillWriter, Finished, Pushed};
