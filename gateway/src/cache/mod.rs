@@ -4,6 +4,7 @@
 //! and a table in memory over files on disk. `fill` and `flight` let many requests share the one that asks the origin.
 
 pub mod fill;
+pub mod flight;
 pub mod object;
 pub mod policy;
 pub mod sync;
