@@ -1,0 +1,74 @@
+//! Requests that pass the cache by.
+
+use crate::config::plan::Bypass;
+use crate::wire::syntax;
+use crate::wire::{Fields, Name, Request};
+
+/// Whether the request is neither answered from the cache nor its answer kept.
+///
+/// Besides what the rule names, this is a request with content: an origin that reads the content of a GET answers
+/// something the key knows nothing of (RFC 9110 §9.3.1 gives it no meaning, and some give it one).
+pub fn bypasses(request: &Request, bypass: &Bypass) -> bool {
+    let fields = &request.fields;
+    let has_header = |name: &String| fields.first_of(name).is_some();
+    let has_cookie = || cookie_names(fields).any(|n| bypass.cookies.iter().any(|c| c.as_bytes() == n));
+    has_content(fields) || bypass.headers.iter().any(has_header) || !bypass.cookies.is_empty() && has_cookie()
+}
+
+/// Whether a body follows the head.
+pub(super) fn has_content(fields: &Fields) -> bool {
+    let is_zero = |value: &[u8]| value.iter().all(|b| *b == b'0');
+    fields.first(Name::TransferEncoding).is_some() || fields.values(Name::ContentLength).any(|v| !is_zero(v))
+}
+
+/// The names of all cookies, of each as often as it is there. What has no `=` is a name to be on the safe side.
+pub(super) fn cookie_names(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+    cookies(fields).map(|(name, _)| name)
+}
+
+/// All cookies with their values, quotes kept.
+pub(super) fn cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields
+        .values(Name::Cookie)
+        .flat_map(|line| line.split(|b| *b == b';'))
+        .map(syntax::trim)
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match memchr::memchr(b'=', pair) {
+            Some(at) => (syntax::trim(&pair[..at]), syntax::trim(&pair[at + 1..])),
+            None => (pair, &[][..]),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(lines: &[(&str, &str)]) -> Request {
+        let mut request = Request::default();
+        for (name, value) in lines {
+            request.fields.push(name.as_bytes(), value.as_bytes());
+        }
+        request
+    }
+
+    #[test]
+    fn a_named_field_or_cookie_passes_by_wherever_it_stands() {
+        let bypass = Bypass {
+            cookies: vec!["session".to_owned()],
+            headers: vec!["authorization".to_owned()],
+        };
+        let passes = |lines: &[_]| bypasses(&request(lines), &bypass);
+        assert!(passes(&[("Authorization", "")]));
+        assert!(passes(&[("Cookie", "a=1; session=2")]));
+        assert!(passes(&[("Cookie", "a=1"), ("cookie", "session")]));
+        assert!(passes(&[("Cookie", "session = 2")]));
+        assert!(!passes(&[("Cookie", "Session=1; xsession=2; a=session")]));
+        assert!(!passes(&[]) && !passes(&[("Content-Length", "0")]));
+    }
+
+    #[test]
+    fn a_request_with_content_passes_by() {
+        let passes = |lines: &[_]| bypasses(&request(lines), &Bypass::default());
+        assert!(passes(&[("Content-Length", "5")]) && passes(&[("Transfer-Encoding", "chunked")]));
+    }
+}
