@@ -1,0 +1,220 @@
+//! The purges of a cache, kept beside its objects: what was purged stays purged after a restart.
+//!
+//! `magic 8 | version 4 | 0 4 | highest serial 8 | checksum 8`, then records of 40 bytes `facet | serial | at_ms | soft |
+//! checksum`. Checksums are seeded with the folder's secret.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::bytes::{Reading, persist, read_at, write_at};
+use super::folder::{Folder, Shared};
+use super::format::part;
+
+const NAME: &str = "purges";
+const NEW_NAME: &str = "purges.new";
+const MAGIC: [u8; 8] = *b"sluiceP\n";
+const VERSION: u32 = 1;
+const HEAD: usize = 32;
+const RECORD: usize = 40;
+/// Records of the longest journal that is read: 40 MiB. A longer one counts as damaged.
+const RECORDS_MAX: u64 = 1 << 20;
+
+/// One purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Hash of what is purged; see [`Facets`](crate::cache::object::Facets).
+    pub facet: u64,
+    /// Objects with a smaller one are meant.
+    pub serial: u64,
+    /// They may still be used as stale ones.
+    pub soft: bool,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+}
+
+/// What a journal held when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalContents {
+    /// In the order they were appended.
+    pub records: Vec<Record>,
+    /// The highest serial ever appended or set, whether its record is still there or not.
+    pub highest_serial: u64,
+    /// Some of it is damaged: purges may be missing, so nothing that was stored before may be trusted to be unpurged.
+    pub is_damaged: bool,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    folder: Arc<Shared>,
+    file: OwnedFd,
+    /// Bytes that count; what stands behind them is torn.
+    length: u64,
+    highest_serial: u64,
+}
+
+impl Journal {
+    /// Opens the journal of a folder, and makes it if there is none.
+    ///
+    /// A record at the end that was cut short is dropped: its `append` never returned. Any other damage is told.
+    pub fn open(folder: &Folder) -> io::Result<(Self, JournalContents)> {
+        let shared = folder.shared().clone();
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = persist(|| rustix::fs::openat(&shared.root, NAME, flags, Mode::empty()));
+        let file = match opened {
+            Ok(file) => file,
+            Err(Errno::NOENT) => {
+                let journal = Self::fresh(shared, 0, &[])?;
+                return Ok((journal, JournalContents::default()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let stat = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let contents = read(&file, u64::try_from(stat.st_size).unwrap_or(0), shared.seed())?;
+        if contents.is_damaged {
+            // Written anew from what could be read, so that the damage is told once.
+            let journal = Self::fresh(shared, contents.highest_serial, &contents.records)?;
+            return Ok((journal, contents));
+        }
+        let length = (HEAD + contents.records.len() * RECORD) as u64;
+        let journal = Self {
+            folder: shared,
+            file,
+            length,
+            highest_serial: contents.highest_serial,
+        };
+        Ok((journal, contents))
+    }
+
+    /// Adds records with one write. After an error none of them is in the journal.
+    ///
+    /// They survive the process, not a power failure: for that call [`sync`](Self::sync).
+    pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let seed = self.folder.seed();
+        let bytes: Vec<u8> = records.iter().flat_map(|record| record.bytes(seed)).collect();
+        if let Err(error) = write_at(&self.file, &mut [IoSlice::new(&bytes)], self.length) {
+            // The next append writes over it, whether this works or not.
+            _ = rustix::fs::ftruncate(&self.file, self.length);
+            return Err(error);
+        }
+        self.length += bytes.len() as u64;
+        self.highest_serial = highest(self.highest_serial, records);
+        Ok(())
+    }
+
+    /// Waits until all that was appended is on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(persist(|| rustix::fs::fdatasync(&self.file))?)
+    }
+
+    /// Replaces all records by those of `keep`. The highest serial stays, or becomes `serial` if that is higher.
+    ///
+    /// The old journal stands until the new one is on the disk.
+    pub fn truncate_to(&mut self, serial: u64, keep: &[Record]) -> io::Result<()> {
+        *self = Self::fresh(self.folder.clone(), self.highest_serial.max(serial), keep)?;
+        Ok(())
+    }
+
+    /// How many records it holds.
+    pub fn records(&self) -> u64 {
+        (self.length - HEAD as u64) / RECORD as u64
+    }
+
+    /// The highest serial ever appended or set.
+    pub fn highest_serial(&self) -> u64 {
+        self.highest_serial
+    }
+
+    fn fresh(folder: Arc<Shared>, serial: u64, records: &[Record]) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = persist(|| rustix::fs::openat(&folder.root, NEW_NAME, flags, mode))?;
+        let highest_serial = highest(serial, records);
+        let mut bytes = head(highest_serial, folder.seed()).to_vec();
+        bytes.extend(records.iter().flat_map(|record| record.bytes(folder.seed())));
+        write_at(&file, &mut [IoSlice::new(&bytes)], 0)?;
+        persist(|| rustix::fs::fdatasync(&file))?;
+        persist(|| rustix::fs::renameat(&folder.root, NEW_NAME, &folder.root, NAME))?;
+        Ok(Self {
+            folder,
+            file,
+            length: bytes.len() as u64,
+            highest_serial,
+        })
+    }
+}
+
+impl Record {
+    fn bytes(&self, seed: u64) -> [u8; RECORD] {
+        let mut bytes = [0; RECORD];
+        bytes[..8].copy_from_slice(&self.facet.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.serial.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.at_ms.to_le_bytes());
+        bytes[24] = self.soft.into();
+        let sum = xxh3_64_with_seed(&bytes[..32], seed);
+        bytes[32..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8; RECORD], seed: u64) -> Option<Self> {
+        let number = |at| u64::from_le_bytes(part(bytes, at));
+        let is_sound = number(32) == xxh3_64_with_seed(&bytes[..32], seed);
+        is_sound.then(|| Self {
+            facet: number(0),
+            serial: number(8),
+            at_ms: number(16),
+            soft: bytes[24] != 0,
+        })
+    }
+}
+
+fn highest(serial: u64, records: &[Record]) -> u64 {
+    records
+        .iter()
+        .fold(serial, |highest, record| highest.max(record.serial))
+}
+
+fn head(serial: u64, seed: u64) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[16..24].copy_from_slice(&serial.to_le_bytes());
+    let sum = xxh3_64_with_seed(&bytes[..24], seed);
+    bytes[24..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn read(file: &OwnedFd, length: u64, seed: u64) -> io::Result<JournalContents> {
+    let damaged = JournalContents {
+        is_damaged: true,
+        ..JournalContents::default()
+    };
+    if length < HEAD as u64 || length > HEAD as u64 + RECORDS_MAX * RECORD as u64 {
+        return Ok(damaged);
+    }
+    let mut bytes = vec![0; usize::try_from(length).expect("at most RECORDS_MAX records")];
+    if read_at(file, &mut [IoSliceMut::new(&mut bytes)], 0, true)? != Reading::Full {
+        return Ok(damaged);
+    }
+    let (first, rest) = bytes.split_at(HEAD);
+    let serial = u64::from_le_bytes(part(first, 16));
+    let has_head = first == head(serial, seed);
+    let whole = rest.as_chunks::<RECORD>().0;
+    let records: Vec<Record> = whole
+        .iter()
+        .filter_map(|bytes| Record::parse(bytes, seed))
+        .collect();
+    Ok(JournalContents {
+        highest_serial: highest(if has_head { serial } else { 0 }, &records),
+        is_damaged: !has_head || records.len() < whole.len(),
+        records,
+    })
+}
