@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, Mode, OFlags};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::StoredFile;
@@ -14,7 +13,7 @@ use super::bytes::{persist, read_now, write_at};
 use super::fault::too_large;
 use super::folder::{Ending, Shared};
 use super::format::{BLOCK, BODY_MAX, HEADER, Location, Seal, header};
-use super::name::{ObjectPath, draft_name};
+use super::name::{DraftName, ObjectPath};
 use crate::cache::object::{Key, Meta};
 
 /// An object whose body is arriving. One thread appends; any number read what is there.
@@ -24,7 +23,7 @@ use crate::cache::object::{Key, Meta};
 pub struct Draft {
     folder: Arc<Shared>,
     file: OwnedFd,
-    name: [u8; 33],
+    name: DraftName,
     /// Bytes of the body that may be read. Stored after they are written.
     length: AtomicU64,
     writer: Mutex<Writer>,
@@ -35,28 +34,36 @@ struct Writer {
     hasher: Xxh3,
     /// Of the full blocks.
     sums: Vec<u64>,
-    is_placed: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The file ends where the body does, or where its ending is about to be written.
+    Open,
+    /// In its place under its own name.
+    Placed,
+    /// An attempt that failed has left bytes behind that could not be cut off: they would hide the tail.
+    Broken,
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer")
             .field("blocks", &self.sums.len())
-            .field("is_placed", &self.is_placed)
+            .field("state", &self.state)
             .finish()
     }
 }
 
 impl Draft {
     pub(super) fn new(folder: Arc<Shared>, number: u64) -> io::Result<Self> {
-        let name = draft_name(folder.mark, number);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file = persist(|| rustix::fs::openat(&folder.drafts, &name[..], flags, mode))?;
+        let name = DraftName::new(folder.mark, number);
+        let file = folder.create_draft(&name)?;
         let writer = Writer {
             hasher: Xxh3::with_seed(folder.seed()),
             sums: Vec::new(),
-            is_placed: false,
+            state: State::Open,
         };
         Ok(Self {
             folder,
@@ -79,13 +86,12 @@ impl Draft {
         let mut writer = self.writer.lock();
         let before = self.length.load(Ordering::Relaxed);
         let after = before.saturating_add(bytes.len() as u64);
-        if writer.is_placed {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        writer.check_open()?;
         if after > BODY_MAX {
             return Err(too_large());
         }
-        write_at(&self.file, &mut [IoSlice::new(bytes)], HEADER as u64 + before)?;
+        let written = write_at(&self.file, &mut [IoSlice::new(bytes)], HEADER as u64 + before);
+        self.or_cut(&mut writer, before, written)?;
         writer.digest(before, bytes);
         self.length.store(after, Ordering::Release);
         Ok(after)
@@ -120,37 +126,54 @@ impl Draft {
     /// and is dropped. After an error the draft is still there and can be finished again. Followers go on reading.
     pub fn finish(&self, key: Key, generation: u64, meta: &Meta) -> io::Result<(Location, StoredFile)> {
         let mut writer = self.writer.lock();
-        if writer.is_placed {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        writer.check_open()?;
         let seed = self.folder.seed();
         let length = self.length.load(Ordering::Relaxed);
         let sums = writer.all_sums(length);
         let ending = Ending::new(Seal::new(seed, key, generation), generation, length, &sums, meta)?;
-        write_at(
-            &self.file,
-            &mut [IoSlice::new(&ending.bytes)],
-            HEADER as u64 + length,
-        )?;
-        write_at(&self.file, &mut [IoSlice::new(&header(seed, key, generation))], 0)?;
-        let file = rustix::io::fcntl_dupfd_cloexec(&self.file, 0)?;
-        self.folder.place(&self.name, &ObjectPath::new(key, generation))?;
-        writer.is_placed = true;
+        let place = || {
+            let file = rustix::io::fcntl_dupfd_cloexec(&self.file, 0)?;
+            write_at(
+                &self.file,
+                &mut [IoSlice::new(&ending.bytes)],
+                HEADER as u64 + length,
+            )?;
+            write_at(&self.file, &mut [IoSlice::new(&header(seed, key, generation))], 0)?;
+            self.folder.place(&self.name, &ObjectPath::new(key, generation))?;
+            Ok(file)
+        };
+        let file = self.or_cut(&mut writer, length, place())?;
+        writer.state = State::Placed;
         let stored = StoredFile::with_table(file, seed, key, ending.location, sums.into());
         Ok((ending.location, stored))
+    }
+
+    /// After a failure cuts off what was written behind the body; a full disk gets its room back, too.
+    fn or_cut<T>(&self, writer: &mut Writer, length: u64, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() && rustix::fs::ftruncate(&self.file, HEADER as u64 + length).is_err() {
+            writer.state = State::Broken;
+        }
+        result
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.writer.get_mut().is_placed {
+        if self.writer.get_mut().state != State::Placed {
             // If this fails the file is swept by the next start's scan.
-            _ = persist(|| rustix::fs::unlinkat(&self.folder.drafts, &self.name[..], AtFlags::empty()));
+            _ = self.folder.unlink_draft(&self.name);
         }
     }
 }
 
 impl Writer {
+    fn check_open(&self) -> io::Result<()> {
+        match self.state {
+            State::Open => Ok(()),
+            State::Placed | State::Broken => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
     /// Takes bytes that begin at `at` of the body into the checksums.
     fn digest(&mut self, at: u64, bytes: &[u8]) {
         let filled = usize::try_from(at % BLOCK as u64).expect("less than a block");

@@ -201,6 +201,8 @@ impl Display for Damage {
 pub enum AppendFault {
     /// So much was appended already that the object is to be written anew: [`Folder::rewrite`](super::Folder::rewrite).
     Crowded,
+    /// Somebody has appended since: the location is not the last one.
+    Outdated,
     /// The file is not what the location says.
     Stored(ReadFault),
     /// Writing failed; what was written of the record is cut off again.
@@ -211,6 +213,7 @@ impl Display for AppendFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crowded => f.write_str("too many records are appended already"),
+            Self::Outdated => f.write_str("a newer record was appended since"),
             Self::Stored(fault) => write!(f, "{fault}"),
             Self::Disk(error) => write!(f, "{error}"),
         }
@@ -250,6 +253,8 @@ pub enum DiskFault {
     Descriptors,
     /// Permissions were changed below us.
     Denied,
+    /// The folder was deleted below us, or its file system is gone.
+    Gone,
     /// The object has more bytes than the format takes: only this object is concerned.
     TooLarge,
     /// Anything else: a failing device, a file system gone.
@@ -258,11 +263,12 @@ pub enum DiskFault {
 
 impl DiskFault {
     /// All of them, for metrics that begin at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Full,
         Self::ReadOnly,
         Self::Descriptors,
         Self::Denied,
+        Self::Gone,
         Self::TooLarge,
         Self::Io,
     ];
@@ -274,6 +280,7 @@ impl DiskFault {
             Some(Errno::ROFS) => Self::ReadOnly,
             Some(Errno::MFILE | Errno::NFILE) => Self::Descriptors,
             Some(Errno::ACCESS | Errno::PERM) => Self::Denied,
+            Some(Errno::NOENT | Errno::STALE) => Self::Gone,
             Some(Errno::FBIG) => Self::TooLarge,
             _ => Self::Io,
         }
@@ -286,6 +293,7 @@ impl DiskFault {
             Self::ReadOnly => "read_only",
             Self::Descriptors => "descriptors",
             Self::Denied => "denied",
+            Self::Gone => "gone",
             Self::TooLarge => "too_large",
             Self::Io => "io",
         }

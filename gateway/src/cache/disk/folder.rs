@@ -13,17 +13,16 @@ use rustix::io::Errno;
 use super::bytes::{persist, write_at};
 use super::fault::{AppendFault, FolderFault, FolderTrouble, ReadFault, RewriteFault, too_large};
 use super::format::{BLOCK, BODY_MAX, Location, Seal, TAIL, Tail, block_sum, header, table_bytes};
-use super::marker::Marker;
-use super::name::ObjectPath;
+use super::marker::{Marker, STARTS_MAX};
+use super::name::{DRAFTS, DraftName, ObjectPath};
 use super::{Draft, StoredFile, encode_meta};
 use crate::cache::object::{Key, Meta};
 
-/// Where drafts are: in the same file system, so that a rename puts them in their place.
-pub(super) const DRAFTS: &str = "drafts";
-/// Generations of one start of a process: one for each nanosecond of 18 minutes at full speed, or 30 years of 1,000 a second.
+/// Generations of one start: a thousand a second for thirty years. The rest of the bits counts the starts.
 const GENERATIONS_BITS: u32 = 40;
 /// Appended bytes that are put up with in each file, besides a sixteenth of its body: about a hundred validations.
 const APPENDED_MAX: u64 = 64 * 1024;
+const _: () = assert!(STARTS_MAX << (GENERATIONS_BITS - 1) == 1 << 63);
 /// Locks that appending threads share by key; more than the threads that write.
 const APPEND_LOCKS: usize = 16;
 
@@ -37,7 +36,6 @@ pub struct Folder {
 pub(super) struct Shared {
     path: PathBuf,
     pub(super) root: OwnedFd,
-    pub(super) drafts: OwnedFd,
     marker: Marker,
     /// Of this start: drafts with another one are left over.
     pub(super) mark: u64,
@@ -61,12 +59,10 @@ impl Folder {
         let (seed, mark) = (random(), random());
         let root = open_root(path).map_err(fault)?;
         let marker = Marker::open(&root, seed).map_err(fault)?;
-        let drafts = open_drafts(&root).map_err(fault)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
                 root,
-                drafts,
                 marker,
                 mark,
                 drafts_made: AtomicU64::new(0),
@@ -149,6 +145,16 @@ impl Folder {
         StoredFile::open(file, self.seed(), key, *location)
     }
 
+    /// The same without waiting for a disk: None where the folders that lead to the file are not in memory.
+    pub fn open_object_now(&self, key: Key, location: &Location) -> Result<Option<StoredFile>, ReadFault> {
+        let path = ObjectPath::new(key, location.generation);
+        match self.shared.open_now(path.whole()) {
+            Ok(Some(file)) => StoredFile::open(file, self.seed(), key, *location).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(ReadFault::of(error.into())),
+        }
+    }
+
     /// Gives an object a new meta record, behind what is there; readers of the old one are not disturbed.
     ///
     /// The location must be the last one: what another thread has appended since is found out and refused. The write is
@@ -193,6 +199,14 @@ impl Folder {
         }
     }
 
+    /// Whether the folder's lock still is what another process would meet.
+    ///
+    /// False after somebody has emptied or replaced the folder below us: then a second process can open it too, and this
+    /// one should write no more.
+    pub fn is_ours(&self) -> bool {
+        self.shared.marker.is_still_there(&self.shared.root)
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -212,6 +226,18 @@ impl Shared {
         self.open(path, flags | OFlags::NONBLOCK).map_err(io::Error::from)
     }
 
+    /// Makes a draft's file. The folder is made where it is missing, so that a cache emptied by hand goes on.
+    pub(super) fn create_draft(&self, name: &DraftName) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        match self.open(name.whole(), flags) {
+            Err(Errno::NOENT) => {
+                make_folder(&self.root, DRAFTS)?;
+                self.open(name.whole(), flags).map_err(io::Error::from)
+            }
+            other => other.map_err(io::Error::from),
+        }
+    }
+
     /// Makes an object's file, and the folders it is in.
     fn create(&self, path: &ObjectPath) -> io::Result<OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
@@ -225,7 +251,8 @@ impl Shared {
     }
 
     /// Puts a finished draft in its place; never over a file that is there.
-    pub(super) fn place(&self, draft: &[u8], path: &ObjectPath) -> io::Result<()> {
+    pub(super) fn place(&self, draft: &DraftName, path: &ObjectPath) -> io::Result<()> {
+        let drafts = self.open_folder(DRAFTS)?;
         let leaf = match self.open_folder(path.leaf()) {
             Err(Errno::NOENT) => {
                 self.make_leaf(path)?;
@@ -234,7 +261,7 @@ impl Shared {
             other => other?,
         };
         let rename =
-            |flags| persist(|| rustix::fs::renameat_with(&self.drafts, draft, &leaf, path.name(), flags));
+            |flags| persist(|| rustix::fs::renameat_with(&drafts, draft.name(), &leaf, path.name(), flags));
         match rename(RenameFlags::NOREPLACE) {
             // A file system that cannot promise it: generations are used once, so there is nothing to replace.
             Err(Errno::INVAL | Errno::NOSYS) => rename(RenameFlags::empty()).map_err(io::Error::from),
@@ -247,14 +274,39 @@ impl Shared {
         persist(|| rustix::fs::unlinkat(&leaf, path.name(), AtFlags::empty()))
     }
 
+    pub(super) fn unlink_draft(&self, name: &DraftName) -> Result<(), Errno> {
+        let drafts = self.open_folder(DRAFTS)?;
+        persist(|| rustix::fs::unlinkat(&drafts, name.name(), AtFlags::empty()))
+    }
+
     fn make_leaf(&self, path: &ObjectPath) -> Result<(), Errno> {
         make_folder(&self.root, path.shard())?;
         let shard = self.open_folder(path.shard())?;
         make_folder(&shard, &path.leaf()[3..])
     }
 
+    /// Opens a folder for looking up names in it.
     pub(super) fn open_folder(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        self.open(path, OFlags::PATH | OFlags::DIRECTORY)
+    }
+
+    /// Opens a folder for listing the names in it.
+    pub(super) fn open_listing(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens a file whose path is in memory; None if it is not, or if the kernel cannot tell (before 5.12).
+    fn open_now(&self, path: &[u8]) -> Result<Option<OwnedFd>, Errno> {
+        if self.walks.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+        match persist(|| rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)) {
+            Ok(file) => Ok(Some(file)),
+            Err(Errno::AGAIN | Errno::INVAL | Errno::NOSYS | Errno::PERM) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -381,14 +433,4 @@ fn open_root(path: &Path) -> Result<OwnedFd, FolderTrouble> {
         }
         other => other.map_err(|errno| FolderTrouble::of(errno.into())),
     }
-}
-
-fn open_drafts(root: &OwnedFd) -> Result<OwnedFd, FolderTrouble> {
-    let trouble = |errno: Errno| match errno {
-        Errno::NOTDIR | Errno::LOOP => FolderTrouble::Foreign(DRAFTS.to_owned()),
-        other => FolderTrouble::of(other.into()),
-    };
-    make_folder(root, DRAFTS.as_bytes()).map_err(trouble)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    persist(|| rustix::fs::openat(root, DRAFTS, flags, Mode::empty())).map_err(trouble)
 }

@@ -58,7 +58,7 @@ impl Location {
 
     /// Offset of the table.
     pub(super) const fn table_at(&self) -> u64 {
-        HEADER as u64 + self.body_length
+        (HEADER as u64).saturating_add(self.body_length)
     }
 
     /// Bytes of the table.
@@ -69,7 +69,7 @@ impl Location {
     /// Bytes behind the table: all meta records and tails.
     pub(super) const fn records_length(&self) -> u64 {
         self.file_length
-            .saturating_sub(self.table_at() + self.table_length())
+            .saturating_sub(self.table_at().saturating_add(self.table_length()))
     }
 
     /// Whether the parts fit into the file and into the limits. Checked before anything is allocated by it.

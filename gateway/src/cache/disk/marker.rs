@@ -18,12 +18,14 @@ use super::format::{VERSION, part};
 pub(super) const NAME: &str = "sluice-cache";
 const MAGIC: [u8; 8] = *b"sluiceC\n";
 const LENGTH: usize = 64;
+/// Starts that a folder counts, so that each has a range of generations; after the last one it begins anew, with a new seed.
+pub(super) const STARTS_MAX: u64 = 1 << 24;
 
 /// An open and locked marker. Closing it gives the folder up.
 #[derive(Debug)]
 pub(super) struct Marker {
-    /// Held for its lock only.
-    _locked: OwnedFd,
+    /// Locked for as long as it is open.
+    file: OwnedFd,
     /// The folder's secret.
     pub(super) seed: u64,
     /// How often the folder was opened, this time included.
@@ -35,7 +37,7 @@ impl Marker {
     pub(super) fn open(root: &OwnedFd, seed: u64) -> Result<Self, FolderTrouble> {
         let file = open_file(root)?;
         persist(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)).map_err(trouble)?;
-        if !is_still_there(root, &file) {
+        if !is_at_its_name(root, &file) {
             return Err(FolderTrouble::InUse);
         }
         let mut bytes = [0; LENGTH];
@@ -44,13 +46,14 @@ impl Marker {
         let is_new = bytes == [0; LENGTH];
         let known = if is_new { None } else { contents(&bytes)? };
         let (seed, starts) = known.unwrap_or((seed, 0));
-        let starts = starts.saturating_add(1);
+        let starts = starts + 1;
         write(&file, seed, starts).map_err(FolderTrouble::of)?;
-        Ok(Self {
-            _locked: file,
-            seed,
-            starts,
-        })
+        Ok(Self { file, seed, starts })
+    }
+
+    /// Whether the next process would meet this lock.
+    pub(super) fn is_still_there(&self, root: &OwnedFd) -> bool {
+        is_at_its_name(root, &self.file)
     }
 }
 
@@ -80,9 +83,8 @@ fn open_file(root: &OwnedFd) -> Result<OwnedFd, FolderTrouble> {
 fn refuse_foreign(root: &OwnedFd) -> Result<(), FolderTrouble> {
     for entry in rustix::fs::Dir::read_from(root).map_err(trouble)? {
         let entry = entry.map_err(trouble)?;
-        // The marker can have come since: another process is opening the same empty folder, and the lock decides.
-        let known: [&[u8]; 4] = [b".", b"..", b"lost+found", NAME.as_bytes()];
-        if !known.contains(&entry.file_name().to_bytes()) {
+        let known: [&[u8]; 3] = [b".", b"..", b"lost+found"];
+        if !known.contains(&entry.file_name().to_bytes()) && !has_marker(root) {
             return Err(FolderTrouble::Foreign(
                 entry.file_name().to_string_lossy().into_owned(),
             ));
@@ -91,8 +93,13 @@ fn refuse_foreign(root: &OwnedFd) -> Result<(), FolderTrouble> {
     Ok(())
 }
 
+/// Another process can have made it since, and other things after it; then the lock decides.
+fn has_marker(root: &OwnedFd) -> bool {
+    rustix::fs::statat(root, NAME, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 /// Whether what was locked is what the next process will find: a file deleted meanwhile can be locked and is no lock.
-fn is_still_there(root: &OwnedFd, file: &OwnedFd) -> bool {
+fn is_at_its_name(root: &OwnedFd, file: &OwnedFd) -> bool {
     let there = rustix::fs::statat(root, NAME, AtFlags::SYMLINK_NOFOLLOW);
     let held = rustix::fs::fstat(file);
     matches!((there, held), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
@@ -109,7 +116,7 @@ fn contents(bytes: &[u8; LENGTH]) -> Result<Option<(u64, u64)>, FolderTrouble> {
     }
     let number = |at| u64::from_le_bytes(part(bytes, at));
     let slot = |at: usize| (number(at + 8) == sum(&bytes[at..at + 8])).then(|| number(at));
-    let starts = slot(32).max(slot(48));
+    let starts = slot(32).max(slot(48)).filter(|starts| *starts < STARTS_MAX - 1);
     let holds = number(24) == sum(&bytes[..24]);
     Ok(starts.filter(|_| holds).map(|starts| (number(16), starts)))
 }

@@ -75,18 +75,40 @@ pub(super) fn parse(shard: u8, leaf: usize, name: &CStr) -> Option<(Key, u64)> {
     here.then_some((key, generation))
 }
 
-/// `<mark of a start>-<number>`: a draft's name.
-pub(super) fn draft_name(mark: u64, number: u64) -> [u8; 33] {
-    let mut name = [b'-'; 33];
-    put_hex(&mut name[..16], u128::from(mark));
-    put_hex(&mut name[17..], u128::from(number));
-    name
+/// Where drafts are: in the same file system, so that a rename puts them in their place.
+pub(super) const DRAFTS: &[u8] = b"drafts";
+const DRAFT: usize = 16 + 1 + 16;
+
+/// `drafts/<mark of a start>-<number>`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DraftName([u8; DRAFTS.len() + 1 + DRAFT]);
+
+impl DraftName {
+    pub(super) fn new(mark: u64, number: u64) -> Self {
+        let mut path = [b'-'; DRAFTS.len() + 1 + DRAFT];
+        let (folder, name) = path.split_at_mut(DRAFTS.len() + 1);
+        folder[..DRAFTS.len()].copy_from_slice(DRAFTS);
+        folder[DRAFTS.len()] = b'/';
+        put_hex(&mut name[..16], u128::from(mark));
+        put_hex(&mut name[17..], u128::from(number));
+        Self(path)
+    }
+
+    /// Relative to the root.
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its name in its folder.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.0[DRAFTS.len() + 1..]
+    }
 }
 
 /// The mark of a draft's name; None if the name is not ours.
 pub(super) fn draft_mark(name: &CStr) -> Option<u64> {
     let name = name.to_bytes();
-    if name.len() != 33 || name[16] != b'-' {
+    if name.len() != DRAFT || name[16] != b'-' {
         return None;
     }
     hex(&name[17..])?;

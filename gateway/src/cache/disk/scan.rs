@@ -101,12 +101,16 @@ impl Folder {
     pub fn sweep_drafts(&self) -> io::Result<u64> {
         let shared = self.shared();
         let mut swept = 0;
-        for entry in Dir::read_from(&shared.drafts)? {
+        let drafts = match shared.open_listing(name::DRAFTS) {
+            Err(Errno::NOENT) => return Ok(0),
+            other => other?,
+        };
+        for entry in Dir::read_from(&drafts)? {
             let entry = entry?;
             if name::draft_mark(entry.file_name()).is_none_or(|mark| mark == shared.mark) {
                 continue;
             }
-            match persist(|| rustix::fs::unlinkat(&shared.drafts, entry.file_name(), AtFlags::empty())) {
+            match persist(|| rustix::fs::unlinkat(&drafts, entry.file_name(), AtFlags::empty())) {
                 Ok(()) => swept += 1,
                 // Somebody's folder with such a name.
                 Err(Errno::ISDIR | Errno::NOENT) => {}
@@ -181,7 +185,11 @@ impl Shared {
             match self.look(folder, key, generation) {
                 Verdict::Found(found) => (newest, is_settled) = (Some(found), true),
                 Verdict::Damaged => tally.damaged += remove(folder, key, generation),
-                Verdict::Unreadable => tally.unreadable += 1,
+                Verdict::Unreadable => {
+                    // It may be sound, and then what is older is out of date.
+                    is_settled = true;
+                    tally.unreadable += 1;
+                }
                 Verdict::Foreign => tally.foreign += 1,
                 Verdict::Gone => {}
             }

@@ -159,7 +159,7 @@ impl StoredFile {
         let end = self.location.file_length;
         let stat = rustix::fs::fstat(&self.file).map_err(|errno| stored(ReadFault::of(errno.into())))?;
         if u64::try_from(stat.st_size).unwrap_or(0) != end {
-            return Err(stored(Damage::Tail.into()));
+            return Err(AppendFault::Outdated);
         }
         let bytes = self.read(end - TAIL as u64, TAIL, true).map_err(stored)?;
         let bytes = bytes.expect("a read that may wait has an answer");
