@@ -22,7 +22,7 @@ use crate::cache::object::{Key, Meta};
 #[derive(Debug)]
 pub struct Draft {
     folder: Arc<Shared>,
-    file: OwnedFd,
+    pub(super) file: OwnedFd,
     name: DraftName,
     /// Bytes of the body that may be read. Stored after they are written.
     length: AtomicU64,

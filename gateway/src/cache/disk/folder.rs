@@ -42,7 +42,7 @@ pub(super) struct Shared {
     drafts_made: AtomicU64,
     appending: [Mutex<()>; APPEND_LOCKS],
     /// The kernel has no openat2: paths are walked.
-    walks: AtomicBool,
+    pub(super) walks: AtomicBool,
 }
 
 impl Folder {
@@ -263,8 +263,14 @@ impl Shared {
         let rename =
             |flags| persist(|| rustix::fs::renameat_with(&drafts, draft.name(), &leaf, path.name(), flags));
         match rename(RenameFlags::NOREPLACE) {
-            // A file system that cannot promise it: generations are used once, so there is nothing to replace.
-            Err(Errno::INVAL | Errno::NOSYS) => rename(RenameFlags::empty()).map_err(io::Error::from),
+            // A file system that cannot promise it. Generations are used once, so nobody comes in between.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                match rustix::fs::statat(&leaf, path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(Errno::NOENT) => rename(RenameFlags::empty()).map_err(io::Error::from),
+                    Ok(_) => Err(Errno::EXIST.into()),
+                    Err(error) => Err(error.into()),
+                }
+            }
             other => other.map_err(io::Error::from),
         }
     }

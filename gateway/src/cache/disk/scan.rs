@@ -72,8 +72,11 @@ impl Folder {
     ///
     /// Each key is reported once, with its newest sound version; older ones and damaged files are removed. Objects of this
     /// start are not reported, as whoever wrote them knows of them; so a scan can run while the cache is in use. What it
-    /// reports may have been written anew since: the greater generation is right, whoever told of it first. Scan each
-    /// shard once per start, and in several threads at once if you like. `Break` ends it.
+    /// reports may have been written anew since: the greater generation is right, whoever told of it first, and the other
+    /// file is the caller's to remove. An object that was invalidated before the scan came to it is reported all the same:
+    /// only a serial in its meta can tell. Scan each shard once per start, in several threads at once if you like.
+    ///
+    /// `Break` ends it.
     pub fn scan(&self, shards: Range<u16>, mut visit: impl FnMut(Found) -> ControlFlow<()>) -> Tally {
         let mut tally = Tally::default();
         for shard in shards.filter_map(|shard| u8::try_from(shard).ok()) {

@@ -124,7 +124,7 @@ impl StoredFile {
         Ok(Some(Bytes::from(block)))
     }
 
-    /// Whether a read that may not wait was possible at this place a moment ago is not remembered: the table is.
+    /// The checksums of the blocks, checked themselves and kept by the first call that can read them.
     fn table(&self, may_wait: bool) -> Result<Option<&[u64]>, ReadFault> {
         if let Some(table) = self.table.get() {
             return Ok(Some(table));

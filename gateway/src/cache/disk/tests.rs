@@ -138,3 +138,37 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
         .write_all_at(bytes, at)
         .unwrap();
 }
+
+/// The life of an object: filled, validated, restarted, read, removed.
+#[test]
+fn an_object_lives_until_it_is_removed() {
+    let place = Place::new();
+    let folder = place.open(1);
+    let body = body(200_000);
+    let draft = folder.draft().unwrap();
+    draft.append(&body).unwrap();
+    let (location, _) = draft
+        .finish(key(1), folder.first_generation(), &meta("new"))
+        .unwrap();
+    let validated = folder.append_meta(key(1), &location, &meta("validated")).unwrap();
+    drop((draft, folder));
+    let folder = place.open(2);
+    let (tally, found) = scan(&folder);
+    assert_eq!(
+        tally,
+        Tally {
+            found: 1,
+            ..Tally::default()
+        }
+    );
+    assert_eq!((found[0].key, found[0].location), (key(1), validated));
+    let (meta, read) = open_and_read(&folder, key(1), &validated).unwrap();
+    assert_eq!((&meta.key_text[..], read), (&b"validated"[..], body));
+    assert!(folder.remove(key(1), validated.generation).unwrap());
+    assert_eq!(scan(&folder).0, Tally::default());
+}
+
+#[test]
+fn a_location_is_small() {
+    assert_eq!(size_of::<Location>(), 32);
+}

@@ -4,11 +4,6 @@ use super::*;
 use crate::cache::disk::{BLOCK, DiskFault, META_MAX};
 
 #[test]
-fn a_location_is_small() {
-    assert_eq!(size_of::<Location>(), 32);
-}
-
-#[test]
 fn what_was_written_is_read_back_whole_and_by_blocks() {
     let place = Place::new();
     let folder = place.open(1);
