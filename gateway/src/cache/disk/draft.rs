@@ -5,14 +5,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::StoredFile;
-use super::bytes::{persist, read_now, write_at};
-use super::fault::too_large;
+use super::bytes::{Reading, persist, read_at, read_now, write_at};
+use super::fault::{Damage, ReadFault, too_large};
 use super::folder::{Ending, Shared};
-use super::format::{BLOCK, BODY_MAX, HEADER, Location, Seal, header};
+use super::format::{BLOCK, BODY_MAX, HEADER, Location, Seal, block_sum, header};
 use super::name::{DraftName, ObjectPath};
 use crate::cache::object::{Key, Meta};
 
@@ -26,14 +27,15 @@ pub struct Draft {
     name: DraftName,
     /// Bytes of the body that may be read. Stored after they are written.
     length: AtomicU64,
+    /// Checksums of the full blocks; of a last short one when the draft is finished. Added after the length is stored, so
+    /// that a block with a checksum can be read. Not with the writer: that lock is held while a disk is waited for.
+    sums: RwLock<Vec<u64>>,
     writer: Mutex<Writer>,
 }
 
 struct Writer {
     /// Of the block that is not full yet.
     hasher: Xxh3,
-    /// Of the full blocks.
-    sums: Vec<u64>,
     state: State,
 }
 
@@ -49,10 +51,7 @@ enum State {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer")
-            .field("blocks", &self.sums.len())
-            .field("state", &self.state)
-            .finish()
+        f.debug_struct("Writer").field("state", &self.state).finish()
     }
 }
 
@@ -62,7 +61,6 @@ impl Draft {
         let file = folder.create_draft(&name)?;
         let writer = Writer {
             hasher: Xxh3::with_seed(folder.seed()),
-            sums: Vec::new(),
             state: State::Open,
         };
         Ok(Self {
@@ -70,6 +68,7 @@ impl Draft {
             file,
             name,
             length: AtomicU64::new(0),
+            sums: RwLock::default(),
             writer: Mutex::new(writer),
         })
     }
@@ -92,15 +91,18 @@ impl Draft {
         }
         let written = write_at(&self.file, &mut [IoSlice::new(bytes)], HEADER as u64 + before);
         self.or_cut(&mut writer, before, written)?;
-        writer.digest(before, bytes);
+        let sums = writer.digest(before, bytes);
         self.length.store(after, Ordering::Release);
+        if !sums.is_empty() {
+            self.sums.write().extend(sums);
+        }
         Ok(after)
     }
 
     /// Reads from `offset` of the body on, as much as is there and fits; `Some(0)` where nothing is there yet.
     ///
     /// None if `may_wait` is false and the bytes are not in memory, or the kernel or the file system cannot tell. The bytes
-    /// are as the page cache or the disk gives them: their checksums stand only when the draft is finished.
+    /// are as the page cache or the disk gives them; [`read_block_from`](Self::read_block_from) checks them.
     pub fn read_at(&self, offset: u64, buf: &mut [u8], may_wait: bool) -> io::Result<Option<usize>> {
         let there = self.length().saturating_sub(offset);
         let wanted = buf.len().min(usize::try_from(there).unwrap_or(usize::MAX));
@@ -120,6 +122,35 @@ impl Draft {
         }
     }
 
+    /// Reads from `offset` to the end of its block, or of what is there; empty where nothing is there yet.
+    ///
+    /// A block that is complete is read as a whole and checked, so what is handed out is what was appended even if it has
+    /// been to the disk and back since. The block that is being filled is at most [`BLOCK`] bytes old and not checked.
+    pub fn read_block_from(&self, offset: u64, may_wait: bool) -> Result<Option<Bytes>, ReadFault> {
+        let start = offset - offset % BLOCK as u64;
+        let index = offset / BLOCK as u64;
+        let sum = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.sums.read().get(index).copied());
+        let end = self.length().min(start.saturating_add(BLOCK as u64));
+        if offset >= end {
+            return Ok(Some(Bytes::new()));
+        }
+        let from = if sum.is_some() { start } else { offset };
+        let mut bytes = vec![0; usize::try_from(end - from).expect("at most a block")];
+        let parts = &mut [IoSliceMut::new(&mut bytes)];
+        match read_at(&self.file, parts, HEADER as u64 + from, may_wait).map_err(ReadFault::of)? {
+            Reading::Full => {}
+            Reading::Short => return Err(Damage::Short.into()),
+            Reading::Waits => return Ok(None),
+        }
+        if sum.is_some_and(|sum| sum != block_sum(self.folder.seed(), &bytes)) {
+            return Err(Damage::Block(index).into());
+        }
+        let skipped = usize::try_from(offset - from).expect("less than a block");
+        Ok(Some(Bytes::from(bytes).slice(skipped..)))
+    }
+
     /// Writes what belongs behind and before the body and puts the file in its place.
     ///
     /// Nothing is synced: a file that a power failure tears has no sound tail, or blocks that do not fit their checksums,
@@ -129,7 +160,8 @@ impl Draft {
         writer.check_open()?;
         let seed = self.folder.seed();
         let length = self.length.load(Ordering::Relaxed);
-        let sums = writer.all_sums(length);
+        let mut sums = self.sums.read().clone();
+        sums.extend(writer.short_block(length));
         let ending = Ending::new(Seal::new(seed, key, generation), generation, length, &sums, meta)?;
         let place = || {
             let file = rustix::io::fcntl_dupfd_cloexec(&self.file, 0)?;
@@ -144,6 +176,7 @@ impl Draft {
         };
         let file = self.or_cut(&mut writer, length, place())?;
         writer.state = State::Placed;
+        self.sums.write().clone_from(&sums);
         let stored = StoredFile::with_table(file, seed, key, ending.location, sums.into());
         Ok((ending.location, stored))
     }
@@ -174,33 +207,23 @@ impl Writer {
         }
     }
 
-    /// Takes bytes that begin at `at` of the body into the checksums.
-    fn digest(&mut self, at: u64, bytes: &[u8]) {
-        let filled = usize::try_from(at % BLOCK as u64).expect("less than a block");
-        let (first, rest) = bytes.split_at(bytes.len().min(BLOCK - filled));
-        self.hasher.update(first);
-        if filled + first.len() == BLOCK {
-            self.close_block();
-        }
-        for block in rest.chunks(BLOCK) {
-            self.hasher.update(block);
-            if block.len() == BLOCK {
-                self.close_block();
-            }
-        }
-    }
-
-    fn close_block(&mut self) {
-        self.sums.push(self.hasher.digest());
-        self.hasher.reset();
-    }
-
-    /// With the one of a last short block.
-    fn all_sums(&self, length: u64) -> Vec<u64> {
-        let mut sums = self.sums.clone();
-        if !length.is_multiple_of(BLOCK as u64) {
+    /// Takes bytes that begin at `at` of the body; returns the checksums of the blocks that they fill.
+    fn digest(&mut self, at: u64, bytes: &[u8]) -> Vec<u64> {
+        let mut sums = Vec::new();
+        let mut room = BLOCK - usize::try_from(at % BLOCK as u64).expect("less than a block");
+        let mut rest = bytes;
+        while let Some((filling, after)) = rest.split_at_checked(room) {
+            self.hasher.update(filling);
             sums.push(self.hasher.digest());
+            self.hasher.reset();
+            (rest, room) = (after, BLOCK);
         }
+        self.hasher.update(rest);
         sums
+    }
+
+    /// The checksum of the last block, if it is not full.
+    fn short_block(&self, length: u64) -> Option<u64> {
+        (!length.is_multiple_of(BLOCK as u64)).then(|| self.hasher.digest())
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::disk::BLOCK;
+use crate::cache::disk::{BLOCK, Damage};
 
 #[test]
 fn a_finished_draft_is_an_object_like_one_written_in_one_go() {
@@ -105,6 +105,34 @@ fn a_draft_is_never_put_over_what_is_there_and_can_be_finished_elsewhere() {
 }
 
 #[test]
+fn a_follower_by_blocks_gets_checked_bytes_from_any_offset() {
+    let place = Place::new();
+    let folder = place.open(1);
+    let body = body(2 * BLOCK + 50);
+    let draft = folder.draft().unwrap();
+    let read = |at: usize| draft.read_block_from(at as u64, true).unwrap().unwrap();
+    assert!(read(0).is_empty());
+    draft.append(&body[..BLOCK + 20]).unwrap();
+    assert_eq!(read(0), body[..BLOCK]);
+    assert_eq!(read(100), body[100..BLOCK]);
+    assert_eq!(read(BLOCK + 5), body[BLOCK + 5..BLOCK + 20]);
+    assert!(read(BLOCK + 20).is_empty() && read(usize::MAX).is_empty());
+    draft.append(&body[BLOCK + 20..]).unwrap();
+    draft.finish(key(1), 1, &meta("a")).unwrap();
+    assert_eq!(read(BLOCK), body[BLOCK..2 * BLOCK]);
+    assert_eq!(read(2 * BLOCK + 7), body[2 * BLOCK + 7..]);
+    assert!(read(2 * BLOCK + 50).is_empty());
+    // What has become of the file below does not reach a reader: full blocks, and the last one since it is finished.
+    overwrite(&place.file(key(1), 1), 64 + 10, b"x");
+    overwrite(&place.file(key(1), 1), 64 + 2 * BLOCK as u64, b"x");
+    for (at, index) in [(0, 0), (11, 0), (2 * BLOCK + 1, 2)] {
+        let fault = draft.read_block_from(at as u64, true).unwrap_err();
+        assert!(matches!(fault, ReadFault::Damaged(Damage::Block(block)) if block == index));
+    }
+    assert_eq!(read(BLOCK + 1), body[BLOCK + 1..2 * BLOCK]);
+}
+
+#[test]
 fn many_follow_while_one_appends() {
     let place = Place::new();
     let folder = place.open(1);
@@ -118,6 +146,18 @@ fn many_follow_while_one_appends() {
                 while read.len() < body.len() {
                     let length = draft.read_at(read.len() as u64, &mut buf, true).unwrap().unwrap();
                     read.extend_from_slice(&buf[..length]);
+                    thread::yield_now();
+                }
+                assert!(read == *body);
+            });
+        }
+        for _ in 0..2 {
+            let (draft, body) = (draft.clone(), &body);
+            scope.spawn(move || {
+                let mut read = Vec::new();
+                while read.len() < body.len() {
+                    let block = draft.read_block_from(read.len() as u64, true).unwrap().unwrap();
+                    read.extend_from_slice(&block);
                     thread::yield_now();
                 }
                 assert!(read == *body);
