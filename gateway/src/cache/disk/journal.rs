@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bytes::{Reading, persist, read_at, write_at};
+use super::fault::too_large;
 use super::folder::{Folder, Shared};
 use super::format::part;
 
@@ -21,8 +22,8 @@ const MAGIC: [u8; 8] = *b"sluiceP\n";
 const VERSION: u32 = 1;
 const HEAD: usize = 32;
 const RECORD: usize = 40;
-/// Records of the longest journal that is read: 40 MiB. A longer one counts as damaged.
-const RECORDS_MAX: u64 = 1 << 20;
+/// Records of the longest journal: 40 MiB, read at once at a start. A file that is longer counts as damaged.
+pub const RECORDS_MAX: u64 = 1 << 20;
 
 /// One purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +43,14 @@ pub struct Record {
 pub struct JournalContents {
     /// In the order they were appended.
     pub records: Vec<Record>,
-    /// The highest serial ever appended or set, whether its record is still there or not.
+    /// The highest serial ever appended or set, whether its record is still there or not; where the journal is damaged it
+    /// may be too low, so the serials of the objects count too.
     pub highest_serial: u64,
     /// Some of it is damaged: purges may be missing, so nothing that was stored before may be trusted to be unpurged.
     pub is_damaged: bool,
 }
 
-/// An open journal.
+/// An open journal. There must be one at a time for a folder: each writes where it knows the end.
 #[derive(Debug)]
 pub struct Journal {
     folder: Arc<Shared>,
@@ -96,8 +98,12 @@ impl Journal {
 
     /// Adds records with one write. After an error none of them is in the journal.
     ///
+    /// More than [`RECORDS_MAX`] are refused as too large: [`truncate_to`](Self::truncate_to) what still matters before that.
     /// They survive the process, not a power failure: for that call [`sync`](Self::sync).
     pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        if self.records().saturating_add(records.len() as u64) > RECORDS_MAX {
+            return Err(too_large());
+        }
         let seed = self.folder.seed();
         let bytes: Vec<u8> = records.iter().flat_map(|record| record.bytes(seed)).collect();
         if let Err(error) = write_at(&self.file, &mut [IoSlice::new(&bytes)], self.length) {

@@ -169,6 +169,15 @@ fn an_object_lives_until_it_is_removed() {
 }
 
 #[test]
+fn threads_share_what_is_open() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Folder>();
+    shared::<super::Draft>();
+    shared::<StoredFile>();
+    shared::<super::Journal>();
+}
+
+#[test]
 fn a_location_is_small() {
     assert_eq!(size_of::<Location>(), 32);
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::disk::{Journal, JournalContents, Record};
+use crate::cache::disk::{DiskFault, Journal, JournalContents, RECORDS_MAX, Record};
 
 fn purge(serial: u64) -> Record {
     Record {
@@ -138,6 +138,23 @@ fn a_journal_of_another_folder_is_damaged_here() {
             ..JournalContents::default()
         }
     );
+}
+
+#[test]
+fn a_journal_has_a_limit() {
+    let place = Place::new();
+    let folder = place.open(1);
+    let (mut journal, _) = Journal::open(&folder).unwrap();
+    journal.append(&[purge(1)]).unwrap();
+    let error = journal.append(&vec![purge(2); RECORDS_MAX as usize]).unwrap_err();
+    assert_eq!(DiskFault::of(&error), DiskFault::TooLarge);
+    assert_eq!((journal.records(), journal.highest_serial()), (1, 1));
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(place.path().join("purges"))
+        .unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert!(reopen(&folder).is_damaged);
 }
 
 #[test]
