@@ -8,6 +8,7 @@ pub mod fill;
 pub mod flight;
 pub mod object;
 pub mod policy;
+pub mod store;
 pub mod sync;
 
-pub use object::{Body, Facets, Freshness, Key, Meta, Object};
+pub use object::{Body, Facets, Freshness, Key, Mark, Meta, Object};

@@ -1,10 +1,12 @@
 //! What is kept: an answer's head, its body, and what is known about both.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::disk::StoredFile;
 use crate::wire::{Fields, Version};
 
 /// Which object: hashes of the texts in its [`Meta`], which are compared before an object is used.
@@ -75,13 +77,75 @@ pub struct Object {
     pub body: Body,
     /// The part of a client's head that is the same for every hit; made by the first one.
     pub prepared: OnceLock<Box<[u8]>>,
+    /// What its store notes of it.
+    pub mark: Mark,
+}
+
+/// What a store notes of an object while it is used. Nobody else writes it.
+#[derive(Debug, Default)]
+pub struct Mark {
+    /// Which object of its store, counted up; 0 for one that is in no store.
+    pub(super) id: u64,
+    /// Which file of its key it was read from or written to; 0 for none, or none yet.
+    pub(super) generation: u64,
+    /// [`Object::weight`] when it was taken up.
+    pub(super) weight: u64,
+    /// The purge serial up to which it was checked, twice; plus one if it is softly purged. One number, so that a hit reads
+    /// one word.
+    pub(super) checked: AtomicU64,
+    /// Used since the disk tier last looked for something to evict.
+    pub(super) is_touched: AtomicBool,
+    /// Requests for it, counted up to the number that brings it to disk.
+    pub(super) uses: AtomicU32,
+}
+
+/// Bytes of memory an object costs besides its texts and its body: its own struct, its entries in the index, in the memory
+/// tier and in the counts of facets, and what the allocator adds to each piece.
+const OBJECT_OVERHEAD_BYTES: u64 = 640;
+/// Bytes of memory of a field line besides its texts.
+const FIELD_OVERHEAD_BYTES: u64 = 24;
+
+impl Object {
+    /// An object in no store.
+    pub fn new(key: Key, meta: Meta, body: Body) -> Self {
+        Self {
+            key,
+            meta,
+            body,
+            prepared: OnceLock::new(),
+            mark: Mark::default(),
+        }
+    }
+
+    /// Bytes it costs in memory, the head that is prepared later included.
+    pub fn weight(&self) -> u64 {
+        self.body.memory_bytes() + self.meta.weight()
+    }
+}
+
+impl Meta {
+    /// Bytes it costs in memory; the texts of the fields twice, because the prepared head repeats them.
+    pub fn weight(&self) -> u64 {
+        let names: usize = self
+            .vary
+            .iter()
+            .map(|name| name.len() + size_of::<Box<str>>())
+            .sum();
+        let texts = self.key_text.len() + self.variance.len() + self.reason.len() + names;
+        let fields = 2 * self.fields.bytes_held() as u64 + FIELD_OVERHEAD_BYTES * self.fields.len() as u64;
+        // The facets are in the index once more.
+        let facets = 2 * size_of_val(&*self.facets.0) as u64;
+        OBJECT_OVERHEAD_BYTES + texts as u64 + fields + facets
+    }
 }
 
 /// The bytes of an object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Body {
     /// In memory, in one piece.
     Memory(Bytes),
+    /// On disk, read block by block.
+    File(Arc<StoredFile>),
 }
 
 impl Body {
@@ -89,6 +153,15 @@ impl Body {
     pub fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(file) => file.location().body_length,
+        }
+    }
+
+    /// Bytes of it that are held in memory.
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_) => 0,
         }
     }
 }

@@ -1,0 +1,131 @@
+//! How many bytes of disk are in use, and who may take some more.
+
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Files take whole blocks.
+const BLOCK: u64 = 4096;
+/// The part of the limit that is kept free, so that who writes seldom waits for who evicts: 2 %.
+const SLACK: u64 = 50;
+
+/// Bytes on disk, counted before they are written and until they are removed: the limit is never passed, except by what is
+/// found there after it was lowered.
+#[derive(Default)]
+pub struct Space {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// As configured.
+    limit: u64,
+    /// What the file system has left for us, the bytes in use included.
+    ceiling: u64,
+    /// Less than was in use when the file system had no room, until that much is free.
+    shrunk: u64,
+    used: u64,
+    /// The most that somebody waits for.
+    wanted: u64,
+}
+
+impl State {
+    fn limit(&self) -> u64 {
+        self.limit.min(self.ceiling).min(self.shrunk)
+    }
+}
+
+/// Bytes of disk a file of this length takes.
+pub fn rounded(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK) * BLOCK
+}
+
+impl Space {
+    /// Sets the limit.
+    pub fn resize(&self, limit: u64) {
+        let mut state = self.state.lock();
+        state.limit = limit;
+        (state.ceiling, state.shrunk) = (u64::MAX, u64::MAX);
+        self.freed.notify_all();
+    }
+
+    /// Leaves so many bytes of the file system free, of which `free` are free now.
+    pub fn leave(&self, free: u64, floor: u64) {
+        let mut state = self.state.lock();
+        state.ceiling = state.used.saturating_add(free).saturating_sub(floor);
+    }
+
+    /// The file system has no room for what is counted: less is to be used than now.
+    pub fn shrink(&self) {
+        let mut state = self.state.lock();
+        state.shrunk = state.used.saturating_sub(state.used / SLACK);
+    }
+
+    /// Enough was evicted: the file system may be tried again.
+    pub fn grow(&self) {
+        self.state.lock().shrunk = u64::MAX;
+    }
+
+    /// Takes some, or waits until somebody has freed it: not longer than `wait`, and false then. `call` wakes whoever evicts.
+    pub fn take(&self, bytes: u64, wait: Duration, call: impl Fn()) -> bool {
+        let mut state = self.state.lock();
+        if state.used + bytes > state.limit() && !wait.is_zero() && bytes <= state.limit() {
+            state.wanted = state.wanted.max(bytes);
+            call();
+            let is_full = |state: &mut State| state.used + bytes > state.limit();
+            self.freed.wait_while_for(&mut state, is_full, wait);
+            state.wanted = 0;
+        }
+        let fits = state.used + bytes <= state.limit();
+        if fits {
+            state.used += bytes;
+        }
+        fits
+    }
+
+    /// Counts bytes that are there already.
+    pub fn add(&self, bytes: u64) {
+        self.state.lock().used += bytes;
+    }
+
+    /// Gives some back.
+    pub fn free(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.used = state.used.saturating_sub(bytes);
+        self.freed.notify_all();
+    }
+
+    /// Counts `is` instead of `was`.
+    pub fn correct(&self, was: u64, is: u64) {
+        if is > was {
+            self.add(is - was);
+        } else if was > is {
+            self.free(was - is);
+        }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.state.lock().used
+    }
+
+    /// The limit as configured.
+    pub fn limit(&self) -> u64 {
+        self.state.lock().limit
+    }
+
+    /// Bytes that are to be freed: 0 while the slack is there.
+    pub fn excess(&self) -> u64 {
+        let state = self.state.lock();
+        let limit = state.limit();
+        let wanted = state.wanted.max(limit / SLACK);
+        (state.used + wanted).saturating_sub(limit).min(state.used)
+    }
+
+    /// Whether the slack is half used up: time to evict before anybody waits.
+    pub fn is_tight(&self) -> bool {
+        let state = self.state.lock();
+        state.used + state.limit() / (2 * SLACK) > state.limit()
+    }
+}
