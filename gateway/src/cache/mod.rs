@@ -7,6 +7,7 @@ pub mod disk;
 pub mod fill;
 pub mod flight;
 pub mod object;
+pub mod passes;
 pub mod policy;
 pub mod store;
 pub mod sync;

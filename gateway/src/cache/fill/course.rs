@@ -143,19 +143,24 @@ impl Fill {
         self.course.lock().window.length()
     }
 
-    /// Whether the writer may push. To be asked under the lock.
+    /// Whether the writer may push. Invariant: once it may, it may until it does.
     pub(super) fn has_room(&self, course: &Course) -> bool {
         if course.state != FillState::Open {
             // Nothing will make room any more; the push says why.
             return true;
         }
-        match course.keeping {
-            // The job's share and as much again.
-            Keeping::Whole if course.job_is_out => {
-                course.window.length() < self.memory_bytes_max.saturating_mul(2)
-            }
-            Keeping::Whole => true,
-            Keeping::Passing => course.window.length() < self.memory_bytes_max,
+        let is_bounded = course.job_is_out || course.keeping == Keeping::Passing;
+        !is_bounded || course.window.length() < self.window_bytes_max()
+    }
+
+    /// Bytes of the window below which a push is taken when nothing will free it at once.
+    ///
+    /// The same before and after a spill fails: room that the writer was told of is not taken back.
+    fn window_bytes_max(&self) -> usize {
+        match self.spill {
+            // A job's share and as much again.
+            Some(_) => self.memory_bytes_max.saturating_mul(2),
+            None => self.memory_bytes_max,
         }
     }
 

@@ -352,10 +352,17 @@ fn a_job_that_never_ran_is_a_failed_one() {
     let Pushed::Spill(job) = writer.push(body(0, MEMORY_BYTES_MAX + 1)).unwrap() else {
         panic!("it is too large");
     };
+    assert!(has_room(&mut writer));
     drop(job);
     assert!(fill.is_passing());
+    let next = fill.received();
+    let pushed = writer.push(body(next, MEMORY_BYTES_MAX));
+    assert!(
+        matches!(pushed, Ok(Pushed::Kept)),
+        "the room it was told of was taken back"
+    );
     assert!(!has_room(&mut writer));
-    assert_eq!(read(&mut follower).0, body(0, MEMORY_BYTES_MAX + 1));
+    assert_eq!(read(&mut follower).0, body(0, 2 * MEMORY_BYTES_MAX + 1));
     assert!(has_room(&mut writer));
 }
 
