@@ -11,17 +11,17 @@ use super::fill::{
     Fill, FillPlan, FillState, FillWriter, Finished, Follower, Pushed, Spill, SpillProgress, Step,
 };
 use super::object::Key;
-use super::sync::{Arc, Mutex};
+use super::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
 const KEY: Key = Key {
     primary: 1,
     variance: 0,
 };
 
-/// A file that is full at some point. It has no lock of the scheduler: its one caller at a time is what is tried.
+/// A file that is full once, at some point; later there is space again.
 struct Tape {
     bytes: Mutex<Vec<u8>>,
-    capacity: usize,
+    full_at: AtomicUsize,
 }
 
 impl Spill for Tape {
@@ -29,7 +29,8 @@ impl Spill for Tape {
         // One byte per lock: two who append at once would be seen.
         for byte in bytes {
             let mut tape = self.bytes.lock();
-            if tape.len() == self.capacity {
+            if tape.len() == self.full_at.load(Ordering::SeqCst) {
+                self.full_at.store(usize::MAX, Ordering::SeqCst);
                 return Err(io::ErrorKind::StorageFull.into());
             }
             tape.push(*byte);
@@ -46,10 +47,10 @@ impl Spill for Tape {
     }
 }
 
-fn tape(capacity: usize) -> Arc<Tape> {
+fn tape(full_at: usize) -> Arc<Tape> {
     Arc::new(Tape {
         bytes: Mutex::default(),
-        capacity,
+        full_at: AtomicUsize::new(full_at),
     })
 }
 
@@ -179,6 +180,7 @@ fn a_full_disk_ends_nobodys_body() {
         }
         match writer.finish().expect("its length was not announced") {
             Finished::NotStorable => {}
+            // Half a piece is in the file, whoever wrote it: this is no object.
             Finished::Spilled(last) => assert!(!matches!(last.run(), Ok(SpillProgress::Whole))),
             Finished::InMemory(_) => panic!("eight bytes do not fit"),
         }

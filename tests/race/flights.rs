@@ -1,5 +1,7 @@
 //! Leaders, those who wait, and purges that come between.
 
+use std::cell::Cell;
+
 use shuttle::future::block_on;
 use shuttle::thread;
 
@@ -144,18 +146,28 @@ fn who_asks_after_a_purge_gets_nothing_from_before_it() {
         let flights = Arc::new(Flights::<u64>::default());
         let origin = Arc::new(AtomicU64::new(0));
         let purges = Arc::new(AtomicU64::new(0));
+        // How many lead a flight that began before the purge, and after it.
+        let leading = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let ask = || {
             let (flights, origin, purges) = (Arc::clone(&flights), Arc::clone(&origin), Arc::clone(&purges));
+            let leading = Arc::clone(&leading);
             move || {
                 let asked_at = purges.load(Ordering::SeqCst);
-                let began = || Began {
-                    serial: purges.load(Ordering::SeqCst),
-                    ..Began::default()
+                let began_at = Cell::new(0);
+                let began = || {
+                    began_at.set(purges.load(Ordering::SeqCst));
+                    Began {
+                        serial: began_at.get(),
+                        ..Began::default()
+                    }
                 };
                 let reached = purges.load(Ordering::SeqCst);
                 let answer = match flights.join(KEY, began, |facts| facts.serial < reached) {
                     Joined::Lead(leader) => {
                         let answer = origin.load(Ordering::SeqCst);
+                        let others = &leading[usize::from(began_at.get() > 0)];
+                        assert_eq!(others.fetch_add(1, Ordering::SeqCst), 0, "two lead one flight");
+                        others.fetch_sub(1, Ordering::SeqCst);
                         leader.fail(answer);
                         answer
                     }

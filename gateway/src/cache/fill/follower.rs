@@ -26,6 +26,8 @@ pub enum Step {
     /// The next bytes; never empty. The follower stands behind them now.
     Bytes(Bytes),
     /// The next bytes are in a file: read any number of them, then say so with [`Follower::advance`].
+    ///
+    /// If the read fails, the body is broken for this client: treat it as [`Step::Broken`].
     InFile {
         /// Where to read.
         reader: Arc<dyn Spill>,
