@@ -34,9 +34,45 @@ pub enum Form {
 /// A client that sends no Accept-Encoding gets the plain form. RFC 9110 §12.5.3 would allow any coding then, but
 /// those who leave the field out are those who cannot decode.
 pub fn codings<'v>(elements: impl Iterator<Item = &'v [u8]>, offered: &[&str]) -> Codings {
-    let mut weights: Vec<Option<Weight>> = vec![None; offered.len()];
+    let mut weights = vec![None; offered.len()];
+    let plain = weigh(elements, offered, &mut weights);
+    let weights: Vec<Weight> = weights.iter().map(|w| wanted(*w, plain)).collect();
+    let mut wanted: Vec<usize> = (0..offered.len()).filter(|at| weights[*at] > 0).collect();
+    wanted.sort_by_key(|at| std::cmp::Reverse(weights[*at]));
+    Codings {
+        wanted,
+        identity: plain.identity != Some(0),
+    }
+}
+
+/// The same for a fixed offer, without allocating: the weight of each in thousandths, 0 for those that
+/// [`Codings::wanted`] would leave out.
+pub fn coding_weights<'v, const N: usize>(
+    elements: impl Iterator<Item = &'v [u8]>,
+    offered: &[&str; N],
+) -> [u16; N] {
+    let mut weights = [None; N];
+    let plain = weigh(elements, offered, &mut weights);
+    weights.map(|w| wanted(w, plain))
+}
+
+/// What was said of the codings that are not on offer.
+#[derive(Clone, Copy)]
+struct Plain {
+    /// Of the plain form; None where nothing was said that concerns it.
+    identity: Option<Weight>,
+    /// Of all that was not named.
+    star: Option<Weight>,
+}
+
+/// Notes what was said of each offered coding. Each element is looked at once.
+fn weigh<'v>(
+    elements: impl Iterator<Item = &'v [u8]>,
+    offered: &[&str],
+    weights: &mut [Option<Weight>],
+) -> Plain {
     let (mut identity, mut star) = (None, None);
-    for (name, weight) in elements.filter_map(weighted) {
+    for (name, weight) in elements.filter_map(weighted_coding) {
         if name == b"*" {
             note(&mut star, weight);
         } else if name.eq_ignore_ascii_case(b"identity") {
@@ -46,15 +82,19 @@ pub fn codings<'v>(elements: impl Iterator<Item = &'v [u8]>, offered: &[&str]) -
         }
     }
     // RFC 9110 §12.5.3: "*" stands for every coding not listed; identity is acceptable unless excluded.
-    let plain = identity.or(star);
-    let weight = |at: usize| weights[at].or(star).unwrap_or(0);
-    let mut wanted: Vec<usize> = (0..offered.len())
-        .filter(|at| weight(*at) > 0 && weight(*at) >= plain.unwrap_or(0))
-        .collect();
-    wanted.sort_by_key(|at| std::cmp::Reverse(weight(*at)));
-    Codings {
-        wanted,
-        identity: plain != Some(0),
+    Plain {
+        identity: identity.or(star),
+        star,
+    }
+}
+
+/// The weight of an offered coding; 0 where it is refused or the plain form is wanted more.
+fn wanted(said: Option<Weight>, plain: Plain) -> Weight {
+    let weight = said.or(plain.star).unwrap_or(0);
+    if weight >= plain.identity.unwrap_or(0) {
+        weight
+    } else {
+        0
     }
 }
 
@@ -119,6 +159,21 @@ fn weighted(element: &[u8]) -> Option<(&[u8], Weight)> {
     Some((name, q.map_or(Some(FULL), weight)?))
 }
 
+/// A coding and its weight. RFC 9110 §12.5.3: `codings [ weight ]`: a coding has no other parameters, so an element
+/// that has is not understood and says nothing.
+fn weighted_coding(element: &[u8]) -> Option<(&[u8], Weight)> {
+    let mut parts = element.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    let name = parts.next().filter(|n| !n.is_empty())?;
+    let Some(parameter) = parts.next() else {
+        return Some((name, FULL));
+    };
+    let q = parameter
+        .strip_prefix(b"q=")
+        .or_else(|| parameter.strip_prefix(b"Q="))?;
+    let weight = weight(q)?;
+    parts.next().is_none().then_some((name, weight))
+}
+
 /// RFC 9110 §12.4.2: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`
 fn weight(text: &[u8]) -> Option<Weight> {
     let (whole, fraction) = text.split_first()?;
@@ -169,6 +224,7 @@ mod tests {
             ("identity", &[]),
             ("identity;q=0.5, gzip;q=0.4, br;q=0.5", &["br"]),
             ("gzip;q=2, br;q=0.1234, zstd;q=", &[]),
+            ("gzip;q =0, br;level=1, zstd;q=1;q=0", &[]),
         ] {
             assert_eq!(wanted(value), expected, "{value}");
         }
@@ -221,8 +277,11 @@ mod tests {
             expected.sort_unstable();
             let joined = said.join(",");
             let got = codings(elements(&joined), &OFFERED);
-            prop_assert_eq!(got.wanted, expected.into_iter().map(|(_, at)| at).collect::<Vec<_>>());
+            prop_assert_eq!(&got.wanted, &expected.into_iter().map(|(_, at)| at).collect::<Vec<_>>());
             prop_assert_eq!(got.identity, of(3) != Some(0));
+            let fixed = coding_weights(elements(&joined), &OFFERED);
+            prop_assert!((0..3).all(|at| (fixed[at] > 0) == got.wanted.contains(&at)));
+            prop_assert!(got.wanted.is_sorted_by_key(|at| std::cmp::Reverse(fixed[*at])));
         }
 
         #[test]
