@@ -1,1 +1,0 @@
-//! Content codings: which one a client gets, and the bytes in it.
