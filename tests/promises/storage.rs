@@ -9,14 +9,14 @@ mod visitors;
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::scope;
-use std::time::Duration;
+use std::thread::{ScopedJoinHandle, scope};
 
-use harness::Sluice;
+use harness::{Sluice, wait_until};
 
 use crate::size;
 use goods::Goods;
@@ -41,8 +41,6 @@ const LARGEST_BYTES: u64 = 8 << 20;
 const LARGEST_OF_DISK: u64 = 128;
 /// Looks at what is kept. Each costs a walk through the folder, so they go by what was asked.
 const SAMPLES: u64 = 200;
-/// How soon it is noticed that the next one is due.
-const NOTICED: Duration = Duration::from_millis(2);
 
 /// How much is asked, and how much may be kept.
 struct Size {
@@ -151,7 +149,7 @@ impl Play {
 
     /// One life of a gateway, under load all the time. It is killed in the middle of it after the look-up
     /// `killed_at`, or lives until all was asked.
-    fn live(&mut self, window: std::ops::Range<u64>, killed_at: Option<u64>) -> Tally {
+    fn live(&mut self, window: Range<u64>, killed_at: Option<u64>) -> Tally {
         let mut sluice = self.start();
         let visitors = Visitors {
             goods: &self.goods,
@@ -165,16 +163,18 @@ impl Play {
         let mut sum = Tally::default();
         scope(|all| {
             let clients: Vec<_> = (0..CLIENTS).map(|_| all.spawn(|| visitors.visit())).collect();
-            while !clients.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-                if killed_at.is_some_and(|at| self.next.load(Ordering::Acquire) >= at) {
+            let asked = || self.next.load(Ordering::Acquire);
+            let are_done = || clients.iter().all(ScopedJoinHandle::is_finished);
+            while !are_done() {
+                if killed_at.is_some_and(|at| asked() >= at) {
                     visitors.killed.store(true, Ordering::Release);
                     sluice.process.kill();
                     break;
                 }
-                if self.next.load(Ordering::Acquire) >= self.most.samples * self.size.looks / SAMPLES {
-                    self.most.look(&sluice, self.folder.path());
-                }
-                std::thread::park_timeout(NOTICED);
+                self.most.look(&sluice, self.folder.path());
+                let due = asked() + self.size.looks / SAMPLES;
+                let due = killed_at.map_or(due, |at| at.min(due));
+                wait_until("the clients have gone on", || asked() >= due || are_done());
             }
             for client in clients {
                 sum += client
