@@ -12,6 +12,8 @@ use crate::cache::object::{Key, Object};
 const SHARDS_WITH_DISK: usize = 16;
 /// Parts where they are not: an object has to fit into one of them several times.
 const SHARDS_WITHOUT_DISK: usize = 4;
+/// Bytes of a part at least: what is small enough for a small tier has to fit into a part of it.
+const PART_BYTES_MIN: u64 = 4 << 20;
 /// Bytes of an object as it is mostly found: only the number of keys that are remembered after they left depends on it.
 const TYPICAL_BYTES: u64 = 16 * 1024;
 /// Objects of a part that quick_cache reckons with at least; it would make fewer parts otherwise.
@@ -83,6 +85,11 @@ impl Memory {
         } else {
             SHARDS_WITHOUT_DISK
         };
+        let shards = usize::try_from(bytes / PART_BYTES_MIN)
+            .unwrap_or(shards)
+            .clamp(1, shards);
+        // quick_cache would round up.
+        let shards = 1 << shards.ilog2();
         let items = (bytes / TYPICAL_BYTES).max(PART_ITEMS_MIN * shards as u64);
         let options = OptionsBuilder::new()
             .shards(shards)

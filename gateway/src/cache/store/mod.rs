@@ -281,12 +281,13 @@ impl Shared {
 
 /// Starts a thread; how many were.
 fn spawn(shared: &Arc<Shared>, what: &str, work: impl FnOnce() + Send + 'static) -> usize {
-    let ending = shared.clone();
+    let bell = shared.bell.clone();
     let thread = std::thread::Builder::new().name(format!("cache-{what}"));
     let spawned = thread.spawn(move || {
+        // Takes its part in the store with it: the folder is free when the store's end has waited for this.
         work();
-        ending.bell.state.lock().ended += 1;
-        ending.bell.rings.notify_all();
+        bell.state.lock().ended += 1;
+        bell.rings.notify_all();
     });
     match spawned {
         Ok(_) => 1,

@@ -119,7 +119,8 @@ pub struct Shared {
     pub space: Space,
     pub queue: Queue,
     pub unlinks: Mutex<VecDeque<Unlink>>,
-    pub bell: Bell,
+    /// Apart, because it is rung once more by a thread that has given up everything else.
+    pub bell: Arc<Bell>,
     pub counters: Counters,
     /// Every object there is is in the index.
     pub is_complete: AtomicBool,
@@ -167,7 +168,7 @@ impl Shared {
             space,
             queue: Queue::default(),
             unlinks: Mutex::default(),
-            bell: Bell::default(),
+            bell: Arc::default(),
             counters: Counters::default(),
             is_complete: AtomicBool::new(path.is_none()),
             is_paused: AtomicBool::new(false),
