@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::fill::Fill;
+use crate::cache::policy::CacheStatus;
+use crate::cache::{Key, Meta, Object};
 use crate::facts::Facts;
 use crate::kit::clock::Now;
 use crate::observe::{CacheResult, Timings};
@@ -50,6 +53,12 @@ pub struct Exchange {
     pub fetch: Option<Fetch>,
     /// What the cache did; None on routes without one.
     pub cache_result: Option<CacheResult>,
+    /// What the client is told of it.
+    pub cache_status: Option<CacheStatus>,
+    /// The key that is known to be uncacheable, and because of which the request goes alone.
+    pub pass_mark: Option<Key>,
+    /// What is stored of the answer the client gets; None where it comes from elsewhere.
+    pub stored: Option<Stored>,
 
     // balance, upstream
     /// The upstream asked.
@@ -74,6 +83,25 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// A stored answer, or one on its way into the store.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// It is there.
+    Object(Arc<Object>),
+    /// It is coming.
+    Fill(Arc<Fill>),
+}
+
+impl Stored {
+    /// All about it besides its body.
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Self::Object(object) => &object.meta,
+            Self::Fill(fill) => &fill.meta,
+        }
+    }
 }
 
 /// The two heads of an exchange, empty, with the memory of a former one.
@@ -104,6 +132,9 @@ impl Exchange {
             rewritten: None,
             fetch: None,
             cache_result: None,
+            cache_status: None,
+            pass_mark: None,
+            stored: None,
             service: None,
             server: None,
             tries: 0,
@@ -115,6 +146,23 @@ impl Exchange {
             bytes_sent: 0,
             timings: Timings::default(),
         }
+    }
+
+    /// The same request, asked once more in the client's stead and without it.
+    pub fn behind(&self, began: Now) -> Self {
+        let heads = Heads {
+            request: self.request.clone(),
+            answer: Answer::default(),
+        };
+        let mut own = Self::new(Arc::clone(&self.snapshot), began, self.peer_ip, heads);
+        own.client_ip = self.client_ip;
+        own.is_peer_trusted = self.is_peer_trusted;
+        own.scheme = self.scheme;
+        own.port = self.port;
+        own.request_id.clone_from(&self.request_id);
+        own.site.clone_from(&self.site);
+        own.rewritten.clone_from(&self.rewritten);
+        own
     }
 
     /// The method the origin is asked with.

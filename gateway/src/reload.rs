@@ -224,6 +224,9 @@ impl Control {
         let next = Arc::new(next);
         self.current.store(Arc::clone(&next));
 
+        for (zone, cache) in next.zones.iter().zip(&next.plan.caches) {
+            zone.store.resize(cache);
+        }
         doors.apply(&next.plan.listeners, prepared, &self.workers);
         if let Some(target) = target {
             self.log.retarget(target);

@@ -101,7 +101,7 @@ impl Gateway {
         let loaded = document.load(&environment).map_err(StartError::Config)?;
         let plan = &loaded.plan;
         let metrics = Arc::new(Metrics::new(VERSION));
-        let state = State::new(Arc::clone(&metrics));
+        let state = State::new(Arc::clone(&metrics), clock.clone());
         let token = admin::Token::of(plan.admin.as_ref()).map_err(StartError::Admin)?;
         let prepared = Doors::default()
             .prepare(&plan.listeners, plan.server.threads)

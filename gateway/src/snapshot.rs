@@ -9,7 +9,7 @@ use crate::files::Files;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
 use crate::route::Table;
-use crate::state::State;
+use crate::state::{State, Zone};
 
 /// What requests are served by, from one swap to the next.
 pub struct Snapshot {
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub routes: Table<Arc<Site>>,
     /// In the order of the plan's upstreams.
     pub services: Vec<Arc<Service>>,
+    /// In the order of the plan's caches.
+    pub zones: Vec<Arc<Zone>>,
     /// What an access-log line looks like.
     pub log_format: Format,
     /// Counts requests that no route is for.
@@ -38,6 +40,8 @@ pub struct Site {
     pub route: Arc<plan::Route>,
     /// What is done.
     pub act: Act,
+    /// Where its answers are kept.
+    pub zone: Option<Arc<Zone>>,
     /// What is counted.
     pub metrics: RouteMetrics,
 }
@@ -86,6 +90,7 @@ impl Snapshot {
             .iter()
             .map(|u| Arc::new(wire_service(u, state, new_since)))
             .collect();
+        let zones: Vec<_> = plan.caches.iter().map(|cache| state.zone(cache)).collect();
         let sites = plan.routes.iter().map(|route| {
             let act = wire_act(&route.action, &services);
             let metrics = state.metrics.route(&route.name);
@@ -94,6 +99,7 @@ impl Snapshot {
                 Arc::new(Site {
                     route: Arc::clone(route),
                     act,
+                    zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
                     metrics,
                 }),
             )
@@ -101,6 +107,7 @@ impl Snapshot {
         Self {
             routes: Table::new(sites.collect::<Vec<_>>()),
             services,
+            zones,
             log_format: Format::new(&plan.access_log.format),
             no_route: state.metrics.route(NO_ROUTE),
             serial: state.serial(),

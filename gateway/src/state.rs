@@ -5,15 +5,20 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::config::plan::{Address, HealthCheck};
-use crate::kit::clock::Mono;
+use crate::cache::flight::{FLIGHTS_MAX, Flights};
+use crate::cache::passes::Passes;
+use crate::cache::store::Store;
+use crate::config::plan::{self, Address, HealthCheck};
+use crate::kit::clock::{Clock, Mono};
 use crate::listen::Admission;
-use crate::observe::Metrics;
+use crate::observe::{CacheMetrics, Metrics};
+use crate::reply::Refusal;
 use crate::upstream::{Changes, Health, Running, Seat, Server};
 
 /// Cells of one kind. A cell lives as long as some snapshot holds it.
@@ -48,12 +53,29 @@ impl<K: Eq + Hash + Clone, V> Cells<K, V> {
     }
 }
 
+/// Keys remembered as uncacheable, in each cache; beyond it the oldest is forgotten, and asked for together once more.
+const PASSES_MAX: usize = 65_536;
+
+/// All that a cache consists of.
+pub struct Zone {
+    /// The answers.
+    pub store: Arc<Store>,
+    /// Questions that many requests share.
+    pub flights: Arc<Flights<Refusal>>,
+    /// Keys whose answers are not kept.
+    pub passes: Passes,
+    /// What is counted.
+    pub metrics: CacheMetrics,
+}
+
 /// All cells of one gateway.
 pub struct State {
     servers: Cells<Address, Server>,
     healths: Cells<(Address, HealthCheck), Health>,
     seats: Cells<(String, Address), Seat>,
     running: Cells<String, Running>,
+    zones: Cells<(String, Option<PathBuf>), Zone>,
+    clock: Clock,
     /// Tells pools that a cell has changed.
     pub changes: Changes,
     /// Open connections.
@@ -68,12 +90,14 @@ pub struct State {
 
 impl State {
     /// A gateway that has not begun.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self {
             servers: Cells::default(),
             healths: Cells::default(),
             seats: Cells::default(),
             running: Cells::default(),
+            zones: Cells::default(),
+            clock,
             changes: Changes::default(),
             admission: Arc::default(),
             metrics,
@@ -108,6 +132,17 @@ impl State {
     /// What an upstream is busy with.
     pub fn running(&self, upstream: &str) -> Arc<Running> {
         self.running.claim(&upstream.to_owned(), Running::default)
+    }
+
+    /// The zone of that cache. Its limits stay as they are until it is resized.
+    pub fn zone(&self, cache: &plan::Cache) -> Arc<Zone> {
+        let key = (cache.name.clone(), cache.path.clone());
+        self.zones.claim(&key, || Zone {
+            store: Store::open(cache, fastrand::u64(..), self.clock.clone()),
+            flights: Arc::new(Flights::new(FLIGHTS_MAX)),
+            passes: Passes::new(PASSES_MAX),
+            metrics: self.metrics.cache(&cache.name),
+        })
     }
 
     /// The next snapshot's number.

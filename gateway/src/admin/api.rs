@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::{scrape, status};
+use super::{purge, scrape, status};
 use crate::config::plan::Address;
 use crate::reload::Control;
 use crate::reply::Reply;
@@ -23,6 +23,7 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
             let (content_type, page) = scrape::metrics(control, request.fields.first(Name::Accept));
             Reply::of(200, content_type, page)
         }
+        "/purge" if is_post => purge::purge(control, body),
         "/readyz" if is_read => readiness(control),
         "/reload" if is_post => reload(control),
         "/reopen" if is_post => match control.reopen_logs() {
@@ -53,8 +54,8 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
     }
 }
 
-const KNOWN: [&str; 7] = [
-    "/healthz", "/metrics", "/readyz", "/reload", "/reopen", "/status", "/stop",
+const KNOWN: [&str; 8] = [
+    "/healthz", "/metrics", "/purge", "/readyz", "/reload", "/reopen", "/status", "/stop",
 ];
 
 #[derive(Serialize)]
@@ -148,7 +149,8 @@ fn text(status: u16, body: &'static str) -> Reply {
     Reply::of(status, "text/plain; charset=utf-8", body)
 }
 
-fn json(status: u16, value: &impl Serialize) -> Reply {
+/// An answer in JSON.
+pub fn json(status: u16, value: &impl Serialize) -> Reply {
     match serde_json::to_string_pretty(value) {
         Ok(text) => Reply::of(status, JSON, format!("{text}\n")).with("Cache-Control", "no-store"),
         Err(error) => problem(500, &error.to_string()),

@@ -1,6 +1,7 @@
 //! The operator's address: what is going on, and what to do about it. Never reachable by a public listener.
 
 mod api;
+mod purge;
 mod scrape;
 mod status;
 mod token;

@@ -1,10 +1,14 @@
 //! `GET /metrics`: the counts that live elsewhere, put beside those that are counted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
-use crate::observe::{ListenerSample, Sample, ServerSample};
+use crate::config::plan::Cache;
+use crate::observe::{CacheSample, ListenerSample, Sample, ServerSample};
 use crate::reload::Control;
+use crate::snapshot::Snapshot;
+use crate::state::Zone;
 
 /// The page of metrics, and its content type.
 pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u8>) {
@@ -37,7 +41,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .map(|w| w.load.requests.load(Ordering::Relaxed))
             .sum(),
         snapshots_alive: control.state.snapshots_alive() as u64,
-        caches: Vec::new(),
+        caches: caches(&snapshot),
         listeners: listeners
             .iter()
             .map(|(listener, active, idle)| ListenerSample {
@@ -58,4 +62,25 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .collect(),
     };
     control.state.metrics.exposition(&sample, accept)
+}
+
+fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {
+    let sample = |(cache, zone): (&'_ Arc<Cache>, &Arc<Zone>)| {
+        let store = zone.store.status();
+        CacheSample {
+            cache: "",
+            bytes: [store.memory_bytes, store.disk_bytes],
+            objects: [store.objects_memory, store.objects_disk],
+            evictions: [store.evictions_memory, store.evictions_disk],
+            damaged: store.damaged,
+            writes_skipped: store.skipped_writes,
+            is_disk_up: (cache.disk > 0).then_some(store.disk_fault.is_none()),
+        }
+    };
+    let rows = snapshot.plan.caches.iter().zip(&snapshot.zones);
+    rows.map(|row| CacheSample {
+        cache: &row.0.name,
+        ..sample(row)
+    })
+    .collect()
 }

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use crate::config::Problem;
 use crate::kit::clock::Now;
-use crate::observe::TimeCache;
+use crate::observe::{CacheResult, TimeCache};
 use crate::reload::Control;
+use crate::snapshot::Snapshot;
+use crate::state::Zone;
 
 /// All of it.
 #[derive(Serialize)]
@@ -19,7 +21,7 @@ pub struct Status {
     config: Config,
     listeners: Vec<Listener>,
     upstreams: BTreeMap<String, Upstream>,
-    caches: BTreeMap<String, ()>,
+    caches: BTreeMap<String, Cache>,
     rate_limits: BTreeMap<String, ()>,
 }
 
@@ -66,6 +68,32 @@ struct Server {
     latency_ms: Option<f64>,
 }
 
+#[derive(Serialize)]
+struct Cache {
+    memory_bytes: u64,
+    memory_limit_bytes: u64,
+    disk_bytes: u64,
+    disk_limit_bytes: u64,
+    objects: u64,
+    objects_memory: u64,
+    objects_disk: u64,
+    hits: u64,
+    misses: u64,
+    stale: u64,
+    revalidated: u64,
+    uncacheable: u64,
+    bypassed: u64,
+    collapsed: u64,
+    evictions_memory: u64,
+    evictions_disk: u64,
+    damaged: u64,
+    skipped_writes: u64,
+    fills: usize,
+    waiting: usize,
+    is_rebuilding: bool,
+    disk_fault: Option<String>,
+}
+
 /// The present status.
 pub fn status(control: &Control) -> Status {
     let now = control.clock.now();
@@ -98,8 +126,42 @@ pub fn status(control: &Control) -> Status {
         config,
         listeners: listeners(control),
         upstreams: upstreams.collect(),
-        caches: BTreeMap::new(),
+        caches: caches(&snapshot),
         rate_limits: BTreeMap::new(),
+    }
+}
+
+fn caches(snapshot: &Snapshot) -> BTreeMap<String, Cache> {
+    let names = snapshot.plan.caches.iter().map(|cache| cache.name.clone());
+    names.zip(snapshot.zones.iter().map(|zone| cache(zone))).collect()
+}
+
+fn cache(zone: &Zone) -> Cache {
+    let store = zone.store.status();
+    let counted = |result| zone.metrics.counted(result);
+    Cache {
+        memory_bytes: store.memory_bytes,
+        memory_limit_bytes: store.memory_limit,
+        disk_bytes: store.disk_bytes,
+        disk_limit_bytes: store.disk_limit,
+        objects: store.objects,
+        objects_memory: store.objects_memory,
+        objects_disk: store.objects_disk,
+        hits: counted(CacheResult::Hit),
+        misses: counted(CacheResult::Miss),
+        stale: counted(CacheResult::Stale),
+        revalidated: counted(CacheResult::Revalidated),
+        uncacheable: counted(CacheResult::Uncacheable),
+        bypassed: counted(CacheResult::Bypass),
+        collapsed: zone.flights.collapsed(),
+        evictions_memory: store.evictions_memory,
+        evictions_disk: store.evictions_disk,
+        damaged: store.damaged,
+        skipped_writes: store.skipped_writes,
+        fills: zone.store.fills_in_flight(),
+        waiting: zone.flights.waiting(),
+        is_rebuilding: store.is_rebuilding,
+        disk_fault: store.disk_fault,
     }
 }
 

@@ -27,6 +27,31 @@ pub(super) enum TryFault {
     Exhausted,
 }
 
+impl TryFault {
+    /// What all are told who wait for the same answer; None where the fault is this client's own.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Server(failed) => Some(failed.refusal),
+            Self::Exhausted => Some(Refusal::Exhausted),
+            Self::Client(_) | Self::ClientGone => None,
+        }
+    }
+
+    /// An answer of that status, where a stored one is better.
+    pub(super) fn of_status(status: u16) -> Self {
+        Self::Server(Failed {
+            failure: Failure::Status(status),
+            refusal: Refusal::NoServer,
+            is_stale: false,
+        })
+    }
+
+    /// An answer that nothing was asked for.
+    pub(super) fn of_answer() -> Self {
+        invalid("a 304 to a request without conditions")
+    }
+}
+
 /// A server's failure.
 pub(super) struct Failed {
     pub(super) failure: Failure,

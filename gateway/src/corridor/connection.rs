@@ -78,7 +78,7 @@ async fn closed(worker: &Worker, door: &Door) {
 }
 
 struct Burst<'a> {
-    worker: &'a Worker,
+    worker: &'a Rc<Worker>,
     door: &'a Door,
     stream: &'a Stream,
     peer: Option<IpAddr>,

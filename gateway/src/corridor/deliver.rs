@@ -9,7 +9,7 @@ use crate::balance::Lease;
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
 use crate::relay::{Download, DownloadFault, Origin, Upload, tunnel};
-use crate::reply::head::{self, Announced, Delivery, write_answer, write_switch};
+use crate::reply::head::{self, Announced, Delivery, is_edited, write_answer, write_switch};
 use crate::snapshot::Service;
 use crate::stream::Stream;
 use crate::upstream::Failure;
@@ -65,7 +65,10 @@ pub(super) async fn deliver(
             if ends_with_connection {
                 client.close_in_order();
             }
-            let is_clean = upload.is_sent() && origin.is_drained() && length != Length::UntilClose;
+            // Where HEAD was asked as GET, a body is on its way that nobody reads.
+            let is_as_asked = x.method_sent() == x.request.method;
+            let is_clean =
+                upload.is_sent() && origin.is_drained() && length != Length::UntilClose && is_as_asked;
             if is_clean && x.answer.allows_keep_alive() {
                 park(worker, service, &lease, origin);
             }
@@ -114,8 +117,13 @@ fn answer_head(
     {
         write_line(&mut extra, b"Set-Cookie", cookie.as_bytes());
     }
-    let mut head = Vec::with_capacity(1024);
     let edits = &site.route.response_headers;
+    if let Some(status) = x.cache_status.filter(|_| !is_edited(edits, b"cache-status")) {
+        extra.extend_from_slice(b"Cache-Status: ");
+        status.write(&mut extra);
+        extra.extend_from_slice(b"\r\n");
+    }
+    let mut head = Vec::with_capacity(1024);
     let mut date = worker.date.borrow_mut();
     write_answer(
         &mut head,
@@ -160,7 +168,7 @@ async fn relay(
     down.await
 }
 
-fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
+pub(super) fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
     let plan = &service.plan;
     let now = worker.mono();
     worker.idle.park(

@@ -21,7 +21,13 @@ const DISCARD_BYTES_MAX: u64 = 64 * 1024;
 
 impl Visit<'_> {
     /// Sends an answer of our own.
-    pub(super) async fn reply(&mut self, reply: Reply) -> Next {
+    pub(super) async fn reply(&mut self, mut reply: Reply) -> Next {
+        if let Some(status) = self.x.cache_status {
+            let mut text = Vec::new();
+            status.write(&mut text);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            reply.fields.push(("Cache-Status", text));
+        }
         let body_is_gone = self.discard_body().await;
         let x = &mut self.x;
         let closes = !x.keeps || !body_is_gone || self.door.is_closing();
@@ -30,6 +36,7 @@ impl Visit<'_> {
         x.status = reply.status;
         // What an origin may have said before is not what the client is told.
         x.answer.fields.clear();
+        x.stored = None;
         reply
             .fields
             .iter()

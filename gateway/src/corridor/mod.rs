@@ -1,20 +1,26 @@
 //! The walk of one request through the rooms, and all of its branching.
 //!
 //! ```text
-//! client ─► listen ─► route ─► guard ──┬─► balance ─► upstream ─► origin      (proxy.rs, once per try)
-//!                                      ├─► files, respond, redirect            (here)
-//! client ◄─ reply ◄────────────────────┴──────◄─ relay ◄──────────┘
+//! client ─► listen ─► route ─► guard ──┬─► cache ─┬─► balance ─► upstream ─► origin   (cached.rs; proxy.rs, once per try)
+//!                                      ├─► files, respond, redirect                   (here)
+//! client ◄─ reply ◄────────────────────┴──────────┴───◄─ relay ◄──────────┘
 //!              └► observe: one line, a few counters; leases and permits fall out of scope
 //! ```
 
+mod afterwards;
 mod attempt;
+mod bring;
+mod cached;
 pub mod connection;
 mod deliver;
+mod intake;
 mod local;
 mod proxy;
 mod site;
+mod stored;
 pub mod worker;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::plan::Action;
@@ -55,7 +61,7 @@ enum Verdict {
 
 /// One request being served.
 struct Visit<'a> {
-    worker: &'a Worker,
+    worker: &'a Rc<Worker>,
     door: &'a Door,
     stream: &'a Stream,
     buffer: &'a mut Buffer,

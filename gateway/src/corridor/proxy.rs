@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::afterwards;
 use super::attempt::{Failed, TryFault, try_server};
 use super::deliver::deliver;
 use super::worker::Worker;
@@ -40,12 +41,11 @@ type Outcome = Result<(Origin, Lease), TryFault>;
 impl Visit<'_> {
     /// Passes the request on, within the route's time.
     pub(super) async fn pass_on(&mut self, service: &Arc<Service>) -> Next {
-        self.x.service = Some(Arc::clone(service));
         let timeout = self.x.site.as_ref().and_then(|s| s.route.timeout);
         let Some(timeout) = timeout else {
-            return self.proxy(service).await;
+            return self.ask(service).await;
         };
-        match tokio::time::timeout(timeout, self.proxy(service)).await {
+        match tokio::time::timeout(timeout, self.ask(service)).await {
             Ok(next) => next,
             Err(_) if self.x.status == 0 => {
                 // Where the client's body ends is no longer known, if it has one.
@@ -61,14 +61,25 @@ impl Visit<'_> {
         }
     }
 
-    async fn proxy(&mut self, service: &Service) -> Next {
+    async fn ask(&mut self, service: &Arc<Service>) -> Next {
+        let site = self.x.site.clone();
+        match site.as_ref().and_then(|site| Some((site, site.zone.as_ref()?))) {
+            Some((site, zone)) => self.cached(site, zone, service).await,
+            None => self.proxy(service).await,
+        }
+    }
+
+    /// Asks the origin for this request alone.
+    pub(super) async fn proxy(&mut self, service: &Arc<Service>) -> Next {
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
+        x.service = Some(Arc::clone(service));
         let mut upload = Upload::new(Some(stream), self.buffer, x.length, upload_limits(x, service));
         let _running = service.pool.running().enter();
         let outcome = match try_servers(worker, x, service, &mut upload).await {
             Ok((origin, lease)) => {
                 x.keeps &= !self.door.is_closing();
+                afterwards::told_to_caches(x, worker.now());
                 Ok(deliver(worker, x, service, origin, lease, &mut upload, stream).await)
             }
             Err(fault) => Err((fault, upload.is_received())),
@@ -82,7 +93,7 @@ impl Visit<'_> {
         }
     }
 
-    async fn give_up(&mut self, fault: TryFault, is_received: bool) -> Next {
+    pub(super) async fn give_up(&mut self, fault: TryFault, is_received: bool) -> Next {
         // What is left of the client's body, if anything, is in no place we know.
         self.x.length = if is_received {
             Length::None
@@ -102,7 +113,7 @@ impl Visit<'_> {
     }
 }
 
-fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
+pub(super) fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
     let limits = &x.snapshot.plan.server.limits;
     let retries = &service.plan.retries;
     UploadLimits {
@@ -116,7 +127,7 @@ fn allows_method(retries: &Retries, x: &Exchange) -> bool {
     retries.methods.contains(&x.request.method_text)
 }
 
-async fn try_servers(
+pub(super) async fn try_servers(
     worker: &Worker,
     x: &mut Exchange,
     service: &Service,

@@ -200,6 +200,11 @@ impl Worker {
         route.record(duration, x.bytes_sent, is_slow);
         let method = MethodLabel::of(x.request.method_text.as_bytes());
         self.statuses.borrow_mut().count(route, method, x.status);
+        if let Some((site, result)) = x.site.as_ref().zip(x.cache_result)
+            && let Some(zone) = &site.zone
+        {
+            zone.metrics.count(result);
+        }
         if let Some(refusal) = x.refusal {
             self.refusals.borrow_mut().count(refusal.facts().word);
         }
@@ -243,7 +248,10 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
         refusal: x.refusal.map(|r| r.facts().word),
         request_id: x.request_id.as_bytes(),
         request: &x.request.fields,
-        response: &x.answer.fields,
+        response: x
+            .stored
+            .as_ref()
+            .map_or(&x.answer.fields, |stored| &stored.meta().fields),
         slow: is_slow.then_some(x.timings),
     }
 }

@@ -4,6 +4,8 @@
 //! steps at once and drop the one it no longer needs without losing a byte.
 
 pub mod download;
+pub mod fetch;
+pub mod follow;
 pub mod local;
 pub mod origin;
 pub mod tunnel;

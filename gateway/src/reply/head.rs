@@ -59,6 +59,8 @@ pub struct Shown<'a> {
     pub version: Version,
     /// Its fields.
     pub fields: &'a Fields,
+    /// Fields that are not said, because they are not true of what is sent.
+    pub hides: &'a [Name],
 }
 
 impl<'a> From<&'a Answer> for Shown<'a> {
@@ -68,6 +70,7 @@ impl<'a> From<&'a Answer> for Shown<'a> {
             reason: &answer.reason,
             version: answer.version,
             fields: &answer.fields,
+            hides: &[],
         }
     }
 }
@@ -88,7 +91,7 @@ pub fn write_answer(
         let is_ours = match field.known {
             Name::ContentLength | Name::Via | Name::XRequestId => true,
             Name::Trailer => delivery.length != Announced::Chunked,
-            _ => false,
+            known => answer.hides.contains(&known),
         };
         if !is_ours && passage.allows(&field) && !is_edited(edits, field.name) {
             write_line(out, field.name, field.value);
@@ -232,7 +235,8 @@ fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn is_edited(edits: &Edits, name: &[u8]) -> bool {
+/// Whether the route's edits take fields of that name out, or replace them.
+pub fn is_edited(edits: &Edits, name: &[u8]) -> bool {
     edits
         .remove
         .iter()

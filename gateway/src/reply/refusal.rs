@@ -87,6 +87,8 @@ refusals! {
     NoServer: 503, "no_server", "Service Unavailable", "The service has no server available right now.";
     /// No server took the connection in time.
     ConnectTimeout: 504, "connect_timeout", "Gateway Timeout", "The service could not be reached in time.";
+    /// The client wants a stored answer or none, and none is stored.
+    NotStored: 504, "not_stored", "Gateway Timeout", "There is no stored answer, and the request allows no other.";
     /// The origin did not answer in time.
     OriginTimeout: 504, "origin_timeout", "Gateway Timeout", "The service did not answer in time.";
     /// The route's `timeout` has run out.

@@ -378,7 +378,7 @@ impl Shared {
         match fault {
             DiskFault::TooLarge | DiskFault::Descriptors => return,
             DiskFault::Full => self.space.shrink(),
-            DiskFault::ReadOnly | DiskFault::Denied | DiskFault::Io => {}
+            DiskFault::ReadOnly | DiskFault::Denied | DiskFault::Gone | DiskFault::Io => {}
         }
         if fault == DiskFault::Full {
             self.bell.ring();
@@ -396,6 +396,7 @@ impl Shared {
             DiskFault::Denied => {
                 "what is there is served, nothing is written; give this user the folder back"
             }
+            DiskFault::Gone => "nothing is read or written; make the folder again and restart",
             DiskFault::Io | DiskFault::TooLarge | DiskFault::Descriptors => {
                 "what is there is served, nothing is written for a while; check the disk and the kernel's log"
             }

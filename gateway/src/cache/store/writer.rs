@@ -90,7 +90,7 @@ impl Shared {
                 self.settle(object, location, Some(old));
                 Ok(())
             }
-            Err(AppendFault::Crowded) => self.rewrite(tier, object, old),
+            Err(AppendFault::Crowded | AppendFault::Outdated) => self.rewrite(tier, object, old),
             Err(AppendFault::Disk(error)) => Err(Some(error)),
             Err(AppendFault::Stored(fault)) => {
                 self.note_unreadable(&fault);

@@ -1,0 +1,48 @@
+//! cache: what an origin's answer to one request means for what is stored.
+
+use crate::cache::policy::{self, Asked, Resource, Times};
+use crate::exchange::Exchange;
+use crate::kit::clock::Now;
+use crate::observe::PurgeKind;
+
+/// Before the answer goes to the client: whoever has been told of a change finds it.
+pub(super) fn told_to_caches(x: &Exchange, now: Now) {
+    if !x.snapshot.zones.is_empty() {
+        invalidate(x);
+    }
+    if x.pass_mark.is_some() {
+        unmark(x, now);
+    }
+}
+
+/// RFC 9111 §4.4: what an unsafe request has changed is not to be found any more, in whichever cache it is stored.
+fn invalidate(x: &Exchange) {
+    let resource = Resource::of(x.scheme, &x.request);
+    let facets = policy::invalidate::facets(&resource, x.request.method, &x.answer);
+    if facets.is_empty() {
+        return;
+    }
+    for zone in &x.snapshot.zones {
+        if zone.store.purge(&facets, false).objects > 0 {
+            zone.metrics.purged(PurgeKind::Origin);
+        }
+    }
+}
+
+/// A key whose answers were not to be kept, and now one is: the next request is shared again.
+fn unmark(x: &Exchange, now: Now) {
+    let Some((site, key)) = x.site.as_ref().zip(x.pass_mark) else {
+        return;
+    };
+    let (Some(zone), Some(rule)) = (&site.zone, &site.route.cache) else {
+        return;
+    };
+    let times = Times {
+        asked_at: now,
+        received_at: now,
+    };
+    let asked = Asked::of(&x.request);
+    if policy::judge(&x.request, &x.answer, rule, &asked, times).is_ok() {
+        zone.passes.remove(&key);
+    }
+}

@@ -1,0 +1,281 @@
+//! cache: whether a stored answer will do, and who asks the origin if not.
+//!
+//! ```text
+//! look up ─┬─ fresh ─────────────────────────────► serve
+//!          ├─ stale, may be used meanwhile ──────► serve, and fetch behind
+//!          └─ nothing that will do ─► join the flight of its key
+//!                 ├─ lead: ask the origin (bring.rs) ─► serve what comes
+//!                 └─ wait for whoever leads ──────────► serve what comes, or look again
+//! ```
+
+use std::sync::Arc;
+
+use super::bring::{Asking, Brought, Question, bring, fetch_behind};
+use super::{Next, Visit};
+use crate::cache::flight::{Joined, Landed, Leader, Waiting};
+use crate::cache::policy::{self, CacheStatus, Forward, Reuse};
+use crate::cache::store::{FillMark, Hit};
+use crate::config::plan::CacheRule;
+use crate::corridor::stored::{Chosen, How};
+use crate::exchange::Exchange;
+use crate::observe::CacheResult;
+use crate::relay::Upload;
+use crate::reply::Refusal;
+use crate::snapshot::{Service, Site};
+use crate::state::Zone;
+use crate::wire::{Length, Method};
+
+/// How often one request looks anew, because what it waited for was not for it or went away, before it goes alone.
+const ROUNDS_MAX: u32 = 4;
+
+/// What a round has come to.
+enum Round {
+    /// The request is answered.
+    Done(Next),
+    /// Something has changed: look again.
+    Again,
+    /// The origin is to be asked for this request alone.
+    Alone(CacheResult, &'static str),
+}
+
+impl Visit<'_> {
+    /// Answers a request of a route whose answers are kept.
+    pub(super) async fn cached(
+        &mut self,
+        site: &Arc<Site>,
+        zone: &Arc<Zone>,
+        service: &Arc<Service>,
+    ) -> Next {
+        let Some(rule) = &site.route.cache else {
+            return self.proxy(service).await;
+        };
+        if let Some((why, detail)) = passes_by(&self.x, rule) {
+            return self.alone(service, CacheResult::Bypass, why, detail).await;
+        }
+        let mut question = Question::of(&self.x, zone, rule);
+        for _ in 0..ROUNDS_MAX {
+            match self.round(&mut question, rule, service).await {
+                Round::Done(next) => return next,
+                Round::Again => {}
+                Round::Alone(result, detail) => {
+                    return self.alone(service, result, question.why, Some(detail)).await;
+                }
+            }
+        }
+        self.alone(service, CacheResult::Miss, question.why, Some("crowded"))
+            .await
+    }
+
+    async fn round(&mut self, question: &mut Question, rule: &CacheRule, service: &Arc<Service>) -> Round {
+        let now_ms = self.worker.now().unix_ms();
+        let found = question.find(&self.x).await;
+        if let Some(hit) = &found {
+            let freshness = &hit.object.meta.freshness;
+            match policy::reuse(freshness, &question.asked, hit.is_soft_purged, now_ms) {
+                Reuse::Fresh { age_secs } => {
+                    return Round::Done(self.serve_hit(hit, service, age_secs, How::Fresh).await);
+                }
+                Reuse::StaleAllowed { age_secs } => {
+                    return Round::Done(self.serve_hit(hit, service, age_secs, How::StaleAllowed).await);
+                }
+                Reuse::StaleWhileRevalidate { age_secs } => {
+                    fetch_behind(self.worker, &self.x, question, rule, service, hit);
+                    return Round::Done(self.serve_hit(hit, service, age_secs, How::StaleMeanwhile).await);
+                }
+                Reuse::Validate => question.why = why_validated(hit, now_ms),
+            }
+        }
+        // RFC 9111 §5.2.1.7: "it SHOULD respond with a 504 (Gateway Timeout) status code".
+        if question.asked.only_if_cached {
+            self.x.cache_result = Some(CacheResult::Miss);
+            self.x.cache_status = Some(CacheStatus {
+                detail: Some("only-if-cached"),
+                ..CacheStatus::forwarded(question.why)
+            });
+            return Round::Done(self.refuse(Refusal::NotStored, Vec::new()).await);
+        }
+        if question.asked.no_store {
+            return Round::Alone(CacheResult::Bypass, "request-no-store");
+        }
+        if question.zone.passes.contains(&question.key, self.worker.mono()) {
+            self.x.pass_mark = Some(question.key);
+            return Round::Alone(CacheResult::Uncacheable, "known-uncacheable");
+        }
+        match question.join(&self.x, rule) {
+            (Joined::Lead(leader), Some(mark)) => {
+                let lead = Lead { leader, mark, found };
+                self.lead(lead, question, rule, service).await
+            }
+            (Joined::Wait(waiting), _) => self.wait(waiting, question, service, found).await,
+            (Joined::Full | Joined::Lead(_), _) => Round::Alone(CacheResult::Miss, "crowded"),
+        }
+    }
+
+    async fn serve_hit(&mut self, hit: &Hit, service: &Arc<Service>, age_secs: u64, how: How) -> Next {
+        let chosen = Chosen::object(Arc::clone(&hit.object), age_secs, how);
+        self.serve(chosen, service).await
+    }
+
+    /// Asks the origin, for this request and all that wait for the same.
+    async fn lead(
+        &mut self,
+        lead: Lead,
+        question: &mut Question,
+        rule: &CacheRule,
+        service: &Arc<Service>,
+    ) -> Round {
+        let Lead { leader, mark, found } = lead;
+        // Between the look-up and the join another may have brought it.
+        if found.is_none() && question.find(&self.x).await.is_some() {
+            leader.look_again();
+            return Round::Again;
+        }
+        let (worker, stream) = (self.worker, self.stream);
+        let x = &mut self.x;
+        x.service = Some(Arc::clone(service));
+        let limits = super::proxy::upload_limits(x, service);
+        let mut upload = Upload::new(Some(stream), self.buffer, Length::None, limits);
+        let running = service.pool.running().enter();
+        let asking = Asking {
+            worker,
+            service,
+            upload: &mut upload,
+            question,
+            rule,
+            found: found.as_ref(),
+        };
+        match bring(x, asking, leader, mark).await {
+            Brought::Filling(chosen) => Round::Done(self.serve(chosen.because(question.why), service).await),
+            Brought::Confirmed(object) => {
+                let age_secs = policy::age_secs(&object.meta.freshness, worker.now().unix_ms());
+                let chosen = Chosen::object(object, age_secs, How::Confirmed).because(question.why);
+                Round::Done(self.serve(chosen, service).await)
+            }
+            Brought::Mismatch => Round::Again,
+            Brought::Alone(origin, lease, reason) => {
+                x.cache_result = Some(CacheResult::Uncacheable);
+                x.cache_status = Some(CacheStatus {
+                    detail: Some(reason),
+                    ..CacheStatus::forwarded(question.why)
+                });
+                x.keeps &= !self.door.is_closing();
+                let next =
+                    super::deliver::deliver(worker, x, service, origin, lease, &mut upload, stream).await;
+                Round::Done(next)
+            }
+            Brought::Failed(fault) => {
+                drop(running);
+                Round::Done(self.fail(fault, question, service, found).await)
+            }
+        }
+    }
+
+    /// The origin has failed this request: what is stored may still do.
+    async fn fail(
+        &mut self,
+        fault: super::attempt::TryFault,
+        question: &Question,
+        service: &Arc<Service>,
+        found: Option<Hit>,
+    ) -> Next {
+        if fault.refusal().is_some()
+            && let Some((hit, age_secs)) = question.on_error(found, self.worker.now().unix_ms())
+        {
+            return self.serve_hit(&hit, service, age_secs, How::StaleOnError).await;
+        }
+        self.x.cache_result = Some(CacheResult::Miss);
+        self.give_up(fault, true).await
+    }
+
+    async fn wait(
+        &mut self,
+        mut waiting: Waiting<Refusal>,
+        question: &mut Question,
+        service: &Arc<Service>,
+        found: Option<Hit>,
+    ) -> Round {
+        question.zone.metrics.collapsed();
+        let landed = tokio::select! {
+            biased;
+            landed = waiting.outcome() => landed,
+            _ = self.stream.broken() => return Round::Done(Next::Abandon),
+        };
+        match landed {
+            Landed::Filling(fill) => {
+                if !question.takes(&fill, &self.x) {
+                    return Round::Again;
+                }
+                match fill.follow() {
+                    Some(follower) => {
+                        let now_ms = self.worker.now().unix_ms();
+                        let chosen = Chosen::fill(follower, now_ms, How::Collapsed);
+                        Round::Done(self.serve(chosen.because(question.why), service).await)
+                    }
+                    None => Round::Alone(CacheResult::Miss, "crowded"),
+                }
+            }
+            Landed::LookAgain | Landed::Vacant => Round::Again,
+            Landed::Pass => Round::Alone(CacheResult::Uncacheable, "not-shared"),
+            Landed::Failed(refusal) => {
+                if let Some((hit, age_secs)) = question.on_error(found, self.worker.now().unix_ms()) {
+                    return Round::Done(self.serve_hit(&hit, service, age_secs, How::StaleOnError).await);
+                }
+                self.x.cache_result = Some(CacheResult::Miss);
+                self.x.cache_status = Some(CacheStatus {
+                    is_collapsed: true,
+                    ..CacheStatus::forwarded(question.why)
+                });
+                Round::Done(self.refuse(refusal, Vec::new()).await)
+            }
+        }
+    }
+
+    /// Sends the request on as if there were no cache.
+    pub(super) async fn alone(
+        &mut self,
+        service: &Arc<Service>,
+        result: CacheResult,
+        why: Forward,
+        detail: Option<&'static str>,
+    ) -> Next {
+        let x = &mut self.x;
+        x.fetch = None;
+        x.cache_result = Some(result);
+        x.cache_status = Some(CacheStatus {
+            detail,
+            ..CacheStatus::forwarded(why)
+        });
+        self.proxy(service).await
+    }
+}
+
+/// What one who leads has in hand.
+struct Lead {
+    leader: Leader<Refusal>,
+    mark: FillMark,
+    found: Option<Hit>,
+}
+
+/// What is stored will not do: because it is stale, or because the request wants it confirmed all the same.
+fn why_validated(hit: &Hit, now_ms: u64) -> Forward {
+    let is_fresh = policy::ttl_secs(&hit.object.meta.freshness, now_ms) > 0 && !hit.is_soft_purged;
+    if is_fresh {
+        Forward::Request
+    } else {
+        Forward::Stale
+    }
+}
+
+/// Why a request has nothing to do with the cache.
+fn passes_by(x: &Exchange, rule: &CacheRule) -> Option<(Forward, Option<&'static str>)> {
+    if !matches!(x.request.method, Method::Get | Method::Head) {
+        return Some((Forward::Method, None));
+    }
+    if super::attempt::upgrade_of(x).is_some() {
+        return Some((Forward::Bypass, Some("upgrade")));
+    }
+    if !matches!(x.length, Length::None | Length::Known(0)) {
+        return Some((Forward::Bypass, Some("request-content")));
+    }
+    policy::bypasses(&x.request, &rule.bypass).then_some((Forward::Bypass, None))
+}
