@@ -245,7 +245,7 @@ impl AnswerControl {
 /// It sets the times of caches in front of the origin apart from those of browsers, so that Cache-Control's times and
 /// its no-store do not count beside it. Unlike RFC 9213 no standard says that `private` does not either; an origin that
 /// calls an answer private in one field and forgets it in the other means the former, and the mistake would hand one
-/// user's answer to another.
+/// user's answer to another. `public` counts as well, since Surrogate-Control has no word for it.
 fn surrogate(fields: &Fields) -> Option<AnswerControl> {
     let mut control = AnswerControl::default();
     let mut is_broken = false;
@@ -263,6 +263,8 @@ fn surrogate(fields: &Fields) -> Option<AnswerControl> {
     }
     let for_browsers = cache_control(fields);
     control.private |= for_browsers.private;
+    control.public |= for_browsers.public;
+    control.is_for_all |= for_browsers.public;
     control.withheld.extend(for_browsers.withheld);
     Some(control)
 }

@@ -20,10 +20,11 @@ pub fn may_keep(field: &Field<'_>) -> bool {
         | Name::ContentLength
         | Name::SetCookie
         | Name::SurrogateControl
+        | Name::Traceparent
         | Name::Trailer
         | Name::XRequestId => false,
         // RFC 9111 §3.1: specific to the proxy that was asked, "MUST NOT be stored".
-        Name::Other => !["proxy-authentication-info", "set-cookie2", "content-md5"]
+        Name::Other => !["proxy-authentication-info", "set-cookie2"]
             .iter()
             .any(|n| field.name.eq_ignore_ascii_case(n.as_bytes())),
         known => !known.is_hop_by_hop(),

@@ -90,7 +90,7 @@ pub fn may_serve_on_error(
     // One that is fresh comes here when the client wanted it validated, or when the origin was asked for another reason.
     let is_fresh = freshness.lifetime > age && !is_soft_purged;
     let is_stale_allowed = !freshness.must_revalidate && is_within(freshness, freshness.stale_if_error, age);
-    (!is_forbidden && (is_fresh || is_stale_allowed)).then(|| age.as_secs())
+    (!is_forbidden && (is_fresh || is_stale_allowed)).then_some(age.as_secs())
 }
 
 /// Its age in whole seconds, as the Age field says it.

@@ -231,6 +231,7 @@ fn surrogate_control_sets_times_and_cannot_make_public_what_is_private() {
     let read = with("max-age=600, content=\"ESI/1.0\"", "no-store, max-age=0");
     assert!(!read.no_store && read.lifetime(NOW) == Some(secs(600)));
     assert!(with("max-age=600", "private").private);
+    assert!(with("max-age=600", "public").is_for_all && !with("max-age=600", "s-maxage=5").is_for_all);
     assert!(with("max-age=600", "private=\"X-A\"").withholds(b"x-a"));
     assert!(with("no-store", "max-age=60").no_store);
     assert!(with("content=\"ESI/1.0\"", "no-store").no_store);

@@ -282,6 +282,15 @@ fn one_of(values: &[Option<i64>]) -> Option<i64> {
     })
 }
 
+/// What no lifetime makes up for.
+fn is_forbidden(said: &Said, wants: &Wants) -> bool {
+    let is_for_all =
+        said.public || said.must_revalidate || heard(said, &said.s_maxage).iter().any(Option::is_some);
+    let has_fault =
+        [206, 401, 429].contains(&said.status) || said.no_store || said.private || said.sets_cookie;
+    has_fault || wants.no_store || wants.authorization && !is_for_all
+}
+
 /// RFC 9111 §3, sentence by sentence, and the operator's rule.
 fn model_of_storing(said: &Said, wants: &Wants) -> Option<Kept> {
     let heuristic_status = [200, 204, 301, 404, 410].contains(&said.status);
@@ -291,19 +300,10 @@ fn model_of_storing(said: &Said, wants: &Wants) -> Option<Kept> {
         None
     };
     let rule_ttl = rule_ttl.or(if heuristic_status { wants.ttl } else { None });
-    if [206, 401, 429].contains(&said.status)
-        || wants.no_store
-        || said.no_store
-        || said.private
-        || said.sets_cookie
-    {
+    if is_forbidden(said, wants) {
         return None;
     }
     let (s_maxage, max_age) = (heard(said, &said.s_maxage), heard(said, &said.max_age));
-    let s_maxage_reads = s_maxage.iter().any(Option::is_some);
-    if wants.authorization && !(said.public || said.must_revalidate || s_maxage_reads) {
-        return None;
-    }
     let apparent = said.date.unwrap_or(0).max(0);
     let age_known = said.age != Some(None);
     let age = apparent.max(said.age.flatten().unwrap_or(0) + said.delay);
