@@ -2,11 +2,14 @@
 #![allow(missing_docs, reason = "the macros of criterion write undocumented functions")]
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::balance::{self, Ask, Pool};
+use gateway::compress::{self, compress_whole};
 use gateway::config::Plan;
+use gateway::config::plan::Coding;
 use gateway::kit::clock::Clock;
 use gateway::observe::Metrics;
 use gateway::route::{Facts, Table};
@@ -95,5 +98,29 @@ fn wire(c: &mut Criterion) {
     });
 }
 
-criterion_group!(micro, head, route, pick, wire);
+fn compress(c: &mut Criterion) {
+    let pool = Rc::new(compress::Pool::default());
+    for bytes in [1 << 10, 10 << 10, 100 << 10] {
+        let body = benches::json(bytes);
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            let (name, kib) = (coding.name(), bytes >> 10);
+            let mut out = Vec::with_capacity(bytes);
+            c.bench_function(&format!("compress: {name}, {kib} KiB on its way"), |b| {
+                b.iter(|| {
+                    out.clear();
+                    let mut encoder = pool.lend(coding, Some(bytes as u64))?;
+                    for piece in black_box(&body).chunks(16 << 10) {
+                        encoder.write(piece, &mut out).ok()?;
+                    }
+                    encoder.finish(&mut out).ok()
+                });
+            });
+            c.bench_function(&format!("compress: {name}, {kib} KiB to be kept"), |b| {
+                b.iter(|| compress_whole(black_box(&body), coding));
+            });
+        }
+    }
+}
+
+criterion_group!(micro, head, route, pick, wire, compress);
 criterion_main!(micro);

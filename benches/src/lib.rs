@@ -38,6 +38,46 @@ pub fn plan(routes: usize, servers: usize) -> Plan {
     }
 }
 
+/// Records as an API sends them, cut off after so many bytes; always the same.
+pub fn json(bytes: usize) -> Vec<u8> {
+    const WORDS: [&str; 6] = [
+        "bench press",
+        "squat",
+        "deadlift",
+        "easy run",
+        "interval",
+        "plank",
+    ];
+    let mut state = 0x1357_9bdf_u64;
+    let mut draw = |below: u64| {
+        // Knuth's MMIX constants: enough disorder for times and tokens, and no dependency.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut text = String::from("{\"items\":[");
+    while text.len() < bytes {
+        let word = WORDS[usize::try_from(draw(6)).unwrap_or(0)];
+        let _ = writeln!(
+            text,
+            "{{\"id\":{},\"name\":\"{word}\",\"started_at\":\"2026-{:02}-{:02}T{:02}:{:02}:00Z\",\"weight_kg\":{}.{},\
+             \"token\":\"{:08x}{:08x}\"}},",
+            draw(100_000),
+            draw(12) + 1,
+            draw(28) + 1,
+            draw(24),
+            draw(60),
+            draw(150),
+            draw(10),
+            draw(1 << 32),
+            draw(1 << 32)
+        );
+    }
+    text.truncate(bytes);
+    text.into_bytes()
+}
+
 /// A request as a browser sends it.
 pub const HEAD: &[u8] = b"GET /prefix/499/images/logo.svg?v=12 HTTP/1.1\r\n\
 Host: www.example.com\r\n\

@@ -65,6 +65,7 @@ impl Candidate<'_> {
             && media(self.fields).is_some_and(|m| is_listed(m, &rule.types))
             && !forbids_transforming(self.fields)
             && !is_bound_to_its_bytes(self.fields)
+            && !drops_what_is_added(self.fields)
     }
 }
 
@@ -136,6 +137,12 @@ fn is_bound_to_its_bytes(fields: &Fields) -> bool {
     });
     // RFC 9110 §6.6.2: a digest can be promised for the end.
     binds || fields.tokens(Name::Trailer).any(is_proof)
+}
+
+/// Whether the answer's Connection names a field that compressing adds. Such fields end here (RFC 9110 §7.6.1), and
+/// a coded body would arrive without the line that says so.
+fn drops_what_is_added(fields: &Fields) -> bool {
+    fields.has_option(Name::ContentEncoding.text()) || fields.has_option(Name::Vary.text())
 }
 
 /// Whether a trailer may follow a body that was compressed here: one that proves the bytes of before may not.

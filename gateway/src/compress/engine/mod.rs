@@ -49,7 +49,7 @@ impl Engine {
     /// forgotten.
     pub fn renew(self) -> Option<Self> {
         match self {
-            // The library has no way back, and keeping its tables would save less than clearing them costs.
+            // The library has no way to begin again with the tables it has.
             Self::Brotli(_) => None,
             Self::Gzip(gzip) => Some(Self::Gzip(gzip.renew())),
             Self::Zstd(zstd) => zstd.renew().ok().map(Self::Zstd),

@@ -181,6 +181,8 @@ fn an_answer_whose_bytes_are_spoken_for_is_left_alone() {
         ("Signature-Input", "sig=(\"etag\")"),
         ("IM", "feed"),
         ("Trailer", "Server-Timing, Content-Digest"),
+        ("Connection", "close, Content-Encoding"),
+        ("Connection", "vary"),
     ] {
         assert!(
             !is_fit(&[("Content-Type", "text/html"), (name, value)]),
