@@ -54,7 +54,7 @@ CASES = {
 # How each says that an answer came from its cache: a field and what it must look like. HAProxy has no word of its
 # own for it, but only answers from its cache have an age: the origin sends none.
 SAYS_HIT = {
-    "sluice": ("Cache-Status", r"sluice; *hit\b"),
+    "sluice": ("Cache-Status", r"sluice;(.*;)? *hit\b"),
     "nginx": ("X-Cache-Status", r"HIT$"),
     "haproxy": ("Age", r"\d+$"),
     "varnish": ("X-Varnish", r"\d+ \d+$"),
