@@ -74,6 +74,17 @@ struct Play {
     most: Most,
 }
 
+/// Sends the clients home when the play has failed: those of a gateway that was to be killed would ask for ever.
+struct GiveUp<'a>(&'a AtomicBool);
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl Size {
     fn told() -> Self {
         Self {
@@ -163,6 +174,7 @@ impl Play {
         let mut sum = Tally::default();
         scope(|all| {
             let clients: Vec<_> = (0..CLIENTS).map(|_| all.spawn(|| visitors.visit())).collect();
+            let _watch = GiveUp(&visitors.failed);
             let asked = || self.next.load(Ordering::Acquire);
             let are_done = || clients.iter().all(ScopedJoinHandle::is_finished);
             while !are_done() {
