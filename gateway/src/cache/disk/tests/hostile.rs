@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::disk::format::{Seal, Tail};
 use crate::cache::disk::{BLOCK, Damage};
 
 /// Everything that can be read of a file is what was written, or an error that says the file is lost.
@@ -121,6 +122,32 @@ fn a_sound_file_of_another_key_or_generation_is_foreign() {
         assert!(matches!(stored.meta(true), Err(ReadFault::Damaged(Damage::Tail))));
     }
     assert_eq!(open_and_read(&folder, key(2), &later).unwrap().1, body);
+}
+
+#[test]
+fn a_tail_counts_only_in_its_file_and_at_its_place() {
+    let sound = Location {
+        generation: 1,
+        file_length: 1000,
+        body_length: 500,
+        meta_length: 300,
+    };
+    let seal = Seal::new(SEED, key(1), 1);
+    let tail = Tail {
+        location: sound,
+        table_sum: 1,
+        meta_sum: 2,
+    };
+    let bytes = tail.bytes(seal);
+    assert_eq!(Tail::parse(&bytes, seal, 1000), Some(tail));
+    assert_eq!(Tail::parse(&bytes, seal, 1001), None);
+    for other in [
+        Seal::new(SEED + 1, key(1), 1),
+        Seal::new(SEED, key(2), 1),
+        Seal::new(SEED, key(1), 2),
+    ] {
+        assert_eq!(Tail::parse(&bytes, other, 1000), None);
+    }
 }
 
 /// An origin that knows the format puts a whole file into its body; then the real ending is cut off.
@@ -277,12 +304,33 @@ fn a_location_that_cannot_be_is_refused_before_anything_is_allocated() {
         );
         _ = location.meta_at();
     }
-    let shifted = Location {
-        body_length: 3,
-        meta_length: sound.meta_length,
-        ..sound
-    };
-    assert!(open_and_read(&folder, key(1), &shifted).is_err());
+    // Possible, but not what the tail says.
+    for location in [
+        Location {
+            body_length: 3,
+            ..sound
+        },
+        Location {
+            meta_length: sound.meta_length - 1,
+            ..sound
+        },
+        Location {
+            body_length: 0,
+            meta_length: 1,
+            ..sound
+        },
+    ] {
+        let stored = folder.open_object(key(1), &location).unwrap();
+        for fault in [
+            stored.meta(true).unwrap_err(),
+            stored.read_whole(true).unwrap_err(),
+        ] {
+            assert!(
+                matches!(fault, ReadFault::Damaged(Damage::Tail)),
+                "{location:?} {fault:?}"
+            );
+        }
+    }
 }
 
 proptest! {
