@@ -36,7 +36,7 @@ fn pool(plan: &Plan, state: &State) -> Arc<Pool> {
 }
 
 fn state() -> State {
-    State::new(Arc::new(Metrics::new("bench")))
+    State::new(Arc::new(Metrics::new("bench")), Clock::system())
 }
 
 fn head(c: &mut Criterion) {

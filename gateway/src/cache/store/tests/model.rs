@@ -266,7 +266,7 @@ impl Play {
         self.model.is_unsure |= !self.model.is_settled;
         self.folder = to;
         // Some of the play goes on while the folder is still being walked through, but then less is certain.
-        if self.made % 2 == 0 {
+        if self.made.is_multiple_of(2) {
             self.rig.settle();
         } else {
             self.model.is_unsure = true;
