@@ -56,7 +56,7 @@ pub struct Freshness {
     pub stale_while_revalidate: Duration,
     /// For how long after that it may be used when its origin fails.
     pub stale_if_error: Duration,
-    /// Never used when stale, whatever a request allows (must-revalidate, proxy-revalidate, s-maxage).
+    /// Never used when stale because a request allows it (must-revalidate, proxy-revalidate, s-maxage).
     pub must_revalidate: bool,
     /// Never used without asking the origin (no-cache).
     pub no_cache: bool,

@@ -58,16 +58,13 @@ pub fn reuse(freshness: &Freshness, asked: &Asked, is_soft_purged: bool, now_ms:
 
 fn stale(freshness: &Freshness, asked: &Asked, is_soft_purged: bool, age: Duration, is_young: bool) -> Reuse {
     let age_secs = age.as_secs();
-    if freshness.must_revalidate {
-        return Reuse::Validate;
-    }
-    // RFC 9111 §5.2.1.1: unless max-stale is there too, who says max-age "does not wish to receive a stale response".
+    // The windows are closed where the origin forbids stale use altogether. RFC 9111 §5.2.1.1: unless max-stale is there too, who says max-age "does not wish to receive a stale response".
     // Nor does who says min-fresh.
     if asked.is_plain() && is_within(freshness, freshness.stale_while_revalidate, age) {
         return Reuse::StaleWhileRevalidate { age_secs };
     }
     let stale_for = age.saturating_sub(freshness.lifetime);
-    let is_allowed = asked.max_stale.is_some_and(|max| stale_for <= max);
+    let is_allowed = !freshness.must_revalidate && asked.max_stale.is_some_and(|max| stale_for <= max);
     if is_allowed && is_young && asked.min_fresh.is_zero() && !is_soft_purged {
         return Reuse::StaleAllowed { age_secs };
     }
@@ -89,7 +86,7 @@ pub fn may_serve_on_error(
     let is_forbidden = freshness.no_cache || asked.no_cache;
     // One that is fresh comes here when the client wanted it validated, or when the origin was asked for another reason.
     let is_fresh = freshness.lifetime > age && !is_soft_purged;
-    let is_stale_allowed = !freshness.must_revalidate && is_within(freshness, freshness.stale_if_error, age);
+    let is_stale_allowed = is_within(freshness, freshness.stale_if_error, age);
     (!is_forbidden && (is_fresh || is_stale_allowed)).then_some(age.as_secs())
 }
 

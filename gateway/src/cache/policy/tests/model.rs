@@ -334,7 +334,8 @@ fn model_of_storing(said: &Said, wants: &Wants) -> Option<Kept> {
     let never_stale =
         said.must_revalidate || said.proxy_revalidate || !said.s_maxage.is_empty() && !overrides;
     let no_cache = said.no_cache && !overrides;
-    let lax = !never_stale && !no_cache && (age_known || overrides);
+    let forbidden = said.must_revalidate || said.proxy_revalidate;
+    let lax = !forbidden && !no_cache && (age_known || overrides);
     let swr = if lax {
         said.swr.unwrap_or(wants.rule_swr)
     } else {
@@ -374,14 +375,16 @@ fn model_of_reuse(kept: &Kept, wants: &Wants, later: i64) -> Reuse {
         };
     }
     let asks_for_fresh = wants.min_fresh.is_some_and(|min| min > 0);
-    if kept.never_stale {
-        return Reuse::Validate;
-    }
     if wants.max_age.is_none() && !asks_for_fresh && stale_by < kept.swr {
         return Reuse::StaleWhileRevalidate { age_secs };
     }
     match wants.max_stale {
-        Some(max) if max.is_none_or(|max| stale_by <= max) && !wants_young && !asks_for_fresh => {
+        Some(max)
+            if max.is_none_or(|max| stale_by <= max)
+                && !kept.never_stale
+                && !wants_young
+                && !asks_for_fresh =>
+        {
             Reuse::StaleAllowed { age_secs }
         }
         _ => Reuse::Validate,
@@ -431,7 +434,7 @@ proptest! {
         prop_assert_eq!(reuse(&freshness, &asked, false, now_ms), model_of_reuse(&kept, &asked_by, later));
         let age = kept.age + later;
         let is_fresh = age < kept.lifetime;
-        let in_window = !kept.never_stale && age < kept.lifetime + kept.sie;
+        let in_window = age < kept.lifetime + kept.sie;
         let on_error = !kept.no_cache && !asked_by.no_cache && (is_fresh || in_window);
         prop_assert_eq!(may_serve_on_error(&freshness, &asked, false, now_ms).is_some(), on_error);
         prop_assert_eq!(ttl_secs(&freshness, now_ms), kept.lifetime - age);

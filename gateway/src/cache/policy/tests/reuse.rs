@@ -117,17 +117,6 @@ fn on_an_error_what_is_fresh_or_within_the_window_will_do() {
     assert_eq!(
         on_error(
             &Freshness {
-                must_revalidate: true,
-                ..lax
-            },
-            "",
-            61
-        ),
-        None
-    );
-    assert_eq!(
-        on_error(
-            &Freshness {
                 no_cache: true,
                 ..lax
             },
@@ -149,16 +138,6 @@ fn after_a_soft_purge_it_is_stale() {
     assert_eq!(purged(&stored(), ""), Reuse::Validate);
     assert_eq!(purged(&stored(), "max-stale"), Reuse::Validate);
     assert_eq!(purged(&lax, ""), Reuse::StaleWhileRevalidate { age_secs: 0 });
-    assert_eq!(
-        purged(
-            &Freshness {
-                must_revalidate: true,
-                ..lax
-            },
-            ""
-        ),
-        Reuse::Validate
-    );
     let on_error = |freshness| may_serve_on_error(freshness, &Asked::default(), true, NOW * MS);
     assert_eq!((on_error(&stored()), on_error(&lax)), (None, Some(0)));
 }
