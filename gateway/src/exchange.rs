@@ -111,6 +111,8 @@ pub struct Heads {
     pub request: Request,
     /// What an origin answers.
     pub answer: Answer,
+    /// A request's name.
+    pub request_id: String,
 }
 
 impl Exchange {
@@ -125,7 +127,7 @@ impl Exchange {
             is_peer_trusted: false,
             scheme: "http",
             port: 0,
-            request_id: String::new(),
+            request_id: heads.request_id,
             length: Length::None,
             keeps: false,
             site: None,
@@ -153,13 +155,13 @@ impl Exchange {
         let heads = Heads {
             request: self.request.clone(),
             answer: Answer::default(),
+            request_id: self.request_id.clone(),
         };
         let mut own = Self::new(Arc::clone(&self.snapshot), began, self.peer_ip, heads);
         own.client_ip = self.client_ip;
         own.is_peer_trusted = self.is_peer_trusted;
         own.scheme = self.scheme;
         own.port = self.port;
-        own.request_id.clone_from(&self.request_id);
         own.site.clone_from(&self.site);
         own.rewritten.clone_from(&self.rewritten);
         own

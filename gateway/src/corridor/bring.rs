@@ -352,7 +352,7 @@ fn as_get<T>(x: &mut Exchange, judge: impl FnOnce(&Exchange) -> T) -> T {
 }
 
 /// The facts of a request that make its key.
-fn key_facts(x: &Exchange) -> KeyFacts<'_> {
+pub(super) fn key_facts(x: &Exchange) -> KeyFacts<'_> {
     KeyFacts {
         route: x.site.as_ref().map_or("", |s| &s.route.name),
         scheme: x.scheme,

@@ -267,7 +267,7 @@ fn why_validated(hit: &Hit, now_ms: u64) -> Forward {
 }
 
 /// Why a request has nothing to do with the cache.
-fn passes_by(x: &Exchange, rule: &CacheRule) -> Option<(Forward, Option<&'static str>)> {
+pub(super) fn passes_by(x: &Exchange, rule: &CacheRule) -> Option<(Forward, Option<&'static str>)> {
     if !matches!(x.request.method, Method::Get | Method::Head) {
         return Some((Forward::Method, None));
     }

@@ -1,8 +1,11 @@
 //! The life of one client connection: idle, a burst of requests, idle again.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
 
 use super::worker::{Counted, Door, Worker};
 use super::{Next, Visit};
@@ -26,7 +29,9 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     let counts = Rc::clone(&door);
     let _open = Counted::new(&counts.counts.open);
     let mut served = 0;
-    while let Some(buffer) = wait(&worker, &door, &stream).await {
+    let mut patience = Patience::new(&worker);
+    let mut closed = std::pin::pin!(closed(&worker, &door));
+    while let Some(buffer) = wait(&worker, &door, &stream, &mut patience, closed.as_mut()).await {
         let burst = Burst {
             worker: &worker,
             door: &door,
@@ -34,7 +39,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
             peer,
         };
         match Box::pin(burst.run(buffer, &mut served)).await {
-            Next::Keep => {}
+            Next::Keep => patience.begin_anew(&worker),
             Next::Close | Next::Abandon => return,
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
         }
@@ -45,17 +50,20 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
 ///
 /// The runtime may believe that there is something to read where a former read has taken it all: only bytes
 /// that are there end the wait.
-async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> Option<Buffer> {
+async fn wait(
+    worker: &Worker,
+    door: &Door,
+    stream: &Stream,
+    patience: &mut Patience,
+    mut closed: Pin<&mut impl Future<Output = ()>>,
+) -> Option<Buffer> {
     let _idle = Counted::new(&door.counts.idle);
-    let limit = worker.pin().plan.server.limits.keepalive_timeout;
-    let mut out_of_time = std::pin::pin!(tokio::time::sleep(limit));
-    let mut closed = std::pin::pin!(closed(worker, door));
     loop {
         tokio::select! {
             biased;
             readable = stream.readable() => readable.ok()?,
-            () = &mut closed => return None,
-            () = &mut out_of_time => return None,
+            () = closed.as_mut() => return None,
+            () = patience.over() => return None,
         }
         let mut buffer = worker.shelf.lend();
         match buffer.try_fill(stream) {
@@ -65,6 +73,42 @@ async fn wait(worker: &Worker, door: &Door, stream: &Stream) -> Option<Buffer> {
             Err(_) => return None,
         }
     }
+}
+
+/// How long a connection may be silent between two requests.
+///
+/// One timer for all its pauses: it is not moved with each request, but finds out when it rings that there has been one.
+struct Patience {
+    timer: Pin<Box<Sleep>>,
+    ends: Instant,
+}
+
+impl Patience {
+    fn new(worker: &Worker) -> Self {
+        let timer = Box::pin(pause(worker));
+        Self {
+            ends: timer.deadline(),
+            timer,
+        }
+    }
+
+    fn begin_anew(&mut self, worker: &Worker) {
+        self.ends = pause(worker).deadline();
+    }
+
+    async fn over(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            if self.ends <= self.timer.deadline() {
+                return;
+            }
+            self.timer.as_mut().reset(self.ends);
+        }
+    }
+}
+
+fn pause(worker: &Worker) -> Sleep {
+    tokio::time::sleep(worker.keepalive_timeout())
 }
 
 /// Resolves some time after the listener has begun to close.
@@ -103,8 +147,17 @@ impl Burst<'_> {
                 served: *served,
             };
             let next = visit.walk().await;
-            let Exchange { request, answer, .. } = visit.x;
-            self.worker.take_back(Heads { request, answer });
+            let Exchange {
+                request,
+                answer,
+                request_id,
+                ..
+            } = visit.x;
+            self.worker.take_back(Heads {
+                request,
+                answer,
+                request_id,
+            });
             match next {
                 Next::Keep if !buffer.is_empty() => {}
                 // A close with unread bytes would be a reset, see LINGER_TIME.

@@ -13,6 +13,7 @@ mod bring;
 mod cached;
 pub mod connection;
 mod deliver;
+mod hot;
 mod intake;
 mod local;
 mod proxy;
@@ -30,10 +31,11 @@ use crate::listen::{Incoming, client, read_head};
 use crate::reply::{Refusal, Reply, page};
 use crate::snapshot::{Act, Service, Site};
 use crate::stream::{Buffer, Stream};
-use crate::upstream::head::{max_forwards, write_hex};
+use crate::upstream::head::{hex, max_forwards};
 use crate::wire::framing::{self, FramingFault};
 use crate::wire::target::Form;
 use crate::wire::{HeadFault, Length, Method, Name, Version};
+use hot::Hot;
 use worker::{Counted, Door, Worker};
 
 /// What becomes of a connection after a request.
@@ -79,15 +81,20 @@ impl Visit<'_> {
         let _running = Counted::new(&self.worker.load.requests);
         let next = match incoming {
             Incoming::Left | Incoming::Broken => return Next::Abandon,
-            Incoming::TooSlow => self.refuse_head(Refusal::HeaderTimeout).await,
-            Incoming::Refused(fault) => self.refuse_head(of_head_fault(fault)).await,
+            Incoming::TooSlow => Box::pin(self.refuse_head(Refusal::HeaderTimeout)).await,
+            Incoming::Refused(fault) => Box::pin(self.refuse_head(of_head_fault(fault))).await,
             Incoming::Whole => {
                 self.introduce();
                 match self.decide() {
-                    Ok(Verdict::Pass(service)) => self.pass_on(&service).await,
+                    Ok(Verdict::Pass(service)) => match self.hot() {
+                        Hot::Done(next) => next,
+                        Hot::Rest(rest) => self.send_rest(rest).await,
+                        // In a box: what a hit does not need is not carried along by it.
+                        Hot::Cold => Box::pin(self.pass_on(&service)).await,
+                    },
                     Ok(Verdict::Reply(reply)) => self.reply(reply).await,
-                    Ok(Verdict::Refuse(refusal, fields)) => self.refuse(refusal, fields).await,
-                    Err(refusal) => self.refuse_head(refusal).await,
+                    Ok(Verdict::Refuse(refusal, fields)) => Box::pin(self.refuse(refusal, fields)).await,
+                    Err(refusal) => Box::pin(self.refuse_head(refusal)).await,
                 }
             }
         };
@@ -106,7 +113,10 @@ impl Visit<'_> {
         x.is_peer_trusted = x.peer_ip.is_none_or(|ip| trusted.contains(ip));
         x.client_ip = client::address(x.peer_ip, &x.request.fields, trusted);
         let given = client::request_id(&x.request.fields).filter(|_| x.is_peer_trusted);
-        x.request_id = given.map_or_else(|| new_request_id(self.worker), str::to_owned);
+        match given {
+            Some(given) => x.request_id.push_str(given),
+            None => write_request_id(self.worker, &mut x.request_id),
+        }
         let limits = &x.snapshot.plan.server.limits;
         x.keeps = x.request.wants_keep_alive()
             && self.served < limits.keepalive_requests
@@ -173,7 +183,7 @@ impl Visit<'_> {
         self.x.length = Length::UntilClose;
         if self.x.request_id.is_empty() {
             self.x.port = self.door.port;
-            self.x.request_id = new_request_id(self.worker);
+            write_request_id(self.worker, &mut self.x.request_id);
         }
         self.refuse(refusal, Vec::new()).await
     }
@@ -254,11 +264,10 @@ fn draw_share(shares: &[(Arc<Service>, std::num::NonZeroU32)], draw: u64) -> Arc
     Arc::clone(&shares[0].0)
 }
 
-fn new_request_id(worker: &Worker) -> String {
-    let mut id = Vec::with_capacity(32);
-    write_hex(&mut id, worker.draw());
-    write_hex(&mut id, worker.draw());
-    String::from_utf8(id).unwrap_or_default()
+fn write_request_id(worker: &Worker, id: &mut String) {
+    for half in [hex(worker.draw()), hex(worker.draw())] {
+        id.push_str(std::str::from_utf8(&half).expect("hexadecimal digits are ASCII"));
+    }
 }
 
 fn of_head_fault(fault: HeadFault) -> Refusal {

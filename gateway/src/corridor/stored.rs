@@ -14,7 +14,7 @@ use crate::kit::range::ByteRange;
 use crate::observe::CacheResult;
 use crate::relay::follow::{FollowFault, Outlet};
 use crate::reply::Refusal;
-use crate::reply::head::{self, Announced, Delivery, Shown, is_edited, write_answer};
+use crate::reply::head::{self, Announced, Delivery, Shown, finish, is_edited, write_stored};
 use crate::snapshot::Service;
 use crate::wire::edit::write_line;
 use crate::wire::{Length, Method, Name};
@@ -289,53 +289,71 @@ impl Visit<'_> {
         let x = &self.x;
         let nothing = Edits::default();
         let edits = x.site.as_ref().map_or(&nothing, |s| &s.route.response_headers);
-        let mut extra = Vec::with_capacity(128);
         let is_hit = !matches!(chosen.how, How::Miss | How::Collapsed);
-        if (is_hit || chosen.age_secs > 0) && !is_edited(edits, b"age") {
-            extra.extend_from_slice(b"Age: ");
-            write_number(chosen.age_secs, &mut extra);
-            extra.extend_from_slice(b"\r\n");
-        }
-        if !is_edited(edits, b"cache-status") {
-            extra.extend_from_slice(b"Cache-Status: ");
-            chosen.status(x.began.unix_ms()).write(&mut extra);
-            extra.extend_from_slice(b"\r\n");
-        }
-        let meta = chosen.meta();
-        let mut shown = Shown {
-            status: meta.status,
-            reason: &meta.reason,
-            version: meta.version,
-            fields: &meta.fields,
-            hides: &[],
-        };
+        let age_secs = (is_hit || chosen.age_secs > 0).then_some(chosen.age_secs);
+        let mut shown = shown(chosen.meta(), matches!(portion, Portion::Nothing));
+        let mut place = None;
         match portion {
-            Portion::Whole => {}
-            Portion::Nothing => {
-                (shown.status, shown.reason) = (304, b"Not Modified");
-                // RFC 9110 §15.4.5: Last-Modified only where there is no ETag to tell by.
-                let has_tag = meta.fields.first(Name::Etag).is_some();
-                shown.hides = if has_tag {
-                    CONTENT_FIELDS
-                } else {
-                    &CONTENT_FIELDS[..3]
-                };
-            }
+            Portion::Whole | Portion::Nothing => {}
             Portion::One(range) => {
                 (shown.status, shown.reason) = (206, b"Partial Content");
-                let place = content_range(*range, chosen.size().unwrap_or_default());
-                write_line(&mut extra, b"Content-Range", place.as_bytes());
+                let size = chosen.size().unwrap_or_default();
+                place = Some((&b"Content-Range"[..], content_range(*range, size)));
             }
             Portion::Several(frame) => {
                 (shown.status, shown.reason) = (206, b"Partial Content");
                 shown.hides = &[Name::ContentType];
-                write_line(&mut extra, b"Content-Type", frame.media().as_bytes());
+                place = Some((&b"Content-Type"[..], frame.media()));
             }
         }
         let mut head = Vec::with_capacity(1024);
-        let mut date = self.worker.date.borrow_mut();
-        write_answer(&mut head, shown, &x.facts(), edits, delivery, &extra, &mut date);
+        write_stored(&mut head, shown, edits);
+        write_hit_lines(&mut head, edits, age_secs, chosen.status(x.began.unix_ms()));
+        if let Some((name, value)) = place {
+            write_line(&mut head, name, value.as_bytes());
+        }
+        finish(&mut head, &x.facts(), edits, delivery);
         head
+    }
+}
+
+/// A stored answer's head, or what of it a 304 says.
+pub(super) fn shown(meta: &Meta, is_304: bool) -> Shown<'_> {
+    let shown = Shown {
+        status: meta.status,
+        reason: &meta.reason,
+        version: meta.version,
+        fields: &meta.fields,
+        hides: &[],
+    };
+    if !is_304 {
+        return shown;
+    }
+    // RFC 9110 §15.4.5: Last-Modified only where there is no ETag to tell by.
+    let has_tag = meta.fields.first(Name::Etag).is_some();
+    Shown {
+        status: 304,
+        reason: b"Not Modified",
+        hides: if has_tag {
+            CONTENT_FIELDS
+        } else {
+            &CONTENT_FIELDS[..3]
+        },
+        ..shown
+    }
+}
+
+/// The lines that only caches write.
+pub(super) fn write_hit_lines(out: &mut Vec<u8>, edits: &Edits, age_secs: Option<u64>, status: CacheStatus) {
+    if let Some(age_secs) = age_secs.filter(|_| !is_edited(edits, b"age")) {
+        out.extend_from_slice(b"Age: ");
+        write_number(age_secs, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !is_edited(edits, b"cache-status") {
+        out.extend_from_slice(b"Cache-Status: ");
+        status.write(out);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

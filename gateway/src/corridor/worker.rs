@@ -1,6 +1,6 @@
 //! What one worker has for itself: nothing in here is shared with another thread but by an atomic.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,18 @@ pub struct Worker {
     heads: RefCell<Vec<Heads>>,
     /// Tasks that no connection waits for.
     errands: Rc<Errands>,
+    scratch: RefCell<Scratch>,
+}
+
+/// Room to write in, for as long as nobody waits.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// A cache key's text.
+    pub key_text: Vec<u8>,
+    /// The values of the fields an answer varies by.
+    pub variance: Vec<u8>,
+    /// A head, and perhaps a small body.
+    pub head: Vec<u8>,
 }
 
 /// Tasks that go on without the connection that began them: answers being fetched into a cache.
@@ -117,6 +129,7 @@ impl Worker {
             serial_seen: Cell::new(0),
             heads: RefCell::default(),
             errands: Rc::default(),
+            scratch: RefCell::default(),
         }
     }
 
@@ -128,6 +141,11 @@ impl Worker {
             self.statuses.borrow_mut().forget();
         }
         snapshot
+    }
+
+    /// How long a connection may be silent between two requests.
+    pub fn keepalive_timeout(&self) -> Duration {
+        self.current.load().plan.server.limits.keepalive_timeout
     }
 
     /// Random bits.
@@ -143,6 +161,11 @@ impl Worker {
     /// The time on the monotonic clock.
     pub fn mono(&self) -> Mono {
         self.clock.mono()
+    }
+
+    /// Room to write in; None while somebody else writes there.
+    pub fn scratch(&self) -> Option<RefMut<'_, Scratch>> {
+        self.scratch.try_borrow_mut().ok()
     }
 
     /// Empty heads for the next request.
@@ -161,6 +184,7 @@ impl Worker {
         if spare.len() < SPARE_HEADS_MAX && held <= HEAD_BYTES_KEPT_MAX {
             heads.request.clear();
             heads.answer.clear();
+            heads.request_id.clear();
             spare.push(heads);
         }
     }

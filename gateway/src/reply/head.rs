@@ -86,17 +86,8 @@ pub fn write_answer(
     date: &mut DateLine,
 ) {
     write_status_line(out, answer.status, answer.reason);
-    let passage = Passage::new(answer.fields);
-    for field in answer.fields.iter() {
-        let is_ours = match field.known {
-            Name::ContentLength | Name::Via | Name::XRequestId => true,
-            Name::Trailer => delivery.length != Announced::Chunked,
-            known => answer.hides.contains(&known),
-        };
-        if !is_ours && passage.allows(&field) && !is_edited(edits, field.name) {
-            write_line(out, field.name, field.value);
-        }
-    }
+    let keeps_trailer = delivery.length == Announced::Chunked;
+    write_fields(out, answer, edits, keeps_trailer);
     // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date ... MUST ... append" one.
     if answer.fields.first(Name::Date).is_none() && !is_edited(edits, b"date") {
         out.extend_from_slice(date.at(facts.began.wall));
@@ -106,6 +97,30 @@ pub fn write_answer(
     }
     out.extend_from_slice(extra);
     finish(out, facts, edits, delivery);
+}
+
+/// Appends the part of a stored answer's head that is the same for every client: to be followed by lines of the moment,
+/// and by [`finish`]. A stored answer has a Date and no Trailer.
+pub fn write_stored(out: &mut Vec<u8>, answer: Shown<'_>, edits: &Edits) {
+    write_status_line(out, answer.status, answer.reason);
+    write_fields(out, answer, edits, false);
+    if !is_edited(edits, b"via") {
+        write_via(out, answer);
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, answer: Shown<'_>, edits: &Edits, keeps_trailer: bool) {
+    let passage = Passage::new(answer.fields);
+    for field in answer.fields.iter() {
+        let is_ours = match field.known {
+            Name::ContentLength | Name::Via | Name::XRequestId => true,
+            Name::Trailer => !keeps_trailer,
+            known => answer.hides.contains(&known),
+        };
+        if !is_ours && passage.allows(&field) && !is_edited(edits, field.name) {
+            write_line(out, field.name, field.value);
+        }
+    }
 }
 
 /// Appends the head of an interim answer (1xx): what it says, and nothing of ours.
@@ -180,7 +195,8 @@ pub fn deliver(length: Length, version: Version, keeps: bool, bodiless: Option<A
     }
 }
 
-fn finish(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits, delivery: Delivery) {
+/// Appends what comes last in every head: the request's id, the route's own fields, framing, and the empty line.
+pub fn finish(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits, delivery: Delivery) {
     if !facts.request_id.is_empty() && !is_edited(edits, b"x-request-id") {
         write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
     }

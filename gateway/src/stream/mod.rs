@@ -86,15 +86,19 @@ impl Stream {
     pub async fn write_some(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             consume_budget().await;
-            let written = match pieces {
-                [one] => either!(self, s => s.try_write(one)),
-                several => either!(self, s => s.try_write_vectored(several)),
-            };
-            match written {
+            match self.try_write(pieces) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 done => return done,
             }
+        }
+    }
+
+    /// Writes as much as the socket takes right now: `WouldBlock` if it takes nothing.
+    pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [one] => either!(self, s => s.try_write(one)),
+            several => either!(self, s => s.try_write_vectored(several)),
         }
     }
 

@@ -214,7 +214,7 @@ fn write_trace(out: &mut Vec<u8>, facts: &Facts<'_>, draw: u64) {
     out.extend_from_slice(facts.request_id.as_bytes());
     out.push(b'-');
     // An all-zero span id would be invalid.
-    write_hex(out, draw | 1);
+    out.extend_from_slice(&hex(draw | 1));
     out.extend_from_slice(b"-00");
     end_line(out);
 }
@@ -307,10 +307,10 @@ fn is_lower_hex(b: u8) -> bool {
     matches!(b, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Appends 16 hexadecimal digits.
-pub fn write_hex(out: &mut Vec<u8>, n: u64) {
+/// The 16 hexadecimal digits of a number.
+pub fn hex(n: u64) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend((0..16).rev().map(|i| DIGITS[(n >> (i * 4) & 0xf) as usize]));
+    std::array::from_fn(|i| DIGITS[(n >> ((15 - i) * 4) & 0xf) as usize])
 }
 
 fn start_line(out: &mut Vec<u8>, name: &str) {
