@@ -74,3 +74,41 @@ impl Doorkeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> Key {
+        let hash = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Key {
+            primary: hash << 64 | hash,
+            variance: 0,
+        }
+    }
+
+    #[test]
+    fn keys_are_counted_until_they_are_let_in() {
+        let door = Doorkeeper::default();
+        assert_eq!(
+            [door.add(key(1), 1), door.add(key(1), 1), door.add(key(2), 1)],
+            [1, 2, 1]
+        );
+        assert_eq!(door.add(key(1), 0), 2);
+        door.forget(key(1));
+        assert_eq!(door.add(key(1), 1), 1);
+    }
+
+    #[test]
+    fn what_is_asked_for_now_and_then_outlives_a_flood_of_strangers() {
+        let door = Doorkeeper::default();
+        let mut counts = 0;
+        for n in 0..400_000 {
+            door.add(key(n + 10), 1);
+            if n % 1_000 == 0 {
+                counts = door.add(key(1), 1);
+            }
+        }
+        assert!(counts > 100, "{counts}");
+    }
+}

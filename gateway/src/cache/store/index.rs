@@ -1,95 +1,33 @@
 //! Which objects there are and where: in memory, in a file, or both.
 //!
 //! 64 parts under a lock each, which is never held while the file system is called. A part is a table of slots and a map from
-//! half a key to a slot; slots of the same half are chained. An object costs about 235 bytes: a slot of 96 and an eighth that
-//! is reserved, 26 in the map (load between 7/16 and 7/8), 80 for eight facets in a piece of their own, and 26 for the count
-//! of the one facet it has alone, its URL.
+//! half a key to a slot; slots of the same half are chained. An object of eight facets costs 220 to 250 bytes: a slot of
+//! 96 and an eighth that is reserved, 20 to 39 in the map (load between 7/16 and 7/8), 80 for the facets in a piece of their
+//! own, and 20 to 39 for the count of the one facet it has alone, its URL. A million of them was measured at 250.
 //!
 //! Objects on disk are evicted by a clock: the hand goes round the slots, spares what was used since it last came by, as
 //! often as it was used up to three times, and takes the first that was not. A new object takes the slot that was freed last,
 //! behind the hand, and has a whole turn to be asked for.
 
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::purges::{ByHash, Purges};
+use self::table::{IN_MEMORY, NONE, Packed, QUEUED, Shard, Slot, halves};
+use super::purges::Purges;
 use crate::cache::disk::Location;
 use crate::cache::object::Key;
 
 /// Parts of the index.
 pub const SHARDS: usize = 64;
-/// No slot.
-const NONE: u32 = u32::MAX;
 /// How often an object is spared by the hand at most.
 const SPARED_MAX: u8 = 3;
 /// Slots one step of the hand looks at: bounds the time a part is locked.
 const STEP: usize = 256;
-
-const IN_MEMORY: u8 = 1;
-const QUEUED: u8 = 2;
-
-/// A [`Location`] in 24 bytes.
-#[derive(Clone, Copy, Default)]
-struct Packed {
-    /// 0: in no file.
-    generation: u64,
-    /// Bytes of the file in the upper 44 bits, of the meta record in the lower 20.
-    lengths: u64,
-    body_length: u64,
-}
-
-const META_BITS: u32 = 20;
-
-impl Packed {
-    fn new(location: Location) -> Self {
-        Self {
-            generation: location.generation,
-            lengths: location.file_length << META_BITS | u64::from(location.meta_length),
-            body_length: location.body_length,
-        }
-    }
-
-    fn location(self) -> Option<Location> {
-        (self.generation != 0).then_some(Location {
-            generation: self.generation,
-            file_length: self.lengths >> META_BITS,
-            body_length: self.body_length,
-            meta_length: (self.lengths & ((1 << META_BITS) - 1)) as u32,
-        })
-    }
-}
-
-struct Slot {
-    /// The two halves of primary and variance; u128 would align a slot to 16.
-    key: [u64; 4],
-    file: Packed,
-    /// Which object of the key; 0 for a free slot.
-    id: u64,
-    serial: u64,
-    facets: Box<[u64]>,
-    /// The next slot of the same half key, or the next free one.
-    next: u32,
-    flags: u8,
-    spared: u8,
-}
-
-fn halves(key: Key) -> [u64; 4] {
-    let low = |n: u128| n as u64;
-    [
-        low(key.primary),
-        low(key.primary >> 64),
-        low(key.variance),
-        low(key.variance >> 64),
-    ]
-}
-
-fn whole([a, b, c, d]: [u64; 4]) -> Key {
-    Key {
-        primary: u128::from(b) << 64 | u128::from(a),
-        variance: u128::from(d) << 64 | u128::from(c),
-    }
-}
 
 /// A certain object of a key: by its number, or as what is in a certain file (0: no file).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,14 +72,6 @@ pub struct Arrival<'a> {
     pub is_in_memory: bool,
     /// Whether it waits to be written to disk.
     pub is_queued: bool,
-}
-
-#[derive(Default)]
-struct Shard {
-    map: ByHash<u32>,
-    slots: Vec<Slot>,
-    free: Option<u32>,
-    hand: u32,
 }
 
 /// The index of a store.
@@ -449,107 +379,4 @@ impl Index {
             .fetch_sub(u64::from(known.location.is_some()), Ordering::Relaxed);
         known
     }
-}
-
-impl Slot {
-    fn new(new: &Arrival<'_>) -> Self {
-        let mut facets = new.facets.to_vec();
-        // Twice the same would be counted twice.
-        facets.sort_unstable();
-        facets.dedup();
-        let flag = |is: bool, bit: u8| if is { bit } else { 0 };
-        Self {
-            key: halves(new.key),
-            file: new.location.map(Packed::new).unwrap_or_default(),
-            id: new.id,
-            serial: new.serial,
-            facets: facets.into_boxed_slice(),
-            next: NONE,
-            flags: flag(new.is_in_memory, IN_MEMORY) | flag(new.is_queued, QUEUED),
-            spared: 0,
-        }
-    }
-
-    fn known(&self) -> Known {
-        Known {
-            key: whole(self.key),
-            id: self.id,
-            serial: self.serial,
-            location: self.file.location(),
-            is_in_memory: self.flags & IN_MEMORY != 0,
-            is_queued: self.flags & QUEUED != 0,
-        }
-    }
-
-    fn is(&self, which: Which) -> bool {
-        self.id == which.id || which.generation != 0 && self.file.generation == which.generation
-    }
-
-    fn is_nowhere(&self) -> bool {
-        self.flags & (IN_MEMORY | QUEUED) == 0 && self.file.generation == 0
-    }
-}
-
-impl Shard {
-    fn find(&self, key: Key) -> Option<usize> {
-        let key = halves(key);
-        let mut at = *self.map.get(&key_tag(&key))?;
-        while at != NONE {
-            let slot = &self.slots[at as usize];
-            if slot.key == key {
-                return Some(at as usize);
-            }
-            at = slot.next;
-        }
-        None
-    }
-
-    /// Puts a slot into the place that was freed last, or at the end.
-    fn put(&mut self, slot: Slot) -> u32 {
-        if let Some(at) = self.free {
-            let place = &mut self.slots[at as usize];
-            self.free = Some(place.next).filter(|next| *next != NONE);
-            *place = slot;
-            return at;
-        }
-        if self.slots.len() == self.slots.capacity() {
-            // An eighth instead of the double: memory is what an index of a million objects is made of.
-            self.slots.reserve_exact(self.slots.len() / 8 + 8);
-        }
-        self.slots.push(slot);
-        (self.slots.len() - 1) as u32
-    }
-
-    fn link(&mut self, at: u32) {
-        let first = self.map.insert(key_tag(&self.slots[at as usize].key), at);
-        self.slots[at as usize].next = first.unwrap_or(NONE);
-    }
-
-    fn unlink(&mut self, at: usize) {
-        let tag = key_tag(&self.slots[at].key);
-        let next = self.slots[at].next;
-        let first = self.map.get(&tag).copied().unwrap_or(NONE);
-        if first as usize == at {
-            if next == NONE {
-                self.map.remove(&tag);
-            } else {
-                self.map.insert(tag, next);
-            }
-            return;
-        }
-        let mut before = first;
-        while before != NONE {
-            let slot = &mut self.slots[before as usize];
-            if slot.next as usize == at {
-                slot.next = next;
-                return;
-            }
-            before = slot.next;
-        }
-    }
-}
-
-/// Half a key. Variants of one primary differ in it as well.
-fn key_tag(key: &[u64; 4]) -> u64 {
-    key[0] ^ key[2].rotate_left(32)
 }

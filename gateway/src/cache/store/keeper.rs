@@ -22,6 +22,8 @@ const RETRY: Duration = Duration::from_secs(3);
 const UNLINKS: usize = 256;
 /// How long the keeper lets the disk rest after as many, unless somebody waits for room: about 50,000 files a second at most.
 const REST: Duration = Duration::from_millis(5);
+/// How often records are looked at that nothing new has come to: the last objects they reach may have gone by themselves.
+const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 /// The part of its time that sweeps may take.
 const SWEEP_SHARE: u32 = 10;
 /// Empty steps of the hand in a row after which an eviction is left for later: four turns with every object spared three
@@ -153,6 +155,7 @@ impl Keeper {
     /// Begins to use a folder. Its keys are hashed with a secret of its own, so what is in memory cannot be found any more.
     fn take_up(&mut self, tier: Arc<Tier>, records: &[(u64, Record)]) {
         let shared = &self.shared;
+        shared.forget_all();
         let at_ms = shared.clock.now().unix_ms();
         let highest = tier.highest_serial();
         shared.purges.adopt(highest, records, |serial, ours| {
@@ -166,20 +169,6 @@ impl Keeper {
             shared.seed.store(tier.folder.seed(), Ordering::Release);
             shared.tier.store(Some(tier.clone()));
         });
-        let mut gone = Vec::new();
-        for part in 0..SHARDS {
-            let mut from = Some(0);
-            while let Some(at) = from {
-                from = shared
-                    .index
-                    .sweep(part, at, &shared.purges, &mut gone, |known, _| {
-                        known.location.is_some()
-                    });
-            }
-        }
-        for known in gone {
-            shared.memory.remove(known.key, known.id);
-        }
         self.rebuild = Some(Rebuild {
             next: 0,
             tally: disk::Tally::default(),
@@ -249,11 +238,16 @@ impl Keeper {
         );
     }
 
-    /// Some of the file system stays free for others.
-    fn look_at_disk(&self) {
+    /// Some of the file system stays free for others. A folder that was deleted or replaced below us is given up.
+    fn look_at_disk(&mut self) {
         let Some(tier) = self.shared.tier.load_full() else {
             return;
         };
+        if !tier.folder.is_ours() {
+            self.rebuild = None;
+            self.shared.give_up_folder();
+            return;
+        }
         if let Ok(free) = tier.folder.free_bytes() {
             let floor = (self.shared.space.limit() / FLOOR_SHARE).min(FLOOR_MAX);
             self.shared.space.leave(free, floor);
@@ -283,15 +277,14 @@ impl Keeper {
                 return true;
             }
             self.hand = (self.hand + 1) % SHARDS;
-            let Some(known) = shared.index.candidate(self.hand) else {
-                empty += 1;
-                if empty == EMPTY_STEPS {
-                    return true;
-                }
-                continue;
-            };
-            empty = 0;
-            evicted += usize::from(shared.evict(&known));
+            let victim = shared.index.candidate(self.hand);
+            match victim.is_some_and(|known| shared.evict(&known)) {
+                true => (empty, evicted) = (0, evicted + 1),
+                false => empty += 1,
+            }
+            if empty == EMPTY_STEPS {
+                return true;
+            }
         }
         shared.space.grow();
         false
@@ -311,7 +304,8 @@ impl Keeper {
         }
         let (limit, serial) = (shared.purges.limit(), shared.purges.serial());
         let is_complete = shared.is_complete.load(Ordering::Acquire);
-        if serial == self.looked && (limit <= self.swept || !is_complete) {
+        let is_due = self.swept_at.is_none_or(|at| begun.since(at) >= SWEEP_AGAIN);
+        if serial == self.looked && (limit <= self.swept || !is_complete) && !is_due {
             return self.tidy();
         }
         let records: ByHash<Record> = shared.purges.all().into_iter().collect();
@@ -359,6 +353,57 @@ impl Keeper {
 }
 
 impl Shared {
+    /// Forgets everything that is in memory only. What comes after this with a key of the old secret is never asked for, and
+    /// evicted like anything else that nobody wants.
+    fn forget_all(&self) {
+        let mut gone = Vec::new();
+        for part in 0..SHARDS {
+            let mut from = Some(0);
+            while let Some(at) = from {
+                from = self.index.sweep(part, at, &self.purges, &mut gone, |_, _| false);
+            }
+        }
+        for known in gone {
+            self.memory.remove(known.key, known.id);
+        }
+    }
+
+    /// Forgets all files: what is in their folder now is somebody else's. It is opened again like one that was in use.
+    fn give_up_folder(&self) {
+        // First: nobody writes or reads any more. Purges are remembered until there is a folder again.
+        self.is_complete.store(false, Ordering::Release);
+        self.tier.store(None);
+        for part in 0..SHARDS {
+            let mut files = Vec::new();
+            let mut from = Some(0);
+            while let Some(at) = from {
+                from = self
+                    .index
+                    .sweep(part, at, &self.purges, &mut Vec::new(), |known, _| {
+                        files.extend(known.location.map(|location| (known.key, location.generation)));
+                        true
+                    });
+            }
+            for (key, generation) in files {
+                if let Some(location) = self.index.drop_file(key, generation, &self.purges) {
+                    self.space.free(rounded(location.file_length));
+                }
+            }
+        }
+        for unlink in std::mem::take(&mut *self.unlinks.lock()) {
+            self.space.free(unlink.bytes);
+        }
+        let path = self
+            .path
+            .as_ref()
+            .map(|p| p.display().to_string())
+            .unwrap_or_default();
+        let fault =
+            format!("{path}: was deleted or replaced while it was in use: leave it to this cache alone");
+        log::warn!("cache {}: {fault}", self.name);
+        *self.fault.lock() = Some(fault);
+    }
+
     /// Takes up an object that was found in the folder; false if it has no place, and its file goes.
     fn take_found(&self, tier: &Tier, found: &Found) -> bool {
         let serial = found.meta.serial;

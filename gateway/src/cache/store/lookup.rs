@@ -112,8 +112,13 @@ impl Shared {
         if reach == Reach::Hard {
             return Loaded::Nothing;
         }
-        let file = match tier.folder.open_object(ticket.key, &location) {
-            Ok(file) => file,
+        let opened = match may_wait {
+            true => tier.folder.open_object(ticket.key, &location).map(Some),
+            false => tier.folder.open_object_now(ticket.key, &location),
+        };
+        let file = match opened {
+            Ok(Some(file)) => file,
+            Ok(None) => return Loaded::WouldWait,
             Err(fault) => return self.lose(ticket.key, &location, &fault),
         };
         match self.read(file, may_wait) {

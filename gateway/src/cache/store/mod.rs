@@ -11,7 +11,7 @@
 //!
 //! `purges` counts facets and says what was purged, `index` knows where objects are, `memory` and `tier` are the two places,
 //! `space` and `queue` bound what is written, `writer` and `keeper` are the two threads. The order of locks is written down
-//! at [`shared::Shared`].
+//! in `shared`.
 
 mod admit;
 mod doorkeeper;
@@ -89,7 +89,8 @@ impl Store {
 
     /// What there is of a key. `is_it` compares the texts of the key and its variance, should two of them have one hash.
     ///
-    /// Takes one lock of the memory tier for reading, and one of the index if it is not there. Allocates nothing.
+    /// Takes one lock of the memory tier for reading, and one of the index if it is not there. Allocates nothing. After a
+    /// restart the folder is walked through in the background; what was not come to yet is not there.
     pub fn look_up(&self, key: Key, is_it: impl FnOnce(&Meta) -> bool) -> LookUp {
         self.shared.look_up(key, is_it)
     }
@@ -97,8 +98,7 @@ impl Store {
     /// Reads an object from disk, checked. Small ones come with their bytes and are in memory from now on; the body of
     /// others is read from the open file, block by block.
     ///
-    /// `may_wait` false reads only what the system has in memory (a file is opened nonetheless) and is for threads that must
-    /// not wait for a disk.
+    /// `may_wait` false reads only what the system has in memory, and is for threads that must not wait for a disk.
     pub fn load(&self, ticket: &Ticket, may_wait: bool, is_it: impl FnOnce(&Meta) -> bool) -> Loaded {
         self.shared.load(ticket, may_wait, is_it)
     }
@@ -193,7 +193,7 @@ impl Store {
                 Some(tier) => tier.note(&lines),
                 None => shared.path.as_ref().map(|path| {
                     format!(
-                        "{}: is not open: the purge reaches what is in it as soon as it is",
+                        "{}: is not open: the purge reaches what is in it when it is, unless this process ends before",
                         path.display()
                     )
                 }),

@@ -208,17 +208,16 @@ impl Purges {
         }
     }
 
-    /// The facets of an object whose soft purges reach it are needed.
+    /// How records reach an object; one that stays needs those of the soft purges that do.
     pub fn needed(records: &ByHash<Record>, serial: u64, facets: &[u64], needed: &mut HashSet<u64>) -> Reach {
-        let mut reach = Reach::Not;
-        for facet in facets {
-            let Some(record) = records.get(facet) else {
-                continue;
-            };
-            reach = reach.max(record.reach(serial));
-            if serial < record.soft {
-                needed.insert(*facet);
-            }
+        let of = |facet: &u64| records.get(facet).copied().unwrap_or_default();
+        let reach = facets
+            .iter()
+            .map(|facet| of(facet).reach(serial))
+            .max()
+            .unwrap_or(Reach::Not);
+        if reach == Reach::Soft {
+            needed.extend(facets.iter().filter(|facet| serial < of(facet).soft));
         }
         reach
     }

@@ -98,3 +98,40 @@ impl Queue {
         self.state.lock().bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::object::{Body, Key};
+    use crate::cache::store::tests::meta;
+
+    fn job(weight: u64) -> Job {
+        let key = Key {
+            primary: 1,
+            variance: 0,
+        };
+        let mut object = Object::new(key, meta(1, &[], 1), Body::Memory(bytes::Bytes::new()));
+        object.mark.weight = weight;
+        Job::Write(Arc::new(object))
+    }
+
+    #[test]
+    fn there_is_room_for_a_part_of_the_memory_and_none_after_the_end() {
+        let queue = Queue::default();
+        let memory = 4 * BYTES_MIN * SHARE;
+        for _ in 0..4 {
+            assert!(queue.push(job(BYTES_MIN), memory).is_ok());
+        }
+        assert!(queue.push(job(1), memory).is_err());
+        assert!(queue.next().is_some());
+        assert!(queue.push(job(1), memory).is_ok());
+        queue.close();
+        assert!(queue.push(job(1), memory).is_err());
+        assert_eq!(
+            std::iter::from_fn(|| queue.next()).count(),
+            4,
+            "what waits is still done"
+        );
+        assert_eq!(queue.bytes(), 0);
+    }
+}

@@ -393,10 +393,10 @@ impl Shared {
                 "objects are evicted until there is room; free some, or lower the cache's limit"
             }
             DiskFault::ReadOnly => "what is there is served, nothing is written; mount it for writing",
+            DiskFault::Gone => "somebody has removed the folder or what is in it; it is made anew",
             DiskFault::Denied => {
                 "what is there is served, nothing is written; give this user the folder back"
             }
-            DiskFault::Gone => "nothing is read or written; make the folder again and restart",
             DiskFault::Io | DiskFault::TooLarge | DiskFault::Descriptors => {
                 "what is there is served, nothing is written for a while; check the disk and the kernel's log"
             }

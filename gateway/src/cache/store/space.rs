@@ -129,3 +129,50 @@ impl Space {
         state.used + state.limit() / (2 * SLACK) > state.limit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn nobody_takes_more_than_the_limit_and_who_waits_calls() {
+        let space = Space::default();
+        space.resize(100_000);
+        assert!(space.take(90_000, Duration::ZERO, || panic!("there is room")));
+        assert_eq!((space.excess(), space.is_tight()), (0, false));
+        let called = Cell::new(0);
+        let call = || called.set(called.get() + 1);
+        assert!(!space.take(20_000, Duration::from_millis(1), call));
+        assert!(
+            !space.take(200_000, Duration::from_secs(9), call),
+            "can never fit: nobody waits for it"
+        );
+        assert_eq!((called.get(), space.used()), (1, 90_000));
+        assert!(space.take(9_500, Duration::ZERO, call));
+        assert!(space.is_tight());
+        assert_eq!(space.excess(), 1_500, "back to 98 %");
+        space.free(1_500);
+        assert_eq!(space.excess(), 0);
+        space.correct(8_000, 4_000);
+        space.correct(1_000, 2_000);
+        assert_eq!(space.used(), 95_000);
+    }
+
+    #[test]
+    fn a_full_file_system_lowers_the_limit_until_something_was_evicted() {
+        let space = Space::default();
+        space.resize(1_000_000);
+        space.add(500_000);
+        space.leave(1_000, 100_000);
+        assert!(space.excess() >= 99_000, "the floor is to be restored");
+        space.leave(u64::MAX, 0);
+        assert_eq!(space.excess(), 0);
+        space.shrink();
+        assert!(space.excess() >= 10_000);
+        assert!(!space.take(1, Duration::ZERO, || {}));
+        space.grow();
+        assert!(space.take(1, Duration::ZERO, || {}));
+    }
+}

@@ -90,7 +90,9 @@ impl Shared {
                 self.settle(object, location, Some(old));
                 Ok(())
             }
-            Err(AppendFault::Crowded | AppendFault::Outdated) => self.rewrite(tier, object, old),
+            Err(AppendFault::Crowded) => self.rewrite(tier, object, old),
+            // Only this thread appends; whoever did otherwise knows better than we do.
+            Err(AppendFault::Outdated) => Err(None),
             Err(AppendFault::Disk(error)) => Err(Some(error)),
             Err(AppendFault::Stored(fault)) => {
                 self.note_unreadable(&fault);

@@ -305,3 +305,60 @@ fn threads_do_all_this_by_themselves_and_end_with_the_store() {
     rig.settle();
     assert_eq!(rig.store.status().objects, 3);
 }
+
+#[test]
+fn a_folder_that_is_deleted_below_us_is_made_anew_and_nothing_of_it_is_served() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("edge");
+    let mut rig = Rig::open(&plan(4 * MIB, Some((&folder, 64 * MIB))));
+    rig.settle();
+    rig.put(1, &[7], b"one").unwrap();
+    rig.settle();
+    let before = rig.store.seed();
+    std::fs::remove_dir_all(&folder).unwrap();
+    rig.settle();
+    let status = rig.store.status();
+    assert_eq!(
+        (status.disk_fault, status.objects, status.disk_bytes),
+        (None, 0, 0)
+    );
+    assert_ne!(rig.store.seed(), before);
+    assert!(rig.body(1).is_none());
+    rig.put(1, &[7], b"new").unwrap();
+    rig.settle();
+    assert_eq!(rig.store.status().disk_bytes, disk_bytes(&folder));
+    assert_eq!(files(&folder).len(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"not a folder").unwrap();
+    let mut rig = Rig::open(&plan(16 * MIB, Some((&file, 64 * MIB))));
+    rig.settle();
+    assert!(rig.store.status().disk_fault.unwrap().contains("not a folder"));
+    assert!(rig.store.plan_fill(key(1), Some(MIB)).unwrap().memory_bytes_max >= MIB);
+    rig.put(1, &[7], b"one").unwrap();
+    assert_eq!(rig.body(1).unwrap(), b"one");
+}
+
+#[test]
+fn an_old_head_that_is_read_before_the_new_one_is_written_does_not_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Some((folder.path(), 64 * MIB));
+    let mut rig = Rig::open(&plan(16 * MIB, disk));
+    rig.settle();
+    let old = rig.put(1, &[7], b"one").unwrap();
+    rig.settle();
+    let mut new = meta(1, &[8], rig.store.serial());
+    new.status = 203;
+    rig.store.freshen(&old, new);
+    rig.store.resize(&plan(0, disk));
+    rig.store.resize(&plan(16 * MIB, disk));
+    assert_eq!(rig.get(1).unwrap().object.meta.status, 200);
+    rig.settle();
+    assert_eq!(rig.get(1).unwrap().object.meta.status, 203);
+    assert_eq!(rig.store.purge(&[8], false).objects, 1);
+    assert!(rig.get(1).is_none());
+}

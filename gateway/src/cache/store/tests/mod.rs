@@ -55,6 +55,9 @@ impl Rig {
         for _ in 0..3 {
             while let Some(job) = self.shared().queue.poll() {
                 self.shared().work(&job);
+                if self.shared().space.is_tight() {
+                    self.keeper.step();
+                }
             }
             while self.keeper.step() {}
         }

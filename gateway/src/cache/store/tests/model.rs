@@ -214,7 +214,7 @@ impl Play {
         }
     }
 
-    fn get(&mut self, n: u64) {
+    fn get(&self, n: u64) {
         let current = self.model.current.get(&n).copied().flatten();
         let Some(hit) = self.rig.get(n) else {
             let is_there = current.is_some_and(|at| !self.model.versions[&n][at].is_hard_purged);

@@ -194,3 +194,15 @@ fn a_purge_of_a_hundred_thousand_objects_writes_one_record() {
     assert_eq!(rig.store.status().purge_records, 1);
     assert!((0..100_000).all(|n| rig.get(n).is_none()));
 }
+
+#[test]
+fn the_record_of_a_soft_purge_goes_with_the_last_object_it_reaches() {
+    let mut rig = Rig::open(&plan(16 * MIB, None));
+    rig.put(1, &[7], b"one").unwrap();
+    rig.store.purge(&[7], true);
+    rig.settle();
+    assert_eq!(rig.store.status().purge_records, 1);
+    rig.store.remove(key(1));
+    rig.settle();
+    assert_eq!(rig.store.status().purge_records, 0);
+}
