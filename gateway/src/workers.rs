@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 
 use crate::config::plan;
 use crate::corridor::connection;
-use crate::corridor::worker::{Door, DoorCounts, Load, Worker};
+use crate::corridor::worker::{Door, DoorCounts, Load, TICK, Worker};
 use crate::kit::clock::Clock;
 use crate::listen::admission::Full;
 use crate::listen::{Admission, Listening};
@@ -28,8 +28,6 @@ use crate::observe::{Journal, Metrics, ReasonCounters};
 use crate::snapshot::Snapshot;
 use crate::stream::Stream;
 
-/// Between two flushes of a worker's part of the access log.
-const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks at idle connections.
 const TICKS_PER_SWEEP: u32 = 10;
 /// How long accepting pauses when the system has no descriptor left: some will have been closed by then.
@@ -91,8 +89,8 @@ impl Handle {
             .enable_all()
             .build()?;
         let work = move || {
-            let crew = Crew::new(seed, its_load);
-            LocalSet::new().block_on(&runtime, obey(Rc::new(crew), inbox))
+            let life = async move { obey(Rc::new(Crew::new(seed, its_load)), inbox).await };
+            LocalSet::new().block_on(&runtime, life)
         };
         let thread = Builder::new().name(format!("worker-{number}")).spawn(work)?;
         Ok(Self {
@@ -159,8 +157,8 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
                 }
                 Some(Order::Drain(patience)) => break patience,
             },
-            _ = ticks.tick() => {
-                crew.worker.tick();
+            at = ticks.tick() => {
+                crew.worker.tick(at);
                 until_sweep -= 1;
                 if until_sweep == 0 {
                     until_sweep = TICKS_PER_SWEEP;
@@ -173,7 +171,7 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
     // The tasks that take connections close after what the system had already taken for them.
     tokio::task::yield_now().await;
     let ended = tokio::time::timeout(patience, all_ended(&crew)).await.is_ok();
-    crew.worker.tick();
+    crew.worker.flush();
     ended
 }
 

@@ -85,7 +85,7 @@ struct Patience {
 
 impl Patience {
     fn new(worker: &Worker) -> Self {
-        let timer = Box::pin(pause(worker));
+        let timer = Box::pin(tokio::time::sleep(worker.keepalive_timeout()));
         Self {
             ends: timer.deadline(),
             timer,
@@ -93,7 +93,7 @@ impl Patience {
     }
 
     fn begin_anew(&mut self, worker: &Worker) {
-        self.ends = pause(worker).deadline();
+        self.ends = worker.about_now() + worker.keepalive_timeout();
     }
 
     async fn over(&mut self) {
@@ -105,10 +105,6 @@ impl Patience {
             self.timer.as_mut().reset(self.ends);
         }
     }
-}
-
-fn pause(worker: &Worker) -> Sleep {
-    tokio::time::sleep(worker.keepalive_timeout())
 }
 
 /// Resolves some time after the listener has begun to close.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::config::plan;
 use crate::exchange::{Exchange, Heads};
@@ -50,7 +51,11 @@ pub struct Worker {
     /// Tasks that no connection waits for.
     errands: Rc<Errands>,
     scratch: RefCell<Scratch>,
+    last_tick: Cell<Instant>,
 }
+
+/// Between two ticks of a worker.
+pub const TICK: Duration = Duration::from_millis(100);
 
 /// Room to write in, for as long as nobody waits.
 #[derive(Debug, Default)]
@@ -130,6 +135,7 @@ impl Worker {
             heads: RefCell::default(),
             errands: Rc::default(),
             scratch: RefCell::default(),
+            last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
         }
     }
 
@@ -206,8 +212,19 @@ impl Worker {
         }
     }
 
-    /// What is due about ten times a second.
-    pub fn tick(&self) {
+    /// The runtime's time, at most two ticks late and never early: enough for whoever waits for seconds.
+    pub fn about_now(&self) -> Instant {
+        self.last_tick.get() + 2 * TICK
+    }
+
+    /// What is due ten times a second.
+    pub fn tick(&self, at: Instant) {
+        self.last_tick.set(at);
+        self.flush();
+    }
+
+    /// Hands over the lines written so far.
+    pub fn flush(&self) {
         self.journal.borrow_mut().flush();
     }
 

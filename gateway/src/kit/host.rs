@@ -68,6 +68,27 @@ pub fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
+/// The name of `name` or `name:port`, if it is as plain as nearly all are; None means only that it is to be read with care.
+pub fn plain_name(authority: &str) -> Option<&str> {
+    const LENGTH_MAX: usize = 253;
+    let bytes = authority.as_bytes();
+    // A label may not be empty, nor may the name.
+    let mut before = b'.';
+    let end = bytes.iter().position(|&b| {
+        let goes_on = b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.' && before != b'.';
+        before = if goes_on { b } else { before };
+        !goes_on
+    });
+    let end = end.unwrap_or(bytes.len());
+    let is_port = match bytes.get(end..)? {
+        [] => true,
+        // Four digits are below 65,536.
+        [b':', port @ ..] => port.len() <= 4 && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    (before != b'.' && end <= LENGTH_MAX && is_port).then(|| &authority[..end])
+}
+
 /// Whether it is a DNS name or an IP literal, without port.
 pub fn is_host(name: &str) -> bool {
     is_name(name.strip_suffix('.').unwrap_or(name)) || is_ipv6_literal(name)
@@ -93,6 +114,31 @@ fn is_ipv6_literal(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_plain_is_read_the_same_with_care(text in "[a-z0-9.:_\\[\\]-]{0,12}") {
+            if let Some(name) = plain_name(&text) {
+                let (careful, _) = split_port(&text).unwrap();
+                proptest::prop_assert_eq!(name, careful);
+                proptest::prop_assert!(is_host(name) && !name.ends_with('.'));
+            }
+        }
+    }
+
+    #[test]
+    fn usual_hosts_are_plain() {
+        for (text, name) in [
+            ("example.com", "example.com"),
+            ("127.0.0.1:8080", "127.0.0.1"),
+            ("a:", "a"),
+        ] {
+            assert_eq!(plain_name(text), Some(name));
+        }
+        for text in ["", ".", "a.", "a..b", "[::1]", "a:65536", "a:x", "a b"] {
+            assert_eq!(plain_name(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn patterns_are_exact_below_or_any() {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// Appends a number.
 pub(super) fn decimal(out: &mut Vec<u8>, mut n: u64) {
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
     let mut digits = [0; 20]; // u64::MAX has twenty
     let mut at = digits.len();
     loop {

@@ -5,6 +5,7 @@ pub mod buffer;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -71,7 +72,10 @@ impl Stream {
 
     /// Reads what has arrived, if anything has: `WouldBlock` otherwise. 0 is the end.
     pub fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
-        either!(self, s => s.try_read(space))
+        use rustix::net::{RecvFlags, recv};
+        // Not through the C library: its calls can be cancelled, which costs as much as the call itself.
+        let take = |socket: BorrowedFd<'_>, space: &mut [u8]| Ok(recv(socket, space, RecvFlags::empty())?.1);
+        either!(self, s => s.try_io(Interest::READABLE, || take(s.as_fd(), space)))
     }
 
     /// Tells the runtime that the last read has taken all there was, so that the next wait does not begin with a
@@ -97,7 +101,11 @@ impl Stream {
     /// Writes as much as the socket takes right now: `WouldBlock` if it takes nothing.
     pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match pieces {
-            [one] => either!(self, s => s.try_write(one)),
+            [one] => {
+                use rustix::net::{SendFlags, send};
+                let give = |socket: BorrowedFd<'_>| Ok(send(socket, one, SendFlags::NOSIGNAL)?);
+                either!(self, s => s.try_io(Interest::WRITABLE, || give(s.as_fd())))
+            }
             several => either!(self, s => s.try_write_vectored(several)),
         }
     }
@@ -121,7 +129,7 @@ impl Stream {
                 let mut at = offset;
                 Ok(rustix::fs::sendfile(socket, file, Some(&mut at), length)?)
             };
-            let sent = either!(self, s => s.try_io(Interest::WRITABLE, || send(std::os::fd::AsFd::as_fd(s))));
+            let sent = either!(self, s => s.try_io(Interest::WRITABLE, || send(s.as_fd())));
             match sent {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
                 done => return done,

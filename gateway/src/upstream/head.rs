@@ -309,8 +309,19 @@ fn is_lower_hex(b: u8) -> bool {
 
 /// The 16 hexadecimal digits of a number.
 pub fn hex(n: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|i| DIGITS[(n >> ((15 - i) * 4) & 0xf) as usize])
+    // All digits at once, a byte for each: 0 to 9 are next to each other, and so are a to f.
+    let spread = |half: u32| {
+        let n = u64::from(half);
+        let n = (n | n << 16) & 0x0000_ffff_0000_ffff;
+        let n = (n | n << 8) & 0x00ff_00ff_00ff_00ff;
+        let n = (n | n << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        let is_letter = (n + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        (n + 0x3030_3030_3030_3030 + is_letter * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+    };
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&spread((n >> 32) as u32));
+    digits[8..].copy_from_slice(&spread(n as u32));
+    digits
 }
 
 fn start_line(out: &mut Vec<u8>, name: &str) {

@@ -83,6 +83,11 @@ fn path_and_query<'a>(form: Form, authority: Option<&'a str>, text: &'a str) -> 
 /// Checks host and port and appends the host as it is compared.
 pub(super) fn take_host(authority: &str, out: &mut String) -> Result<(), HeadFault> {
     const FAULT: HeadFault = HeadFault::Malformed("the host");
+    if let Some(name) = host::plain_name(authority) {
+        out.push_str(name);
+        out.make_ascii_lowercase();
+        return Ok(());
+    }
     let (name, _) = host::split_port(authority).ok_or(FAULT)?;
     if !host::is_host(name) {
         return Err(FAULT);
@@ -99,6 +104,10 @@ pub(super) fn take_host(authority: &str, out: &mut String) -> Result<(), HeadFau
 /// route for "/admin" must not be passed by with "//admin". What climbs above the root is a fault rather than
 /// silently kept at the root: only an attack asks for it.
 pub fn normalise(raw: &str, out: &mut String) -> Result<bool, HeadFault> {
+    if is_normal(raw) {
+        out.push_str(raw);
+        return Ok(false);
+    }
     let start = out.len();
     decode_unreserved(raw, out)?;
     let path = &out[start..];
@@ -112,6 +121,15 @@ pub fn normalise(raw: &str, out: &mut String) -> Result<bool, HeadFault> {
         return Err(HeadFault::Malformed("a dot segment that not everybody sees"));
     }
     Ok(has_dots)
+}
+
+/// Whether there is nothing to normalise: no encoding, no slash after a slash, no segment that starts with a dot.
+fn is_normal(raw: &str) -> bool {
+    let mut before = 0;
+    raw.bytes().all(|b| {
+        let is_start = std::mem::replace(&mut before, b) == b'/';
+        !matches!(b, b'%' | b'\\' | b';') && !(is_start && matches!(b, b'/' | b'.'))
+    })
 }
 
 /// How origins read a normal path that take an encoded slash or a backslash for a slash; None if as we do.

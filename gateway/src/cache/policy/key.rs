@@ -75,6 +75,9 @@ pub(super) fn write_origin(out: &mut Vec<u8>, scheme: &str, host: &str, authorit
 
 /// The port an authority names.
 pub(super) fn port(authority: &str) -> Option<u16> {
+    if let Some(name) = host::plain_name(authority) {
+        return authority.get(name.len() + 1..)?.parse().ok();
+    }
     host::split_port(authority)?.1
 }
 

@@ -29,7 +29,7 @@ pub enum Selected {
 ///
 /// RFC 9110 §13.2.1: conditions are for what would be answered with a 2xx; RFC 9111 §4.3.2: of what is stored, with 200.
 pub fn select(meta: &Meta, size: u64, request: &Request, now_secs: u64) -> Selected {
-    if meta.status != 200 {
+    if meta.status != 200 || !asks_for_less(&request.fields) {
         return Selected::Whole;
     }
     let current = validators(&meta.fields, &request.fields, now_secs);
@@ -38,6 +38,21 @@ pub fn select(meta: &Meta, size: u64, request: &Request, now_secs: u64) -> Selec
         Outcome::NotModified => Selected::NotModified,
         Outcome::Proceed => part(meta, size, request),
     }
+}
+
+/// Whether there is a condition or a range at all; in most requests there is none.
+fn asks_for_less(fields: &Fields) -> bool {
+    fields.iter().any(|field| {
+        matches!(
+            field.known,
+            Name::IfMatch
+                | Name::IfModifiedSince
+                | Name::IfNoneMatch
+                | Name::IfRange
+                | Name::IfUnmodifiedSince
+                | Name::Range
+        )
+    })
 }
 
 /// RFC 9111 §4.3.2: where there is no Last-Modified, a Date "earlier than or equal to the conditional timestamp" of
