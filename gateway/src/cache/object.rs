@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::disk::StoredFile;
+use super::store::Staged;
 use crate::wire::{Fields, Version};
 
 /// Which object: hashes of the texts in its [`Meta`], which are compared before an object is used.
@@ -77,6 +78,8 @@ pub struct Object {
     pub body: Body,
     /// The part of a client's head that is the same for every hit; made by the first one.
     pub prepared: OnceLock<Box<[u8]>>,
+    /// Its body as the system sends it best, where it is large and asked for often.
+    pub staged: OnceLock<Staged>,
     /// What its store notes of it.
     pub mark: Mark,
 }
@@ -97,6 +100,8 @@ pub struct Mark {
     pub(super) is_touched: AtomicBool,
     /// Requests for it, counted up to the number that brings it to disk.
     pub(super) uses: AtomicU32,
+    /// Hits that would have been better served from a staged body.
+    pub(super) wishes: AtomicU32,
 }
 
 /// Bytes of memory an object costs besides its texts and its body: its own struct, its entries in the index, in the memory
@@ -113,6 +118,7 @@ impl Object {
             meta,
             body,
             prepared: OnceLock::new(),
+            staged: OnceLock::new(),
             mark: Mark::default(),
         }
     }

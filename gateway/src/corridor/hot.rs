@@ -3,9 +3,11 @@
 //! It decides by the same functions as the long way and writes the same bytes; whatever it is not made for it leaves to
 //! that, untouched. A play asks both ways the same questions and compares.
 
-use std::io::IoSlice;
+use std::fs::File;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cached::passes_by;
 use super::stored::{shown, write_hit_lines};
@@ -17,6 +19,7 @@ use crate::cache::{Body, Key, Meta, Object};
 use crate::exchange::{Exchange, Stored};
 use crate::observe::CacheResult;
 use crate::reply::head::{Announced, Delivery, finish, write_stored};
+use crate::stream::{IoFault, within};
 use crate::wire::Method;
 
 /// Bodies up to here are copied behind their head: one piece costs the system less than two.
@@ -82,11 +85,20 @@ impl Visit<'_> {
         if is_copied {
             out.extend_from_slice(body);
         }
-        let rest = if is_copied { &[] } else { body };
-        let written = match rest {
-            [] => self.stream.try_write(&[IoSlice::new(out)]),
-            rest => self.stream.try_write(&[IoSlice::new(out), IoSlice::new(rest)]),
+        let store = x
+            .site
+            .as_ref()
+            .and_then(|site| site.zone.as_ref())
+            .map(|zone| &zone.store);
+        let staged = store
+            .filter(|_| !is_copied)
+            .and_then(|store| store.staged(&fresh.object));
+        let written = match staged {
+            Some(staged) => self.send_staged(out, &staged.file, body.len()),
+            None if is_copied => self.stream.try_write(&[IoSlice::new(out)]),
+            None => self.stream.try_write(&[IoSlice::new(out), IoSlice::new(body)]),
         };
+        let x = &mut self.x;
         x.timings.first_byte = Some(self.worker.mono().since(x.began.mono));
         let Ok(written) = written else {
             // A broken connection breaks again where somebody waits for it.
@@ -98,6 +110,19 @@ impl Visit<'_> {
         x.bytes_sent = body.len() as u64;
         x.stored = Some(Stored::Object(fresh.object));
         Hot::Done(if closes { Next::Close } else { Next::Keep })
+    }
+
+    /// Writes a head, and hands the body over without a copy. How many bytes the connection has taken.
+    fn send_staged(&self, head: &[u8], file: &File, length: usize) -> io::Result<usize> {
+        let mut written = self.stream.try_write(&[IoSlice::new(head)])?;
+        while (head.len()..head.len() + length).contains(&written) {
+            let at = written - head.len();
+            match self.stream.try_send_file(file, at as u64, length - at) {
+                Ok(n) if n > 0 => written += n,
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(written)
     }
 
     /// Leaves the rest to somebody who can wait.
@@ -121,18 +146,42 @@ impl Visit<'_> {
 
     /// Sends what the connection had no room for.
     pub(super) async fn send_rest(&mut self, rest: Rest) -> Next {
-        let Body::Memory(bytes) = &rest.object.body else {
-            return Next::Abandon;
-        };
-        let body = &bytes[rest.body];
         let limit = self.x.snapshot.plan.server.limits.body_timeout;
-        let mut pieces = [IoSlice::new(&rest.head), IoSlice::new(body)];
-        if self.stream.write_all(&mut pieces, limit).await.is_err() {
-            self.stream.close_by_reset();
-            return Next::Abandon;
+        match self.write_rest(&rest, limit).await {
+            Ok(()) if rest.closes => Next::Close,
+            Ok(()) => Next::Keep,
+            Err(_) => {
+                self.stream.close_by_reset();
+                Next::Abandon
+            }
         }
-        self.x.bytes_sent += body.len() as u64;
-        if rest.closes { Next::Close } else { Next::Keep }
+    }
+
+    async fn write_rest(&mut self, rest: &Rest, limit: Duration) -> Result<(), IoFault> {
+        let Body::Memory(bytes) = &rest.object.body else {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        };
+        let Some(staged) = rest.object.staged.get() else {
+            let body = &bytes[rest.body.clone()];
+            let mut pieces = [IoSlice::new(&rest.head), IoSlice::new(body)];
+            self.stream.write_all(&mut pieces, limit).await?;
+            self.x.bytes_sent += body.len() as u64;
+            return Ok(());
+        };
+        self.stream
+            .write_all(&mut [IoSlice::new(&rest.head)], limit)
+            .await?;
+        let mut at = rest.body.start;
+        while at < rest.body.end {
+            let send = self.stream.send_file(&staged.file, at as u64, rest.body.end - at);
+            let taken = within(limit, send).await?;
+            if taken == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            at += taken;
+            self.x.bytes_sent += taken as u64;
+        }
+        Ok(())
     }
 }
 

@@ -49,9 +49,26 @@ pub(super) fn plain(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Whether the text needs no escape in either form. Without early exit, so that it is vectorised.
+/// Whether the text needs no escape in either form: eight bytes at a time.
 fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, b| plain & is_plain_byte(*b))
+    let (words, rest) = text.as_chunks::<8>();
+    words.iter().all(|word| is_plain_word(u64::from_le_bytes(*word)))
+        && rest.iter().all(|b| is_plain_byte(*b))
+}
+
+/// The same for eight bytes. A byte is zero where taking one away borrows from it although its own top bit is clear; as
+/// long as all bytes are below 0x80 no borrow of a neighbour makes it seem so unless the neighbour is one itself.
+const fn is_plain_word(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    const fn has_zero(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & TOPS
+    }
+    let is_low = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+    let is_special = has_zero(word ^ (ONES * b'"' as u64))
+        | has_zero(word ^ (ONES * b'\\' as u64))
+        | has_zero(word ^ (ONES * 0x7f));
+    (word & TOPS) | is_low | is_special == 0
 }
 
 const fn is_plain_byte(b: u8) -> bool {
@@ -65,6 +82,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn eight_bytes_are_plain_if_each_is(bytes: [u8; 8], usual in "[ -~]{8}", at in 0usize..8) {
+            let mut mixed: [u8; 8] = usual.as_bytes().try_into().unwrap();
+            for word in [bytes, mixed, { mixed[at] = bytes[at]; mixed }] {
+                let each = word.iter().all(|b| is_plain_byte(*b));
+                prop_assert_eq!(is_plain_word(u64::from_le_bytes(word)), each, "{:?}", word);
+            }
+        }
+    }
 
     fn written(escape: fn(&mut Vec<u8>, &[u8]), text: &[u8]) -> String {
         let mut out = Vec::new();

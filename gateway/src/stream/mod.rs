@@ -120,17 +120,21 @@ impl Stream {
         Ok(())
     }
 
+    /// Sends as much of a stretch of a file as the socket takes right now: `WouldBlock` if it takes nothing.
+    pub fn try_send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
+        let send = |socket: BorrowedFd<'_>| {
+            let mut at = offset;
+            Ok(rustix::fs::sendfile(socket, file, Some(&mut at), length)?)
+        };
+        either!(self, s => s.try_io(Interest::WRITABLE, || send(s.as_fd())))
+    }
+
     /// Sends a stretch of a file without a copy through this process; returns how many bytes the socket took.
     ///
     /// 0 means that the file has ended before `length`.
     pub async fn send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
         loop {
-            let send = |socket: std::os::fd::BorrowedFd<'_>| {
-                let mut at = offset;
-                Ok(rustix::fs::sendfile(socket, file, Some(&mut at), length)?)
-            };
-            let sent = either!(self, s => s.try_io(Interest::WRITABLE, || send(s.as_fd())));
-            match sent {
+            match self.try_send_file(file, offset, length) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
                 done => return done,
             }

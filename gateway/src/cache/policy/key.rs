@@ -67,7 +67,9 @@ pub(super) fn write_origin(out: &mut Vec<u8>, scheme: &str, host: &str, authorit
     out.extend_from_slice(scheme.as_bytes());
     out.extend_from_slice(b"://");
     out.extend_from_slice(host.as_bytes());
-    if let Some(port) = port(authority).filter(|p| *p != default_port(scheme)) {
+    // Nearly always the authority is the host and nothing else.
+    let port = (authority.len() != host.len()).then(|| port(authority)).flatten();
+    if let Some(port) = port.filter(|p| *p != default_port(scheme)) {
         out.push(b':');
         write_number(port.into(), out);
     }

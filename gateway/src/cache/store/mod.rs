@@ -23,6 +23,7 @@ mod purges;
 mod queue;
 mod shared;
 mod space;
+mod stage;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use bytes::Bytes;
 pub use admit::{FillMark, FillPlan, NotKept, Spill};
 pub use lookup::{Hit, Loaded, LookUp, Ticket};
 pub use purges::Purged;
+pub use stage::Staged;
 pub use status::StoreStatus;
 
 use self::keeper::Keeper;
@@ -85,6 +87,12 @@ impl Store {
     /// more. Ask for each key.
     pub fn seed(&self) -> u64 {
         self.shared.seed.load(Ordering::Acquire)
+    }
+
+    /// An object's body as a file in memory, to be sent without a copy; None where it is to be written as it is.
+    pub fn staged<'a>(&self, object: &'a Object) -> Option<&'a Staged> {
+        let memory = self.shared.limits.memory.load(Ordering::Relaxed);
+        self.shared.stages.of(object, memory / stage::MEMORY_SHARE)
     }
 
     /// What there is of a key. `is_it` compares the texts of the key and its variance, should two of them have one hash.
@@ -247,7 +255,8 @@ impl Shared {
         }
         let memory = limits.memory.swap(plan.memory, Ordering::Relaxed);
         if memory != plan.memory {
-            self.memory.resize(plan.memory);
+            self.memory
+                .resize(plan.memory - plan.memory / stage::MEMORY_SHARE);
         }
         if plan.memory < memory {
             self.forget_left();

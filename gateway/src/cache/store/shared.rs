@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::purges::{Purges, Reach};
 use super::queue::{Job, Queue};
 use super::space::{Space, rounded};
+use super::stage::{MEMORY_SHARE, Stages};
 use super::tier::Tier;
 use crate::cache::disk::{DiskFault, Location};
 use crate::cache::object::{Body, Key, Mark, Meta, Object};
@@ -112,6 +113,8 @@ pub struct Shared {
     pub random: Mutex<u64>,
     pub limits: Limits,
     pub memory: Memory,
+    /// Large bodies as files in memory.
+    pub stages: Arc<Stages>,
     pub index: Index,
     pub purges: Purges,
     pub doorkeeper: Doorkeeper,
@@ -160,7 +163,8 @@ impl Shared {
                 object: AtomicU64::new(plan.max_object),
                 min_uses: AtomicU32::new(plan.min_uses.max(1)),
             },
-            memory: Memory::new(plan.memory, path.is_some()),
+            memory: Memory::new(plan.memory - plan.memory / MEMORY_SHARE, path.is_some()),
+            stages: Arc::default(),
             index: Index::default(),
             purges: Purges::default(),
             doorkeeper: Doorkeeper::default(),

@@ -51,7 +51,7 @@ pub fn status(shared: &Shared) -> StoreStatus {
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &shared.counters;
     StoreStatus {
-        memory_bytes: shared.memory.bytes(),
+        memory_bytes: shared.memory.bytes() + shared.stages.bytes(),
         memory_limit: of(&shared.limits.memory),
         disk_bytes: shared.space.used(),
         disk_limit: of(&shared.limits.disk),
