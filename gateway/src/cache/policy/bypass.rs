@@ -7,12 +7,49 @@ use crate::wire::{Fields, Name, Request};
 /// Whether the request is neither answered from the cache nor its answer kept.
 ///
 /// Besides what the rule names, this is a request with content: an origin that reads the content of a GET answers
-/// something the key knows nothing of (RFC 9110 §9.3.1 gives it no meaning, and some give it one).
+/// something the key knows nothing of (RFC 9110 §9.3.1 gives it no meaning, and some give it one). So it is with one that
+/// takes fields back on its way, or tells the origin to read another request than the one that its line says.
 pub fn bypasses(request: &Request, bypass: &Bypass) -> bool {
     let fields = &request.fields;
     let has_header = |name: &String| fields.first_of(name).is_some();
     let has_cookie = || cookie_names(fields).any(|n| bypass.cookies.iter().any(|c| c.as_bytes() == n));
-    has_content(fields) || bypass.headers.iter().any(has_header) || !bypass.cookies.is_empty() && has_cookie()
+    has_content(fields)
+        || takes_back(fields)
+        || speaks_for_another(fields)
+        || bypass.headers.iter().any(has_header)
+        || !bypass.cookies.is_empty() && has_cookie()
+}
+
+/// Whether Connection names a field that is there. RFC 9110 §7.6.1 has us take it out, so that the origin answers without
+/// it; a key or a Vary that counts it would keep that answer for those who do send it.
+fn takes_back(fields: &Fields) -> bool {
+    fields.values(Name::Connection).any(|value| {
+        let names_no_field = |option: &[u8]| {
+            let usual = ["close", "keep-alive", "upgrade"];
+            usual.iter().any(|u| option.eq_ignore_ascii_case(u.as_bytes()))
+        };
+        let is_there = |option: &[u8]| {
+            let mut those = fields.iter().filter(|f| !f.known.is_hop_by_hop());
+            those.any(|f| f.name.eq_ignore_ascii_case(option))
+        };
+        syntax::tokens(value).any(|option| !names_no_field(option) && is_there(option))
+    })
+}
+
+/// Whether a field is there by which frameworks read another method or URL than the request line's. What such a request
+/// is answered belongs to no key.
+fn speaks_for_another(fields: &Fields) -> bool {
+    const NAMES: [&[u8]; 5] = [
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-url",
+        b"x-rewrite-url",
+    ];
+    let mut others = fields
+        .iter()
+        .filter(|f| f.known == Name::Other && f.name.len() > 2);
+    others.any(|f| f.name[1] == b'-' && NAMES.iter().any(|name| f.name.eq_ignore_ascii_case(name)))
 }
 
 /// Whether a body follows the head.
@@ -70,5 +107,17 @@ mod tests {
     fn a_request_with_content_passes_by() {
         let passes = |lines: &[_]| bypasses(&request(lines), &Bypass::default());
         assert!(passes(&[("Content-Length", "5")]) && passes(&[("Transfer-Encoding", "chunked")]));
+    }
+
+    #[test]
+    fn a_request_that_takes_a_field_back_or_speaks_for_another_passes_by() {
+        let passes = |lines: &[_]| bypasses(&request(lines), &Bypass::default());
+        assert!(passes(&[("X-Tenant", "a"), ("Connection", "close, x-tenant")]));
+        assert!(passes(&[("Cookie", "a=1"), ("Connection", "Cookie")]));
+        assert!(!passes(&[("Connection", "close, X-Tenant")]));
+        assert!(!passes(&[("Connection", "keep-alive, TE"), ("TE", "trailers")]));
+        assert!(!passes(&[("Connection", "Upgrade"), ("Upgrade", "h2c")]));
+        assert!(passes(&[("X-Original-URL", "/admin")]) && passes(&[("x-http-method-override", "POST")]));
+        assert!(!passes(&[("X-Original", "1"), ("X-", "2"), ("X", "3")]));
     }
 }
