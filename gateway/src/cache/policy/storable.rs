@@ -143,6 +143,7 @@ pub(super) fn weigh(
     check_status(head, &control, rule)?;
     check_sharing(request, &head.fields, &control)?;
     let vary = vary::names(&head.fields).ok_or(Unstorable::VaryStar)?;
+    let vary = with_coding(vary, &head.fields);
     let age = Age::of(&head.fields, times);
     let lifetime = lifetime(head, &control, rule, &age)?;
     let is_decided = !lifetime.is_implicit || rule.overrides || control.public;
@@ -230,6 +231,23 @@ fn check_sharing(request: &Request, fields: &Fields, control: &AnswerControl) ->
         return Err(Unstorable::SetCookie);
     }
     Ok(())
+}
+
+/// An origin that encodes and forgets to say `Vary: Accept-Encoding` has chosen by it all the same: nobody may get a coding
+/// that it has not said to take.
+fn with_coding(vary: Box<[Box<str>]>, fields: &Fields) -> Box<[Box<str>]> {
+    const NAME: &str = "accept-encoding";
+    let is_encoded = fields
+        .tokens(Name::ContentEncoding)
+        .any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    match vary.binary_search_by(|name| (**name).cmp(NAME)) {
+        Err(at) if is_encoded => {
+            let mut names = vary.into_vec();
+            names.insert(at, NAME.into());
+            names.into_boxed_slice()
+        }
+        Ok(_) | Err(_) => vary,
+    }
 }
 
 fn sets_cookie(fields: &Fields) -> bool {
