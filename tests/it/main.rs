@@ -16,6 +16,8 @@ mod h_observe;
 mod i_reload;
 /// A stop that cuts nobody off.
 mod j_drain;
+/// What is tried with the cache by those who mean harm.
+mod k_cache_attacks;
 /// Clients that mean harm, or behave as if.
 mod k_hostile;
 /// What was broken once. Nothing else goes in here.

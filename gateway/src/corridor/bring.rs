@@ -13,11 +13,12 @@ use crate::balance::Lease;
 use crate::cache::fill::Fill;
 use crate::cache::flight::{Began, FlightFacts, Joined, Leader};
 use crate::cache::policy::{
-    self, Asked, Forward, Freshened, KeyFacts, Resource, Revalidation, Storable, Times, Unstorable, vary,
+    self, Asked, Forward, Freshened, KeyFacts, Resource, Reuse, Revalidation, Storable, Times, Unstorable,
+    vary,
 };
 use crate::cache::store::{FillMark, Hit, Loaded, LookUp};
 use crate::cache::{Facets, Key, Meta, Object};
-use crate::config::plan::CacheRule;
+use crate::config::plan::{CacheRule, Edits};
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
 use crate::relay::fetch::off_thread;
@@ -25,7 +26,7 @@ use crate::relay::{Origin, Upload};
 use crate::reply::Refusal;
 use crate::snapshot::Service;
 use crate::state::Zone;
-use crate::upstream::head::Fetch;
+use crate::upstream::head::{Fetch, is_seen_as_sent};
 use crate::wire::{Fields, Length, Method};
 
 /// How long a key is known to be uncacheable before its requests are shared again, to see.
@@ -143,7 +144,9 @@ impl Question {
     /// Whether an answer on its way is the one this request would get.
     pub(super) fn takes(&mut self, fill: &Fill, x: &Exchange) -> bool {
         let meta = &fill.meta;
-        if *meta.key_text != *self.key_text {
+        // A purge by a tag that nobody knew of while this request joined: it may have come after the purge.
+        let is_purged = self.zone.store.reaches(meta.serial, &meta.facets.0);
+        if *meta.key_text != *self.key_text || is_purged {
             return false;
         }
         self.vary_by(&meta.vary, x);
@@ -153,7 +156,12 @@ impl Question {
     /// Joins those who ask the same. Whoever a purge has reached since it asked is not joined.
     ///
     /// Who leads gets the mark of a fill, which is to be held until the answer is stored.
-    pub(super) fn join(&self, x: &Exchange, rule: &CacheRule) -> (Joined<Refusal>, Option<FillMark>) {
+    pub(super) fn join(
+        &self,
+        x: &Exchange,
+        rule: &CacheRule,
+        now_ms: u64,
+    ) -> (Joined<Refusal>, Option<FillMark>) {
         let store = &self.zone.store;
         let mut mark = None;
         let began = || {
@@ -165,10 +173,18 @@ impl Question {
         };
         let is_reached = |flight: &FlightFacts<'_>| {
             let tags = flight.meta.map_or(&[][..], |meta| &meta.facets.0);
-            store.reaches(flight.serial, &flight.facets.0) || store.reaches(flight.serial, tags)
+            store.reaches(flight.serial, &flight.facets.0)
+                || store.reaches(flight.serial, tags)
+                || flight.meta.is_some_and(|meta| self.is_beyond_use(meta, now_ms))
         };
         let joined = self.zone.flights.join(self.key, began, is_reached);
         (joined, mark)
+    }
+
+    /// Whether a head that has come some time ago will not do for a request that comes now, though its body is still on its
+    /// way: a body can take longer than its answer is fresh, or never end.
+    fn is_beyond_use(&self, meta: &Meta, now_ms: u64) -> bool {
+        policy::reuse(&meta.freshness, &self.asked, false, now_ms) == Reuse::Validate
     }
 
     /// What may be served although it is stale, because the origin fails; and its age in seconds.
@@ -252,8 +268,7 @@ pub(super) async fn bring(
         leader.fail(Refusal::NoServer);
         return Brought::Failed(TryFault::of_status(status));
     }
-    let judge =
-        |x: &Exchange| policy::judge(&x.request, &x.answer, asking.rule, &asking.question.asked, times);
+    let judge = |x: &Exchange| judge(x, &asking, times);
     match as_get(x, judge) {
         Ok(storable) => {
             let arrival = Arrival {
@@ -273,6 +288,21 @@ pub(super) async fn bring(
     }
 }
 
+/// Whether it may be kept, and for how long.
+fn judge(x: &Exchange, asking: &Asking<'_, '_>, times: Times) -> Result<Storable, Unstorable> {
+    let asked = &asking.question.asked;
+    let storable = policy::judge(&x.request, &x.answer, asking.rule, asked, times)?;
+    let none = Edits::default();
+    let edits = x.site.as_ref().map_or(&none, |s| &s.route.request_headers);
+    let facts = x.facts();
+    let chosen_by = storable.vary.iter().map(|name| &**name);
+    let mut names = chosen_by.chain(asking.rule.key.headers.iter().map(String::as_str));
+    match names.all(|name| is_seen_as_sent(name, &facts, edits)) {
+        true => Ok(storable),
+        false => Err(Unstorable::VaryStar),
+    }
+}
+
 /// An answer that may not be kept replaces what was, and its key is remembered, so that nobody queues for it again.
 fn forget(asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
     // A failing origin says nothing of what it would say otherwise.
@@ -280,12 +310,18 @@ fn forget(asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
         return;
     }
     let zone = &asking.question.zone;
-    if let Some(hit) = asking.found {
+    if let Some(hit) = asking.found.filter(|_| !is_about_asking(status)) {
         zone.store.remove_if(&hit.object);
     }
     if !reason.is_about_request() {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
+}
+
+/// Answers that complain of how or how often something was asked: whoever asks with a field too long, or too often,
+/// must not be able to take away what is stored for those who ask properly.
+const fn is_about_asking(status: u16) -> bool {
+    matches!(status, 400 | 401 | 406..=408 | 411..=417 | 421 | 425 | 426 | 428 | 429 | 431)
 }
 
 /// The origin says that what is stored holds (RFC 9111 §4.3.4).
@@ -378,7 +414,7 @@ pub(super) fn fetch_behind(
     service: &Arc<Service>,
     hit: &Hit,
 ) {
-    let (Joined::Lead(leader), Some(mark)) = question.join(x, rule) else {
+    let (Joined::Lead(leader), Some(mark)) = question.join(x, rule, worker.now().unix_ms()) else {
         return;
     };
     let (worker, service, rule) = (Rc::clone(worker), Arc::clone(service), rule.clone());

@@ -101,7 +101,7 @@ impl Visit<'_> {
             self.x.pass_mark = Some(question.key);
             return Round::Alone(CacheResult::Uncacheable, "known-uncacheable");
         }
-        match question.join(&self.x, rule) {
+        match question.join(&self.x, rule, now_ms) {
             (Joined::Lead(leader), Some(mark)) => {
                 let lead = Lead { leader, mark, found };
                 self.lead(lead, question, rule, service).await

@@ -2,6 +2,7 @@
 
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_ip, write_number};
+use crate::kit::template::{Part, RequestVariable, Template};
 use crate::wire::edit::{Passage, defuse, is_alike, write_line};
 use crate::wire::{Field, Length, Method, Name, Version};
 
@@ -117,6 +118,49 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
         _ => false,
     };
     !is_ours && !is_edited(outgoing.edits, field.name)
+}
+
+/// Whether the origin sees in a field what the client has sent, or something that is the same for all with the same URL.
+///
+/// An answer that was chosen by a field in which it saw something else cannot be matched to requests by what they have
+/// there: two clients that send nothing look alike, and the origin was told the address of one of them.
+pub fn is_seen_as_sent(name: &str, facts: &Facts<'_>, edits: &Edits) -> bool {
+    let is_it = |other: &str| is_alike(other.as_bytes(), name.as_bytes());
+    let mut edited = edits.set.iter().chain(&edits.add).filter(|(n, _)| is_it(n));
+    let is_per_request = |value: &Template<RequestVariable>| {
+        let mut parts = value.parts().iter();
+        parts.any(|part| matches!(part, Part::Variable(_)))
+    };
+    if edited.any(|(_, value)| is_per_request(value)) {
+        return false;
+    }
+    if is_edited(edits, name.as_bytes()) {
+        return true;
+    }
+    const WRITTEN: [&str; 5] = [
+        "traceparent",
+        "via",
+        "x-forwarded-for",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    // Where nobody we believe says them they are scheme and host, which are in the URL.
+    const OF_URL: [&str; 2] = ["x-forwarded-host", "x-forwarded-proto"];
+    let is_sent = || {
+        facts
+            .request
+            .fields
+            .iter()
+            .any(|f| is_alike(f.name, name.as_bytes()))
+    };
+    if WRITTEN.into_iter().any(is_it) {
+        return false;
+    }
+    if OF_URL.into_iter().any(is_it) {
+        return facts.is_peer_trusted || !is_sent();
+    }
+    // One that is believed from some and not from others is stored for those only who do not send it.
+    !is_spoof(name.as_bytes(), false) || !is_sent()
 }
 
 /// What would be believed although nobody we believe has said it. A known name does not come here.

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use harness::origin::reply;
+use harness::{Gate, Gateway, Origin, Request, wait_for};
+
+use super::{busy, cached};
+
+#[test]
+fn who_asks_after_a_purge_by_a_tag_gets_nothing_that_was_asked_for_before() {
+    let gate = Gate::new();
+    let tagged = || {
+        reply(200)
+            .header("Cache-Control", "max-age=60")
+            .header("Cache-Tag", "t")
+    };
+    let origin = Origin::new()
+        .on("/", tagged().body("before").after(&gate))
+        .then("/", tagged().body("after"));
+    let gw = Gateway::start(&cached(&origin, "", ""));
+    let before = gw.ask_apart(&Request::get("/"));
+    origin.wait_seen("/", 1);
+    gw.ask_admin(&Request::post("/purge", r#"{"tags": ["t"]}"#))
+        .expect(200);
+    let after = gw.ask_apart(&Request::get("/"));
+    wait_for("the second waits for the first", || {
+        (busy(&gw, "waiting") == 1).then_some(())
+    });
+    gate.open();
+    before.response().body("before");
+    after.response().body("after");
+}
+
+#[test]
+fn a_body_that_takes_longer_than_its_answer_is_fresh_takes_in_nobody_who_comes_then() {
+    let gate = Gate::new();
+    let answer = || reply(200).header("Cache-Control", "max-age=5").chunked();
+    let origin = Origin::new()
+        .on("/", answer().body("old ").pause(&gate).body("end"))
+        .then("/", answer().body("new"));
+    let gw = Gateway::start_with_manual_clock(&cached(&origin, "", ""));
+    let first = gw.ask_apart(&Request::get("/"));
+    wait_for("a body is on its way", || (gate.waiting() == 1).then_some(()));
+    gw.advance(Duration::from_secs(6));
+    gw.get("/").body("new");
+    gate.open();
+    first.response().body("old end");
+    assert_eq!(origin.total(), 2);
+}
