@@ -225,7 +225,7 @@ impl Control {
         self.current.store(Arc::clone(&next));
 
         for (zone, cache) in next.zones.iter().zip(&next.plan.caches) {
-            zone.store.resize(cache);
+            zone.resize(cache);
         }
         doors.apply(&next.plan.listeners, prepared, &self.workers);
         if let Some(target) = target {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use crate::cache::fill::Budget;
 use crate::cache::flight::{FLIGHTS_MAX, Flights};
 use crate::cache::passes::Passes;
 use crate::cache::store::Store;
@@ -56,16 +57,34 @@ impl<K: Eq + Hash + Clone, V> Cells<K, V> {
 /// Keys remembered as uncacheable, in each cache; beyond it the oldest is forgotten, and asked for together once more.
 const PASSES_MAX: usize = 65_536;
 
+/// The least that bodies on their way may hold in memory: a cache with little memory and much disk has many of them too.
+const FILLING_BYTES_MIN: u64 = 64 << 20;
+
 /// All that a cache consists of.
 pub struct Zone {
     /// The answers.
     pub store: Arc<Store>,
     /// Questions that many requests share.
     pub flights: Arc<Flights<Refusal>>,
+    /// What bodies on their way may hold in memory.
+    pub filling: Arc<Budget>,
     /// Keys whose answers are not kept.
     pub passes: Passes,
     /// What is counted.
     pub metrics: CacheMetrics,
+}
+
+impl Zone {
+    /// Takes over new limits.
+    pub fn resize(&self, cache: &plan::Cache) {
+        self.store.resize(cache);
+        self.filling.resize(filling_bytes(cache));
+    }
+}
+
+/// As much as what is stored may hold, and beside it: what has come whole is counted there.
+fn filling_bytes(cache: &plan::Cache) -> usize {
+    usize::try_from(cache.memory.max(FILLING_BYTES_MIN)).unwrap_or(usize::MAX)
 }
 
 /// All cells of one gateway.
@@ -140,6 +159,7 @@ impl State {
         self.zones.claim(&key, || Zone {
             store: Store::open(cache, fastrand::u64(..), self.clock.clone()),
             flights: Arc::new(Flights::new(FLIGHTS_MAX)),
+            filling: Arc::new(Budget::new(filling_bytes(cache))),
             passes: Passes::new(PASSES_MAX),
             metrics: self.metrics.cache(&cache.name),
         })

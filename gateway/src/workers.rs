@@ -168,6 +168,7 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
         }
     };
     doors.values().for_each(|door| door.close());
+    crew.worker.stop();
     // The tasks that take connections close after what the system had already taken for them.
     tokio::task::yield_now().await;
     let ended = tokio::time::timeout(patience, all_ended(&crew)).await.is_ok();

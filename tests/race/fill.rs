@@ -2,6 +2,8 @@
 
 #[path = "../../gateway/src/cache/fill/audience.rs"]
 mod audience;
+#[path = "../../gateway/src/cache/fill/budget.rs"]
+mod budget;
 #[path = "../../gateway/src/cache/fill/course.rs"]
 mod course;
 #[path = "../../gateway/src/cache/fill/follower.rs"]

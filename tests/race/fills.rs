@@ -62,6 +62,7 @@ fn begin(memory_bytes_max: usize, spill: Option<Arc<Tape>>) -> (Arc<Fill>, FillW
         memory_bytes_max,
         object_bytes_max: u64::MAX,
         spill: spill.map(|tape| tape as Arc<dyn Spill>),
+        budget: None,
     })
 }
 

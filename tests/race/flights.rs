@@ -34,6 +34,7 @@ fn begin() -> (Arc<Fill>, super::fill::FillWriter) {
         memory_bytes_max: 64,
         object_bytes_max: u64::MAX,
         spill: None,
+        budget: None,
     })
 }
 

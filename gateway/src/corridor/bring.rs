@@ -432,7 +432,11 @@ pub(super) fn fetch_behind(
             rule: &rule,
             found: Some(&hit),
         };
-        // Whatever comes of it, the store has it or nobody does.
-        drop(bring(&mut own, asking, leader, mark).await);
+        // Whatever comes of it, the store has it or nobody does. A stop does not wait for it.
+        tokio::select! {
+            biased;
+            brought = bring(&mut own, asking, leader, mark) => drop(brought),
+            () = worker.stopping() => {}
+        }
     });
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -23,6 +24,9 @@ use crate::reply::Refusal;
 use crate::snapshot::Service;
 use crate::upstream::Failure;
 use crate::wire::{Decoder, Length, Method, framing};
+
+/// How often a body that is on its way during a stop is asked whether anybody follows it.
+const STOP_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// An answer that may be kept, and the connection its body comes on.
 pub(super) struct Arrival<'a> {
@@ -67,6 +71,7 @@ pub(super) fn begin_fill(
         memory_bytes_max: usize::try_from(prospect.plan.memory_bytes_max).unwrap_or(usize::MAX),
         object_bytes_max: prospect.plan.length_max,
         spill: spill.clone().map(|s| s as Arc<dyn Spill>),
+        budget: Some(Arc::clone(&asking.question.zone.filling)),
     });
     let follower = fill
         .follow()
@@ -120,6 +125,11 @@ fn prospect(
             }
             not_kept(reason)
         })?;
+    let expected = announced.unwrap_or(0).min(plan.memory_bytes_max);
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+    if !plan.may_spill && !question.zone.filling.has_room_for(expected) {
+        return Err("crowded");
+    }
     let serial = arrival.mark.serial();
     let meta = question
         .meta(x, asking.rule, arrival.storable, arrival.times, serial)
@@ -162,7 +172,16 @@ impl Intake {
     async fn run(mut self, mut writer: FillWriter) {
         let decoder = Decoder::new(self.length);
         let read_timeout = self.service.plan.read_timeout;
-        match fetch(&mut self.origin, decoder, read_timeout, &mut writer).await {
+        let worker = Rc::clone(&self.worker);
+        let fetched = fetch(&mut self.origin, decoder, read_timeout, &mut writer, || {
+            worker.mono()
+        });
+        let fetched = tokio::select! {
+            biased;
+            fetched = fetched => fetched,
+            () = unneeded(&worker, &self.fill) => Err(FetchFault::Unheard),
+        };
+        match fetched {
             Ok(()) => self.keep(writer).await,
             Err(fault) => {
                 drop(writer);
@@ -219,6 +238,14 @@ impl Intake {
             self.request_id
         );
         self.lease.failed(failure, self.worker.mono());
+    }
+}
+
+/// Resolves when the gateway stops and nobody follows: no client waits for what a stop would wait for then.
+async fn unneeded(worker: &Worker, fill: &Fill) {
+    worker.stopping().await;
+    while fill.followers() > 0 {
+        tokio::time::sleep(STOP_LOOK_INTERVAL).await;
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Worker {
     heads: RefCell<Vec<Heads>>,
     /// Tasks that no connection waits for.
     errands: Rc<Errands>,
+    stopping: Cell<bool>,
+    stop_begun: Notify,
     scratch: RefCell<Scratch>,
     last_tick: Cell<Instant>,
 }
@@ -134,6 +136,8 @@ impl Worker {
             serial_seen: Cell::new(0),
             heads: RefCell::default(),
             errands: Rc::default(),
+            stopping: Cell::new(false),
+            stop_begun: Notify::new(),
             scratch: RefCell::default(),
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
         }
@@ -209,6 +213,20 @@ impl Worker {
     pub async fn errands_done(&self) {
         while self.errands.running.get() > 0 {
             self.errands.one_ended.notified().await;
+        }
+    }
+
+    /// Lets errands that nobody needs end.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        self.stop_begun.notify_waiters();
+    }
+
+    /// Resolves when the gateway stops.
+    pub async fn stopping(&self) {
+        let begun = self.stop_begun.notified();
+        if !self.stopping.get() {
+            begun.await;
         }
     }
 

@@ -6,10 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::origin::{Origin, Reader};
-use crate::cache::fill::{FillError, FillWriter, Pushed, SpillJob};
+use crate::cache::fill::{Fill, FillError, FillWriter, Pushed, SpillJob};
+use crate::kit::clock::Mono;
 use crate::stream::{IoFault, Stream, within};
 use crate::wire::Decoder;
 use crate::wire::chunk::{BodyFault, Step};
+
+/// What a body that nobody follows has to bring in which time. A trickle would hold its connection, its server's place and
+/// its key for as long as its origin likes, and nobody would miss it.
+const ALONE_TIME: Duration = Duration::from_secs(60);
+const ALONE_BYTES_MIN: u64 = 256 * 1024;
 
 /// Why a body did not come whole.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ pub enum FetchFault {
     Malformed(BodyFault),
     /// The origin was too slow.
     OriginTooSlow,
-    /// It cannot be stored, and nobody reads it any more.
+    /// Nobody reads it any more, and it cannot be stored, or not in good time.
     Unheard,
     /// The fill takes nothing more.
     Refused(FillError),
@@ -32,15 +38,40 @@ pub async fn fetch(
     mut decoder: Decoder,
     read_timeout: Duration,
     writer: &mut FillWriter,
+    now: impl Fn() -> Mono,
 ) -> Result<(), FetchFault> {
     let (reader, stream) = origin.split();
+    let mut alone = Alone::default();
     loop {
         if take(reader, &mut decoder, writer).await? {
             return Ok(());
         }
+        if !alone.is_worth_it(writer.fill(), now()) {
+            return Err(FetchFault::Unheard);
+        }
         if !read(reader, stream, &decoder, read_timeout).await? {
             return Ok(());
         }
+    }
+}
+
+/// Since when nobody has followed a body, and how much of it was there then; begun anew with each [`ALONE_TIME`].
+#[derive(Default)]
+struct Alone(Option<(Mono, u64)>);
+
+impl Alone {
+    fn is_worth_it(&mut self, fill: &Fill, now: Mono) -> bool {
+        if fill.followers() > 0 {
+            self.0 = None;
+            return true;
+        }
+        let received = fill.received();
+        let (since, before) = *self.0.get_or_insert((now, received));
+        if now.since(since) < ALONE_TIME {
+            return true;
+        }
+        self.0 = Some((now, received));
+        received - before >= ALONE_BYTES_MIN
     }
 }
 

@@ -70,7 +70,7 @@ fn a_field_taken_back_by_connection_is_in_no_key() {
             .ask(&request.clone().header("Connection", "X-Tenant"))
             .body("no tenant");
         assert!(
-            !origin.requests(path)[0].head.one("x-tenant").is_some(),
+            origin.requests(path)[0].head.one("x-tenant").is_none(),
             "it was taken back"
         );
         gw.connect().ask(&request).body("of a");

@@ -46,3 +46,65 @@ fn a_body_that_takes_longer_than_its_answer_is_fresh_takes_in_nobody_who_comes_t
     first.response().body("old end");
     assert_eq!(origin.total(), 2);
 }
+
+/// A body of which more comes with each step, for ever.
+fn trickle(gate: &Gate) -> harness::Script {
+    let answer = reply(200).header("Cache-Control", "max-age=600").chunked();
+    (0..100).fold(answer, |answer, _| answer.body("x").pause(gate))
+}
+
+#[test]
+fn a_trickle_that_nobody_follows_is_given_up() {
+    let gate = Gate::new();
+    let origin = Origin::new()
+        .on("/", trickle(&gate))
+        .then("/", reply(200).body("new"));
+    let gw = Gateway::start_with_manual_clock(&cached(&origin, "", ""));
+    let mut client = gw.connect();
+    client.send(Request::get("/").bytes());
+    client.response_head();
+    client.reset();
+    gate.let_through(1);
+    // The clock stands still until the gateway has seen that nobody follows.
+    wait_for("the trickle is given up", || {
+        gw.advance(Duration::from_secs(10));
+        gate.let_through(1);
+        (busy(&gw, "fills") == 0).then_some(())
+    });
+    gate.open();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_body_that_nobody_follows() {
+    let gate = Gate::new();
+    let origin = Origin::new().on("/", trickle(&gate));
+    let gw = Gateway::start(&format!(
+        "[server]\ndrain_timeout = \"1h\"\n{}",
+        cached(&origin, "", "")
+    ));
+    let mut client = gw.connect();
+    client.send(Request::get("/").bytes());
+    client.response_head();
+    client.reset();
+    assert!(gw.stop(), "no request was cut off");
+    gate.open();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_refresh_behind_a_stale_answer() {
+    let gate = Gate::new();
+    let stale = "max-age=1, stale-while-revalidate=600";
+    let origin = Origin::new()
+        .on("/", reply(200).header("Cache-Control", stale).body("old"))
+        .then("/", reply(200).after(&gate));
+    let gw = Gateway::start_with_manual_clock(&format!(
+        "[server]\ndrain_timeout = \"1h\"\n{}",
+        cached(&origin, "", "")
+    ));
+    gw.get("/").body("old");
+    gw.advance(Duration::from_secs(2));
+    gw.get("/").body("old");
+    origin.wait_seen("/", 2);
+    assert!(gw.stop(), "no request was cut off");
+    gate.open();
+}

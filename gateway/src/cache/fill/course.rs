@@ -6,6 +6,7 @@ use std::task::Waker;
 use super::super::object::{Key, Meta};
 use super::super::sync::{Arc, Mutex};
 use super::audience::Audience;
+use super::budget::{Budget, CROWDED_BYTES_MAX};
 use super::spill::Spill;
 use super::window::Window;
 use super::{FillWriter, Follower};
@@ -26,7 +27,12 @@ pub struct FillPlan {
     pub object_bytes_max: u64,
     /// Where a large body goes. It should create its file with the first `append`: most fills never come to that.
     pub spill: Option<Arc<dyn Spill>>,
+    /// What all fills may hold in memory together. Beyond it a body goes to the spill at once, or is passed through.
+    pub budget: Option<Arc<Budget>>,
 }
+
+/// Bytes of a body in memory that is passed through for want of a spill, whatever it might have held to be stored.
+const PASSED_BYTES_MAX: usize = 1 << 20;
 
 /// How far a fill has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,7 @@ pub struct Fill {
     pub(super) memory_bytes_max: usize,
     pub(super) object_bytes_max: u64,
     pub(super) spill: Option<Arc<dyn Spill>>,
+    pub(super) budget: Option<Arc<Budget>>,
     /// Held by the job that writes: jobs take turns, so the file grows in order whichever runs first.
     pub(super) disk: Mutex<()>,
     pub(super) course: Mutex<Course>,
@@ -67,6 +74,10 @@ pub(super) struct Course {
     /// A job was given out and has not come back.
     pub job_is_out: bool,
     pub audience: Audience,
+    /// Bytes of the window that the budget knows of.
+    pub charged: usize,
+    /// There was no room in the budget at the last push.
+    pub is_crowded: bool,
     /// The writer's, while it waits for room.
     pub room: Option<Waker>,
 }
@@ -90,6 +101,7 @@ impl Fill {
             memory_bytes_max: plan.memory_bytes_max.max(1),
             object_bytes_max: plan.object_bytes_max,
             spill: plan.spill,
+            budget: plan.budget,
             disk: Mutex::new(()),
             course: Mutex::new(Course {
                 state: FillState::Open,
@@ -98,6 +110,8 @@ impl Fill {
                 file_end: 0,
                 job_is_out: false,
                 audience: Audience::default(),
+                charged: 0,
+                is_crowded: false,
                 room: None,
             }),
         });
@@ -150,17 +164,39 @@ impl Fill {
             return true;
         }
         let is_bounded = course.job_is_out || course.keeping == Keeping::Passing;
-        !is_bounded || course.window.length() < self.window_bytes_max()
+        !is_bounded || course.window.length() < self.window_bytes_max(course)
     }
 
     /// Bytes of the window below which a push is taken when nothing will free it at once.
     ///
     /// The same before and after a spill fails: room that the writer was told of is not taken back.
-    fn window_bytes_max(&self) -> usize {
+    fn window_bytes_max(&self, course: &Course) -> usize {
+        // Told by a push, so that it too stays until the next one.
+        if course.is_crowded {
+            return CROWDED_BYTES_MAX.min(self.memory_bytes_max);
+        }
         match self.spill {
             // A job's share and as much again.
             Some(_) => self.memory_bytes_max.saturating_mul(2),
-            None => self.memory_bytes_max,
+            // Only a push begins to pass it through.
+            None => self.memory_bytes_max.min(PASSED_BYTES_MAX),
+        }
+    }
+
+    /// Tells the budget what is in memory now. After each change of the window.
+    pub(super) fn settle(&self, course: &mut Course) {
+        if let Some(budget) = &self.budget {
+            let held = course.window.length();
+            budget.change(course.charged, held);
+            course.charged = held;
+        }
+    }
+
+    /// Lets go of what everybody has read, if this is not to be stored.
+    pub(super) fn let_go(&self, course: &mut Course) {
+        if course.keeping == Keeping::Passing {
+            course.let_go();
+            self.settle(course);
         }
     }
 
@@ -169,6 +205,14 @@ impl Fill {
         match self.has_room(course) {
             true => course.room.take(),
             false => None,
+        }
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.change(self.course.lock().charged, 0);
         }
     }
 }

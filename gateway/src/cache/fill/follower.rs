@@ -115,7 +115,7 @@ impl Follower {
     /// Lets go of what nobody needs any more, and tells the writer.
     fn move_to(&self, mut course: MutexGuard<'_, Course>, position: u64) {
         course.audience.move_to(self.id, position);
-        course.let_go();
+        self.fill.let_go(&mut course);
         let room = self.fill.take_room(&mut course);
         drop(course);
         wake(room);
@@ -137,7 +137,7 @@ impl Drop for Follower {
     fn drop(&mut self) {
         let mut course = self.fill.course.lock();
         course.audience.leave(self.id);
-        course.let_go();
+        self.fill.let_go(&mut course);
         let room = self.fill.take_room(&mut course);
         drop(course);
         wake(room);

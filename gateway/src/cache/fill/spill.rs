@@ -94,6 +94,7 @@ impl SpillJob {
         course.file_end += written;
         let file_end = course.file_end;
         course.window.free_below(file_end);
+        self.fill.settle(&mut course);
         let room = self.fill.take_room(&mut course);
         let progress = match (course.keeping, course.state) {
             (Keeping::Passing, _) | (_, FillState::Broken) => SpillProgress::Unwanted,
@@ -116,6 +117,7 @@ impl Drop for SpillJob {
         // A later job may have done this one's work already.
         if course.file_end < course.window.end() {
             course.pass();
+            self.fill.settle(&mut course);
         }
         let room = self.fill.take_room(&mut course);
         drop(course);

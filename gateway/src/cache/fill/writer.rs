@@ -98,7 +98,11 @@ impl FillWriter {
             return Err(FillError::Overlong { length });
         }
         course.window.append(bytes);
+        self.fill.settle(&mut course);
+        let budget = self.fill.budget.as_ref();
+        course.is_crowded = budget.is_some_and(|budget| !budget.has_room_for(0));
         let pushed = self.place(&mut course);
+        self.fill.settle(&mut course);
         course.audience.take_reached(end, &mut self.wakers);
         drop(course);
         self.wake();
@@ -107,7 +111,7 @@ impl FillWriter {
 
     /// Decides where what is in memory belongs.
     fn place(&self, course: &mut Course) -> Pushed {
-        let is_large = course.window.length() > self.fill.memory_bytes_max;
+        let is_large = course.is_crowded || course.window.length() > self.fill.memory_bytes_max;
         if course.window.end() > self.fill.object_bytes_max || is_large && self.fill.spill.is_none() {
             course.pass();
         }

@@ -45,6 +45,7 @@ fn fill(key: Key, tags: &[u64]) -> (Arc<Fill>, FillWriter) {
         memory_bytes_max: 1024,
         object_bytes_max: u64::MAX,
         spill: None,
+        budget: None,
     })
 }
 

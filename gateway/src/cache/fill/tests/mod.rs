@@ -107,6 +107,7 @@ fn plan(length: Option<u64>, spill: Option<Arc<Tape>>) -> FillPlan {
         memory_bytes_max: MEMORY_BYTES_MAX,
         object_bytes_max: u64::MAX,
         spill: spill.map(|tape| tape as Arc<dyn Spill>),
+        budget: None,
     }
 }
 
@@ -434,4 +435,57 @@ fn a_follower_far_beyond_any_end_is_told_of_it() {
     drop(writer);
     assert_eq!(bell.rings(), 1);
     assert!(matches!(poll(&mut follower), Poll::Ready(Step::Broken)));
+}
+
+#[test]
+fn fills_together_hold_no_more_than_their_budget_however_slow_their_followers_are() {
+    let budget = Arc::new(Budget::new(MEMORY_BYTES_MAX));
+    let begin = || {
+        Fill::begin(FillPlan {
+            memory_bytes_max: 8 * MEMORY_BYTES_MAX,
+            budget: Some(Arc::clone(&budget)),
+            ..plan(None, None)
+        })
+    };
+    let (first, mut writer) = begin();
+    let stays = first.follow().unwrap();
+    push(&mut writer, MEMORY_BYTES_MAX, 1000);
+    assert!(!first.is_passing() && budget.held() == MEMORY_BYTES_MAX);
+
+    let (second, mut other) = begin();
+    let mut follower = second.follow().unwrap();
+    other.push(body(0, CROWDED_BYTES_MAX)).unwrap();
+    assert!(second.is_passing(), "there is no room left for it");
+    let Err(FillError::NoRoom(_)) = other.push(body(0, 1)) else {
+        panic!("its follower has read nothing yet");
+    };
+    let Poll::Ready(Step::Bytes(read)) = poll(&mut follower) else {
+        panic!("there are bytes");
+    };
+    assert_eq!(read.len(), CROWDED_BYTES_MAX);
+    other.push(body(CROWDED_BYTES_MAX as u64, 1)).unwrap();
+
+    drop((second, other, follower));
+    assert_eq!(budget.held(), MEMORY_BYTES_MAX);
+    drop((first, writer));
+    assert_eq!(budget.held(), MEMORY_BYTES_MAX, "who follows keeps it");
+    drop(stays);
+    assert_eq!(budget.held(), 0);
+}
+
+#[test]
+fn a_crowded_fill_goes_to_its_file_at_once() {
+    let tape = Tape::of(usize::MAX);
+    let (fill, mut writer) = Fill::begin(FillPlan {
+        budget: Some(Arc::new(Budget::new(10))),
+        ..plan(None, Some(tape.clone()))
+    });
+    assert!(matches!(writer.push(body(0, 10)).unwrap(), Pushed::Kept));
+    let Pushed::Spill(job) = writer.push(body(10, 10)).unwrap() else {
+        panic!("beyond the budget");
+    };
+    assert_eq!(job.run().unwrap(), SpillProgress::Partial);
+    assert_eq!((fill.memory_bytes(), tape.bytes.lock().len()), (0, 20));
+    assert_eq!(fill.budget.as_ref().unwrap().held(), 0);
+    assert!(!fill.is_passing());
 }
