@@ -4,7 +4,8 @@
 #   deploy/demo.sh              what `make demo` runs once it has built
 #   deploy/demo.sh server 8002  starts one server again that was killed, in this terminal
 #
-# All it leaves is in run/: the database, so that what was written is there the next time, and the logs.
+# All it leaves is in run/: the database, so that what was written is there the next time, the gateway's cache, and the
+# logs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -148,21 +149,25 @@ cat <<TEXT
 
 Sluice serves http://$web, in front of ports ${ports[*]}. Try, from this folder:
 
-  # the catalogue; server-instance says which server has answered
-  curl -i 'http://$web/exercises?per_page=3'
+  # an exercise, twice: the second answer comes from the cache, as Cache-Status says
+  curl -i http://$web/exercises/1
+
+  # give up what is stored of it: the next answer comes from a server again
+  $sluice purge --tag exercise-1 -c $config
 
   # log in; the token is good at every server
   curl -s http://$web/login -H 'Content-Type: application/json' -d '{"name":"demo","password":"demo-password"}'
 
-  # what the gateway knows of each server; as a table: $sluice status -c $config
-  curl -s http://$desk/status
+  # what the gateway knows of its servers and its cache; as JSON: curl -s http://$desk/status
+  $sluice status -c $config
 
   # take a server out of rotation without losing a request ("up" puts it back)
-  curl -s http://$desk/upstreams/workouts/servers/127.0.0.1:8001 -d '{"state":"drain"}'
+  $sluice server workouts 127.0.0.1:8001 --state drain -c $config
 
-  # kill one, and nobody notices (deploy/demo.sh server 8002 starts it again)
-  kill -9 \$(cat run/workouts-8002.pid); curl -i http://$web/exercises/1
+  # kill one, and nobody notices; server-instance says who has answered (deploy/demo.sh server 8002 starts it again)
+  kill -9 \$(cat run/workouts-8002.pid); curl -i http://$web/
 
+In a browser: http://$web/site/ shows the catalogue, and what the cache did for it.
 Administration: http://$desk/status and http://$desk/metrics. Logs: run/. Configuration: $config, reloaded when it changes.
 Ctrl-C stops everything.
 TEXT
