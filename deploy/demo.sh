@@ -153,16 +153,16 @@ Sluice serves http://$web, in front of ports ${ports[*]}. Try, from this folder:
   curl -i http://$web/exercises/1
 
   # give up what is stored of it: the next answer comes from a server again
-  $sluice purge --tag exercise-1 -c $config
+  $sluice purge --tag exercise-1 --admin $desk
 
   # log in; the token is good at every server
   curl -s http://$web/login -H 'Content-Type: application/json' -d '{"name":"demo","password":"demo-password"}'
 
   # what the gateway knows of its servers and its cache; as JSON: curl -s http://$desk/status
-  $sluice status -c $config
+  $sluice status --admin $desk
 
   # take a server out of rotation without losing a request ("up" puts it back)
-  $sluice server workouts 127.0.0.1:8001 --state drain -c $config
+  $sluice server workouts 127.0.0.1:8001 --state drain --admin $desk
 
   # kill one, and nobody notices; server-instance says who has answered (deploy/demo.sh server 8002 starts it again)
   kill -9 \$(cat run/workouts-8002.pid); curl -i http://$web/
