@@ -9,11 +9,11 @@ CARGO := cargo
 .PHONY: help demo build test check format lint units bench tools clean
 
 help:
-	@echo 'make demo     four servers and the gateway on 127.0.0.1:8080, until Ctrl-C'
+	@echo 'make demo     four servers and the gateway with its cache on 127.0.0.1:8080, until Ctrl-C'
 	@echo 'make test     formatting, lints and all tests'
 	@echo 'make check    formatting and lints alone'
 	@echo 'make build    target/release/sluice and target/release/workouts'
-	@echo 'make bench    the small steps one by one, then side by side with nginx and HAProxy, if those are here'
+	@echo 'make bench    the small steps one by one, then side by side with nginx, HAProxy and Varnish'
 	@echo 'make clean    removes what was built and what the demo has left in run/'
 
 demo: build
