@@ -4,6 +4,8 @@
 mod a_listen;
 /// Which route a request takes, and what the route makes of it.
 mod b_route;
+/// What is kept of answers, who gets it, and until when.
+mod d_cache;
 /// Which server gets a request, and which server gets none for now.
 mod e_balance;
 /// What an origin may do to us, and what becomes of it for the client.
