@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::balance::{self, Pool};
+use crate::compress;
 use crate::config::plan::{self, Plan, UpstreamId};
 use crate::files::Files;
 use crate::kit::clock::{Mono, Now};
@@ -42,6 +43,8 @@ pub struct Site {
     pub act: Act,
     /// Where its answers are kept.
     pub zone: Option<Arc<Zone>>,
+    /// Whether its answers are compressed where they and their clients allow it.
+    pub compresses: bool,
     /// What is counted.
     pub metrics: RouteMetrics,
 }
@@ -99,6 +102,7 @@ impl Snapshot {
                 Arc::new(Site {
                     route: Arc::clone(route),
                     act,
+                    compresses: compresses(route),
                     zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
                     metrics,
                 }),
@@ -149,6 +153,20 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         servers: pool.members().iter().map(named).collect(),
         pool,
     }
+}
+
+/// A route asked to compress may edit its answers' heads in a way that a coding does not survive. The edits are the more
+/// particular word, so they hold.
+fn compresses(route: &plan::Route) -> bool {
+    let conflict = compress::conflict(&route.response_headers).filter(|_| route.compression);
+    if let Some(name) = conflict {
+        log::warn!(
+            "route {}: its answers are not compressed, because its response_headers touch {name}, which must fit the body; \
+             take that out, or say compression = false",
+            route.name
+        );
+    }
+    route.compression && conflict.is_none()
 }
 
 fn wire_act(action: &plan::Action, services: &[Arc<Service>]) -> Act {

@@ -80,8 +80,19 @@ pub struct Object {
     pub prepared: OnceLock<Box<[u8]>>,
     /// Its body as the system sends it best, where it is large and asked for often.
     pub staged: OnceLock<Staged>,
+    /// What those who serve it have found out about it.
+    pub notes: Notes,
     /// What its store notes of it.
     pub mark: Mark,
+}
+
+/// What is found out about an object once and would else be found out by each hit. A store knows nothing of it.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Whether it may be compressed, and by which configuration that was judged; 0 where nobody has.
+    pub judged: AtomicU64,
+    /// What tells it from any other object, its bytes included: a coded form is only served for what it was made from.
+    pub identity: OnceLock<[u8; 32]>,
 }
 
 /// What a store notes of an object while it is used. Nobody else writes it.
@@ -119,6 +130,7 @@ impl Object {
             body,
             prepared: OnceLock::new(),
             staged: OnceLock::new(),
+            notes: Notes::default(),
             mark: Mark::default(),
         }
     }

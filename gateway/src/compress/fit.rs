@@ -49,11 +49,18 @@ pub fn fits(candidate: &Candidate<'_>, request: &Fields, rule: &Compression) -> 
     if !candidate.is_compressible(rule) {
         return Fit::No;
     }
+    wants(request, rule).map_or(Fit::Varies, Fit::Yes)
+}
+
+/// The coding a client gets compressible answers in; None = as they are.
+pub fn wants(request: &Fields, rule: &Compression) -> Option<Coding> {
     // RFC 9111 §5.2.1.6: no-transform in a request asks intermediaries "to avoid transforming the content".
-    match choose(request, &rule.algorithms) {
-        Some(coding) if !forbids_transforming(request) => Fit::Yes(coding),
-        Some(_) | None => Fit::Varies,
-    }
+    choose(request, &rule.algorithms).filter(|_| !forbids_transforming(request))
+}
+
+/// Whether an answer is read as it comes in, so that nothing of it may be held back, not for a moment.
+pub fn is_read_live(fields: &Fields) -> bool {
+    media(fields).is_some_and(is_live)
 }
 
 impl Candidate<'_> {
@@ -129,7 +136,6 @@ fn forbids_transforming(fields: &Fields) -> bool {
 
 /// Whether its author has already chosen a coding, sends only a part, or vouches for these bytes and no others.
 fn is_bound_to_its_bytes(fields: &Fields) -> bool {
-    let is_proof = |name: &[u8]| PROOFS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()));
     let binds = fields.iter().any(|f| match f.known {
         Name::ContentEncoding | Name::ContentRange => true,
         Name::Other => is_proof(f.name),
@@ -147,7 +153,12 @@ fn drops_what_is_added(fields: &Fields) -> bool {
 
 /// Whether a trailer may follow a body that was compressed here: one that proves the bytes of before may not.
 pub fn may_trail(name: &[u8]) -> bool {
-    !PROOFS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+    !is_proof(name)
+}
+
+/// Whether a field of that name is one of [`PROOFS`].
+pub(super) fn is_proof(name: &[u8]) -> bool {
+    PROOFS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
 }
 
 fn starts_with(text: &[u8], prefix: &[u8]) -> bool {

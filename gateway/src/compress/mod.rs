@@ -54,6 +54,7 @@
 //! window and short blocks, which cost it most on long bodies; what is kept gets a larger one.
 
 mod choice;
+mod conflict;
 mod encoder;
 mod engine;
 mod fit;
@@ -62,8 +63,9 @@ mod pool;
 mod whole;
 
 pub use choice::choose;
+pub use conflict::conflict;
 pub use encoder::{Effort, EncodeFault, Encoder};
-pub use fit::{Candidate, Fit, fits, may_trail};
+pub use fit::{Candidate, Fit, fits, is_read_live, may_trail, wants};
 pub use head::{edit, not_modified, says_vary};
 pub use pool::{LENT_MAX, Pool};
 pub use whole::{GAIN_MIN_PERCENT, WHOLE_BYTES_MAX, compress_whole};

@@ -3,9 +3,10 @@
 use std::io::IoSlice;
 use std::time::Duration;
 
-use super::Next;
 use super::worker::Worker;
+use super::{Next, coded};
 use crate::balance::Lease;
+use crate::compress::is_read_live;
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
 use crate::relay::{Download, DownloadFault, Origin, Upload, tunnel};
@@ -39,11 +40,14 @@ pub(super) async fn deliver(
         return Next::Abandon;
     };
     let keeps = x.keeps && upload.is_received();
-    let delivery = head::deliver(length, x.request.version, keeps, bodiless_length(x));
+    let encoder = coded::of_answer(worker, x, length);
+    let length_sent = encoder.as_ref().map_or(length, |_| Length::Chunked);
+    let delivery = head::deliver(length_sent, x.request.version, keeps, bodiless_length(x));
     let head = answer_head(worker, x, service, &lease, delivery);
     let write_timeout = x.snapshot.plan.server.limits.body_timeout;
     let is_chunked = delivery.length == Announced::Chunked && length != Length::None;
-    let mut download = Download::new(length, is_chunked, service.plan.read_timeout, write_timeout);
+    let mut download = Download::new(length, is_chunked, service.plan.read_timeout, write_timeout)
+        .encoded(encoder, is_read_live(&x.answer.fields));
     // With a length or chunks a missing end is missed by itself. Without, only a reset tells it from a good one, and
     // a reset it is, whoever breaks the answer off, until its end has been sent.
     let ends_with_connection = delivery.length == Announced::Nothing && length != Length::None;
@@ -187,6 +191,10 @@ fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono) {
         DownloadFault::CutOff => Some(Failure::Reset),
         DownloadFault::Malformed(_) => Some(Failure::InvalidResponse),
         DownloadFault::OriginTooSlow => Some(Failure::Timeout),
+        DownloadFault::Encoder(fault) => {
+            log::error!("{fault}, request {}", x.request_id);
+            None
+        }
     };
     if let Some(failure) = failure {
         let server = lease.member().address();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Next, Verdict, Visit};
+use super::{Next, Verdict, Visit, coded};
 use crate::config::plan::{Edits, PathPattern, Route};
 use crate::exchange::Exchange;
 use crate::files::{self, Files};
@@ -29,6 +29,7 @@ impl Visit<'_> {
             reply.fields.push(("Cache-Status", text));
         }
         let body_is_gone = self.discard_body().await;
+        coded::of_ours(self.worker, &self.x, &mut reply);
         let x = &mut self.x;
         let closes = !x.keeps || !body_is_gone || self.door.is_closing();
         let head = self.head_of(&reply, closes);

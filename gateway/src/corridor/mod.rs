@@ -11,6 +11,7 @@ mod afterwards;
 mod attempt;
 mod bring;
 mod cached;
+mod coded;
 pub mod connection;
 mod deliver;
 mod hot;
@@ -151,6 +152,7 @@ impl Visit<'_> {
             Ok(path) => x.rewritten = path,
             Err(refusal) => return Ok(Verdict::refuse(refusal)),
         }
+        coded::forget_part(x, &site);
         if let Some(refusal) = guard(x, &site) {
             return Ok(Verdict::refuse(refusal));
         }

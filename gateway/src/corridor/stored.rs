@@ -48,13 +48,15 @@ pub(super) enum How {
 
 /// A stored answer for one client.
 pub(super) struct Chosen {
-    source: Source,
+    pub(super) source: Source,
     age_secs: u64,
     how: How,
     why: Forward,
+    /// Whether the head has to say that other clients get it in a coding.
+    pub(super) varies: bool,
 }
 
-enum Source {
+pub(super) enum Source {
     Object(Arc<Object>),
     Fill(Follower),
 }
@@ -77,6 +79,7 @@ impl Chosen {
             age_secs,
             how,
             why: Forward::Miss,
+            varies: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl Chosen {
             age_secs,
             how,
             why: Forward::Miss,
+            varies: false,
         }
     }
 
@@ -124,7 +128,7 @@ impl Chosen {
         }
     }
 
-    fn meta(&self) -> &Meta {
+    pub(super) fn meta(&self) -> &Meta {
         match &self.source {
             Source::Object(object) => &object.meta,
             Source::Fill(follower) => &follower.fill().meta,
@@ -132,7 +136,7 @@ impl Chosen {
     }
 
     /// Bytes of the body, where they are known beforehand.
-    fn size(&self) -> Option<u64> {
+    pub(super) fn size(&self) -> Option<u64> {
         match &self.source {
             Source::Object(object) => Some(object.body.length()),
             Source::Fill(follower) => follower.fill().length,
@@ -158,6 +162,7 @@ enum Portion {
 impl Visit<'_> {
     /// Answers with what is stored: whole, in part, or with the word that the client has it already.
     pub(super) async fn serve(&mut self, chosen: Chosen, service: &Arc<Service>) -> Next {
+        let chosen = self.in_form(chosen).await;
         let x = &mut self.x;
         x.cache_result = Some(chosen.how.result());
         x.cache_status = Some(chosen.status(x.began.unix_ms()));
@@ -309,6 +314,9 @@ impl Visit<'_> {
         let mut head = Vec::with_capacity(1024);
         write_stored(&mut head, shown, edits);
         write_hit_lines(&mut head, edits, age_secs, chosen.status(x.began.unix_ms()));
+        if chosen.varies {
+            write_line(&mut head, b"Vary", b"Accept-Encoding");
+        }
         if let Some((name, value)) = place {
             write_line(&mut head, name, value.as_bytes());
         }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::compress;
 use crate::config::plan;
 use crate::exchange::{Exchange, Heads};
 use crate::kit::clock::{Clock, Mono, Now};
@@ -38,6 +39,10 @@ pub struct Worker {
     pub names: Names,
     /// Random numbers: for draws, not for secrets.
     pub random: RefCell<fastrand::Rng>,
+    /// Content codings at work.
+    pub encoders: Rc<compress::Pool>,
+    /// Whether a stored answer is being compressed on this worker's behalf.
+    pub is_coding: Cell<bool>,
     /// The current second's Date.
     pub date: RefCell<DateLine>,
     /// Counts that others read.
@@ -128,6 +133,8 @@ impl Worker {
             idle: Idle::default(),
             names: Names::default(),
             random: RefCell::new(fastrand::Rng::new()),
+            encoders: Rc::default(),
+            is_coding: Cell::new(false),
             date: RefCell::default(),
             load: Arc::default(),
             journal: RefCell::new(journal),
