@@ -1,3 +1,4 @@
+mod compression;
 mod files;
 
 use harness::origin::reply;
