@@ -59,7 +59,7 @@ struct Form {
 
 impl Visit<'_> {
     /// A stored answer in the form that this client gets.
-    pub(in crate::corridor) async fn in_form(&mut self, mut chosen: Chosen) -> Chosen {
+    pub(in crate::corridor) async fn in_form(&self, mut chosen: Chosen) -> Chosen {
         let x = &self.x;
         let Some(site) = x.site.as_ref().filter(|site| site.compresses) else {
             return chosen;

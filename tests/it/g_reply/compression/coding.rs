@@ -43,14 +43,15 @@ pub fn decoded_so_far(coding: &str, bytes: &[u8]) -> Vec<u8> {
         }
         "gzip" => {
             let mut decoder = flate2::write::GzDecoder::new(Vec::new());
-            decoder.write_all(bytes).unwrap();
-            decoder.flush().unwrap();
+            decoder.write_all(bytes).expect("what has come is well formed");
+            decoder.flush().expect("a vector takes everything");
             decoder.get_ref().clone()
         }
         "zstd" => {
-            let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).unwrap();
-            decoder.write_all(bytes).unwrap();
-            decoder.flush().unwrap();
+            let mut decoder =
+                zstd::stream::write::Decoder::new(Vec::new()).expect("there is memory for a decoder");
+            decoder.write_all(bytes).expect("what has come is well formed");
+            decoder.flush().expect("a vector takes everything");
             decoder.get_ref().clone()
         }
         other => panic!("nobody has asked for {other}"),
