@@ -128,7 +128,8 @@ fn is_normal(raw: &str) -> bool {
     let mut before = 0;
     raw.bytes().all(|b| {
         let is_start = std::mem::replace(&mut before, b) == b'/';
-        !matches!(b, b'%' | b'\\' | b';') && !(is_start && matches!(b, b'/' | b'.'))
+        let needs_care = matches!(b, b'%' | b'\\' | b';') || is_start && matches!(b, b'/' | b'.');
+        !needs_care
     })
 }
 
