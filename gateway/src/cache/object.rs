@@ -117,7 +117,7 @@ pub struct Mark {
 
 /// Bytes of memory an object costs besides its texts and its body: its own struct, its entries in the index, in the memory
 /// tier and in the counts of facets, and what the allocator adds to each piece.
-const OBJECT_OVERHEAD_BYTES: u64 = 640;
+const OBJECT_OVERHEAD_BYTES: u64 = 688;
 /// Bytes of memory of a field line besides its texts.
 const FIELD_OVERHEAD_BYTES: u64 = 24;
 

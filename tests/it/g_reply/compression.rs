@@ -343,7 +343,7 @@ fn whatever_is_sent_in_whatever_pieces_arrives_in_whatever_coding() {
         origin.set("/", if is_chunked { script.chunked() } else { script });
         let response = client.borrow_mut().ask(&accepting("/", coding));
         let body = match coding {
-            "identity" => response.message.body.kept.clone(),
+            "identity" => response.message.body.kept,
             _ => coded(&response, coding),
         };
         prop_assert!(body == pieces.concat());

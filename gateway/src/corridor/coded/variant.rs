@@ -381,3 +381,6 @@ fn admit(store: &Arc<Store>, key: Key, meta: Meta, body: Bytes) -> Option<()> {
     draft.append(&body).ok()?;
     store.admit_draft(key, meta, &draft).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

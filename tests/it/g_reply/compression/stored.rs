@@ -39,7 +39,7 @@ fn objects(gw: &Gateway) -> u64 {
         let cache = gw.status()["caches"]["edge"].clone();
         (cache["fills"] == 0).then_some(cache)
     });
-    cache["objects"].as_u64().unwrap()
+    cache["objects"].as_u64().expect("objects are counted")
 }
 
 /// Asks until the answer is in this coding.

@@ -17,8 +17,8 @@ fn read_until(client: &mut Connection, coding: &str, seen: &mut Vec<u8>, awaited
         while !line.ends_with(b"\r\n") {
             line.extend(client.bytes(1));
         }
-        let size = std::str::from_utf8(&line).unwrap().trim_end();
-        let size = usize::from_str_radix(size, 16).unwrap();
+        let size = String::from_utf8_lossy(&line);
+        let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk begins with its size");
         assert_ne!(size, 0, "the body has ended");
         seen.extend(client.bytes(size));
         assert_eq!(client.bytes(2), b"\r\n");
