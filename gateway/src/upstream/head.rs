@@ -1,7 +1,10 @@
 //! The head of the request as the origin gets it.
 
+use std::borrow::Cow;
+
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_ip, write_number};
+use crate::kit::host;
 use crate::kit::template::{Part, RequestVariable, Template};
 use crate::wire::edit::{Passage, defuse, is_alike, write_line};
 use crate::wire::{Field, Length, Method, Name, Version};
@@ -43,7 +46,7 @@ pub struct Fetch {
 pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
     write_request_line(out, facts, outgoing);
     if !is_set(outgoing.edits, b"host") {
-        write_line(out, b"Host", facts.request.authority.as_bytes());
+        write_line(out, b"Host", authority(facts, outgoing).as_bytes());
     }
     write_passing(out, facts, outgoing);
     if let Some(fetch) = outgoing.fetch {
@@ -68,6 +71,22 @@ fn write_request_line(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<
         out.extend_from_slice(query.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// The authority as the client spells it. Where the answer is kept for others it has the one spelling that stands for all,
+/// as in the key: `example.com.:80` would come back in links and redirects, and be shown to those who spelled it well.
+fn authority<'a>(facts: &Facts<'a>, outgoing: &Outgoing<'_>) -> Cow<'a, str> {
+    let request = facts.request;
+    let as_sent = Cow::Borrowed(request.authority.as_str());
+    if outgoing.fetch.is_none() || request.authority == request.host {
+        return as_sent;
+    }
+    let usual = if facts.scheme == "https" { 443 } else { 80 };
+    match host::split_port(&request.authority) {
+        Some((_, Some(port))) if port != usual => Cow::Owned(format!("{}:{port}", request.host)),
+        Some(_) => Cow::Borrowed(&request.host),
+        None => as_sent,
+    }
 }
 
 fn write_passing(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
@@ -204,8 +223,9 @@ fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_
         let scheme = believed(Name::XForwardedProto).unwrap_or(facts.scheme.as_bytes());
         write_line(out, b"X-Forwarded-Proto", scheme);
     }
+    let authority = authority(facts, outgoing);
     if is_free("x-forwarded-host") && !facts.request.authority.is_empty() {
-        let host = believed(Name::XForwardedHost).unwrap_or(facts.request.authority.as_bytes());
+        let host = believed(Name::XForwardedHost).unwrap_or(authority.as_bytes());
         write_line(out, b"X-Forwarded-Host", host);
     }
     if is_free("x-request-id") {

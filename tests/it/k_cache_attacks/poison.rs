@@ -120,3 +120,25 @@ fn who_asks_badly_takes_nothing_away_from_those_who_ask_well() {
         assert_eq!(origin.total(), 2, "{status}");
     }
 }
+
+#[test]
+fn a_host_is_told_in_the_spelling_that_all_share() {
+    let keep = || reply(200).header("Cache-Control", "max-age=60");
+    let origin = Origin::new().otherwise(keep());
+    let gw = Gateway::start(&cached(&origin, "", ""));
+    for (path, sent, told) in [
+        ("/1", "Example.COM.:80", "example.com"),
+        ("/2", "example.com:080", "example.com"),
+        ("/3", "EXAMPLE.com:8080", "example.com:8080"),
+        ("/4", "[::1]:80", "[::1]"),
+    ] {
+        gw.ask(&Request::get(path).host(sent)).expect(200);
+        let seen = origin.only(path).head;
+        assert_eq!(seen.one("host"), Some(told));
+        assert_eq!(seen.one("x-forwarded-host"), Some(told));
+    }
+    // What is not kept is told as it was sent.
+    gw.ask(&Request::post("/5", "").host("Example.com:80"))
+        .expect(200);
+    assert_eq!(origin.only("/5").head.one("host"), Some("Example.com:80"));
+}
