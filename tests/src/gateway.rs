@@ -245,7 +245,8 @@ impl Gateway {
     fn last_words(&self) {
         let status = self.running.as_ref().and_then(Running::admin).and_then(|admin| {
             let mut connection = Connection::try_open(admin).ok()?;
-            let request = Request::get("/status").header("Connection", "close");
+            let request = Request::get("/status").host(&admin.to_string());
+            let request = request.header("Connection", "close");
             connection.try_send(request.bytes()).ok()?;
             connection.rest()
         });

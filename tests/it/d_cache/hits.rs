@@ -1,9 +1,9 @@
 //! What is stored and fresh is answered without the origin, as the origin answered it.
 
 use harness::origin::reply;
-use harness::{Gate, Gateway, Origin, Request, wait_until};
+use harness::{Gate, Gateway, Origin, Request};
 
-use super::{end_to_end, forwarded, get_with, hit, kept, lasting, said, secs};
+use super::{end_to_end, forwarded, get_with, hit, kept, lasting, said, secs, settle};
 
 #[test]
 fn the_second_get_is_the_first_answer_with_its_age_and_the_origin_hears_of_one() {
@@ -42,6 +42,7 @@ fn get_and_head_answer_for_each_other() {
         let mut client = gw.connect();
         let first = client.ask(&Request::new(first, target));
         forwarded(first.expect(200).header("content-length", "8"), "uri-miss");
+        settle(&gw);
         let second = client.ask(&Request::new(second, target));
         hit(second.expect(200).header("content-length", "8"));
         assert_eq!(end_to_end(&first), end_to_end(&second));
@@ -177,6 +178,7 @@ fn an_http_1_0_client_gets_hits_and_misses_whose_end_it_can_tell() {
                 .body("abcd");
             client.expect_closed();
         }
+        settle(&gw);
         hit(&gw.get(target));
         assert_eq!(origin.seen(target), 1, "{target}");
     }
@@ -410,9 +412,7 @@ fn the_connection_of_an_origin_is_used_again_after_a_fill() {
     let mut client = gw.connect();
     for n in 0..5 {
         client.ask(&Request::get(&format!("/{n}"))).expect(200).body("x");
-        wait_until("the fill has ended", || {
-            gw.status()["caches"]["edge"]["fills"] == 0
-        });
+        settle(&gw);
     }
     assert_eq!((origin.total(), origin.connections()), (5, 1));
 }

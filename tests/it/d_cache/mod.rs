@@ -1,9 +1,25 @@
+mod asked;
+mod breaks;
+mod coalescing;
+mod disk;
+mod freshness;
 mod hits;
+mod keys;
+mod purges;
+mod ranges;
+mod reloads;
+mod revalidation;
+mod stale;
+mod storage;
+mod vary;
+mod writes;
 
 use std::time::Duration;
 
+use gateway::kit::http_date;
 use harness::origin::{Script, reply};
-use harness::{Origin, Request, Response};
+use harness::{Gateway, Origin, Request, Response, wait_until};
+use serde_json::Value;
 
 /// Everything goes to this origin, and its answers are kept in memory; the rule has these lines.
 fn kept(origin: &Origin, rule: &str) -> String {
@@ -41,6 +57,30 @@ fn lasting(body: &str) -> Script {
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
+}
+
+/// The second at which a manual clock starts.
+const START: u64 = 1_700_000_000;
+
+/// A date so many seconds after the start of a manual clock, or before it.
+fn date(after: i64) -> String {
+    http_date::format(START.strict_add_signed(after)).to_string()
+}
+
+/// Waits until what is on its way from origins is stored.
+#[track_caller]
+fn settle(gw: &Gateway) {
+    wait_until("every fill has ended", || {
+        gw.status()["caches"]["edge"]["fills"] == 0
+    });
+}
+
+/// Waits until so many requests wait for what another one has asked.
+#[track_caller]
+fn wait_waiting(gw: &Gateway, n: u64) {
+    wait_until(&format!("{n} requests wait for another one"), || {
+        gw.status()["caches"]["edge"]["waiting"] == n
+    });
 }
 
 /// A GET with one more field.
@@ -86,4 +126,28 @@ fn end_to_end(response: &Response) -> Vec<(String, String)> {
         .collect();
     fields.sort();
     fields
+}
+
+/// Purges what this says, and returns what the gateway has to say of it.
+#[track_caller]
+fn purge(gw: &Gateway, order: &str) -> Value {
+    let response = gw.ask_admin(&Request::post("/purge", order));
+    response.expect(200);
+    serde_json::from_str(&response.text()).unwrap_or_else(|error| panic!("{error} in:\n{response}"))
+}
+
+/// Waits until so many objects are on disk.
+#[track_caller]
+fn wait_on_disk(gw: &Gateway, n: u64) {
+    wait_until(&format!("{n} objects are on disk"), || {
+        gw.status()["caches"]["edge"]["objects_disk"] == n
+    });
+}
+
+/// Waits until all that is on disk is known.
+#[track_caller]
+fn wait_rebuilt(gw: &Gateway) {
+    wait_until("what is on disk is known", || {
+        gw.status()["caches"]["edge"]["is_rebuilding"] == false
+    });
 }
