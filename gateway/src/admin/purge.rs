@@ -105,7 +105,7 @@ fn carry_out(control: &Control, targets: &[(PurgeKind, Vec<u64>)], soft: bool) -
     }
     let word = if soft { "marked stale" } else { "purged" };
     log::info!(
-        "{} stored answers {word} by {} targets",
+        "{} stored answers {word} ({} named)",
         purged.objects,
         targets.len()
     );

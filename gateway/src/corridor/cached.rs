@@ -184,6 +184,7 @@ impl Visit<'_> {
             return self.serve_hit(&hit, service, age_secs, How::StaleOnError).await;
         }
         self.x.cache_result = Some(CacheResult::Miss);
+        self.x.cache_status = Some(CacheStatus::forwarded(question.why));
         self.give_up(fault, true).await
     }
 

@@ -2,6 +2,8 @@
 
 mod variant;
 
+pub(super) use variant::form_in_memory;
+
 use super::worker::Worker;
 use crate::compress::{self, Candidate, Encoder, Fit, fits};
 use crate::exchange::Exchange;

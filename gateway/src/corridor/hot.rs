@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cached::passes_by;
+use super::coded::form_in_memory;
 use super::stored::{shown, write_hit_lines};
 use super::worker::Scratch;
 use super::{Next, Visit};
@@ -49,6 +50,8 @@ struct Fresh {
     age_secs: u64,
     has_body: bool,
     is_304: bool,
+    /// Others get it in another form.
+    varies: bool,
 }
 
 impl Visit<'_> {
@@ -189,10 +192,6 @@ impl Visit<'_> {
 fn find(x: &Exchange, scratch: &mut Scratch) -> Option<Fresh> {
     let site = x.site.as_ref()?;
     let (zone, rule) = (site.zone.as_ref()?, site.route.cache.as_ref()?);
-    // Which coding a client gets is for the long way to find out.
-    if site.route.compression {
-        return None;
-    }
     if passes_by(x, rule).is_some() {
         return None;
     }
@@ -214,7 +213,11 @@ fn find(x: &Exchange, scratch: &mut Scratch) -> Option<Fresh> {
         };
         hit = look_up(store, key, text, variance)?;
     }
-    select(x, hit)
+    let (object, varies) = match site.compresses {
+        true => form_in_memory(x, zone, &hit.object)?,
+        false => (hit.object, false),
+    };
+    select(x, object, hit.is_soft_purged, varies)
 }
 
 fn look_up(store: &Store, key: Key, text: &[u8], variance: &[u8]) -> Option<Hit> {
@@ -225,11 +228,10 @@ fn look_up(store: &Store, key: Key, text: &[u8], variance: &[u8]) -> Option<Hit>
     }
 }
 
-fn select(x: &Exchange, hit: Hit) -> Option<Fresh> {
-    let object = hit.object;
+fn select(x: &Exchange, object: Arc<Object>, is_soft_purged: bool, varies: bool) -> Option<Fresh> {
     let asked = Asked::of(&x.request);
     let freshness = &object.meta.freshness;
-    let Reuse::Fresh { age_secs } = policy::reuse(freshness, &asked, hit.is_soft_purged, x.began.unix_ms())
+    let Reuse::Fresh { age_secs } = policy::reuse(freshness, &asked, is_soft_purged, x.began.unix_ms())
     else {
         return None;
     };
@@ -250,6 +252,7 @@ fn select(x: &Exchange, hit: Hit) -> Option<Fresh> {
         has_body: !is_304 && x.request.method != Method::Head,
         is_304,
         age_secs,
+        varies,
         object,
     })
 }
@@ -278,5 +281,8 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, fresh: &Fresh, status: CacheStatu
         write_stored(out, shown(meta, fresh.is_304), edits);
     }
     write_hit_lines(out, edits, Some(fresh.age_secs), status);
+    if fresh.varies {
+        out.extend_from_slice(b"Vary: Accept-Encoding\r\n");
+    }
     finish(out, &x.facts(), edits, delivery);
 }

@@ -103,9 +103,10 @@ impl Chosen {
     /// RFC 9211: what the client is told.
     fn status(&self, now_ms: u64) -> CacheStatus {
         let ttl_secs = policy::ttl_secs(&self.meta().freshness, now_ms);
+        // What a soft purge has made stale has time left by its own account.
         let stale = |detail| CacheStatus {
             detail: Some(detail),
-            ..CacheStatus::hit(ttl_secs)
+            ..CacheStatus::hit(ttl_secs.min(0))
         };
         match self.how {
             How::Miss => CacheStatus {

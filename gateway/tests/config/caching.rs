@@ -21,7 +21,7 @@ fn a_cache_and_a_compression_that_no_route_uses_are_told() {
             .map(|w| w.message)
             .collect::<Vec<_>>()
     };
-    let sections = "[caches.edge]\n[compression]\n[[routes]]\nupstream = \"app\"\n";
+    let sections = "[caches.edge]\n[compression]\n[[routes]]\nname = \"app\"\nupstream = \"app\"\n";
     let told = [
         "no route uses the cache \"edge\"",
         "no route has `compression = true`: no answer is compressed",

@@ -26,6 +26,8 @@ const REST: Duration = Duration::from_millis(5);
 const SWEEP_AGAIN: Duration = Duration::from_secs(60);
 /// The part of its time that sweeps may take.
 const SWEEP_SHARE: u32 = 10;
+/// Objects found in one step of the rebuild, a part of the folder more or less.
+const FOUND_PER_STEP: u64 = 256;
 /// Empty steps of the hand in a row after which an eviction is left for later: four turns with every object spared three
 /// times come before that for a part of 2,000 objects.
 const EMPTY_STEPS: usize = SHARDS * 32;
@@ -193,17 +195,21 @@ impl Keeper {
                 self.shared.name
             );
         }
-        let part = rebuild.next..rebuild.next + 1;
-        rebuild.next += 1;
         let shared = &self.shared;
         let (modified, dropped) = (&mut rebuild.modified, &mut rebuild.dropped);
-        rebuild.tally += tier.folder.scan(part, |found| {
-            match shared.take_found(&tier, &found) {
-                true => _ = modified.insert(found.location.generation, found.modified_ms),
-                false => *dropped += 1,
-            }
-            ControlFlow::Continue(())
-        });
+        // A small folder is known at once: it is files that the disk has to rest from, not parts without any.
+        let enough = rebuild.tally.found + FOUND_PER_STEP;
+        while rebuild.next < disk::SHARDS && rebuild.tally.found < enough {
+            let part = rebuild.next..rebuild.next + 1;
+            rebuild.next += 1;
+            rebuild.tally += tier.folder.scan(part, |found| {
+                match shared.take_found(&tier, &found) {
+                    true => _ = modified.insert(found.location.generation, found.modified_ms),
+                    false => *dropped += 1,
+                }
+                ControlFlow::Continue(())
+            });
+        }
         if rebuild.next < disk::SHARDS {
             self.rebuild = Some(rebuild);
         } else {

@@ -69,6 +69,13 @@ pub fn routes(
         }
         let route = route(item, name, &path, &mut named, &defaults, findings);
         if let Some(route) = route {
+            if item.value.name.is_none() && route.cache.is_some() {
+                let message = "a route that keeps answers has no name";
+                findings.warning(&item.span, &path, message).help(format!(
+                    "name it: what is stored is found under the name, and \"{}\" changes with the file",
+                    route.name
+                ));
+            }
             let span = item.value.matches.as_ref().map_or(&item.span, |m| &m.span);
             placed.push(Placed {
                 route: Arc::new(route),

@@ -96,6 +96,31 @@ impl Visit<'_> {
     }
 }
 
+/// The same without a wait: a stored answer in this client's form, and whether its head has to say that others get another.
+/// None where that takes longer to find out.
+pub(in crate::corridor) fn form_in_memory(
+    x: &Exchange,
+    zone: &Zone,
+    plain: &Arc<Object>,
+) -> Option<(Arc<Object>, bool)> {
+    let flags = judged(plain, &x.snapshot);
+    if flags & IS_FIT == 0 {
+        return Some((Arc::clone(plain), false));
+    }
+    let as_it_is = Some((Arc::clone(plain), flags & SAYS_VARY == 0));
+    let Some(coding) = wanted(x) else {
+        let may_be_mended = x.request.fields.first(Name::IfNoneMatch).is_some();
+        return as_it_is.filter(|_| !may_be_mended);
+    };
+    let identity = identity(plain)?;
+    let form = Form::of(plain, coding, &zone.store);
+    match zone.store.look_up(form.key, |meta| form.is_of(meta, &identity)) {
+        LookUp::Hit(hit) if hit.object.meta.status != 0 => Some((hit.object, false)),
+        LookUp::Hit(_) if x.request.fields.first(Name::IfNoneMatch).is_none() => as_it_is,
+        LookUp::Hit(_) | LookUp::OnDisk(_) | LookUp::Nothing => None,
+    }
+}
+
 /// The coding a request gets a whole stored answer in. Ranges are of the plain form, and so are strong tags.
 fn wanted(x: &Exchange) -> Option<Coding> {
     let fields = &x.request.fields;
