@@ -120,8 +120,8 @@ pub(super) fn forget_part(x: &mut Exchange, site: &Site) {
     x.request.fields.remove(Name::IfRange.text());
 }
 
-/// The verdict of [`fits`]. An HTTP/1.0 client gets the plain form: chunks it cannot read, and without them and
-/// without a length a body that was cut off looks like a whole one.
+/// The verdict of [`fits`]. An HTTP/1.0 client gets the plain form: it cannot read chunks, so a coded body would have to end
+/// with its connection, where few such clients tell a reset from an end.
 fn fit(candidate: &Candidate<'_>, x: &Exchange) -> Fit {
     match fits(candidate, &x.request.fields, &x.snapshot.plan.compression) {
         Fit::Yes(_) if x.request.version == Version::Http10 => Fit::Varies,

@@ -17,13 +17,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::Visit;
 use super::super::stored::{Chosen, Source};
 use super::super::worker::Worker;
 use crate::cache::disk::encode_meta;
 use crate::cache::flight::{Began, Joined};
+use crate::cache::policy::vary;
 use crate::cache::store::{Loaded, LookUp, Store};
 use crate::cache::{Body, Key, Meta, Object};
 use crate::compress::{self, Candidate, WHOLE_BYTES_MAX, compress_whole};
@@ -199,12 +200,8 @@ fn identity_of(meta: &Meta, body: u128) -> Option<[u8; IDENTITY_BYTES]> {
 
 impl Form {
     fn of(plain: &Arc<Object>, coding: Coding, store: &Store) -> Self {
-        let mut hasher = Xxh3::with_seed(store.seed());
-        hasher.update(&plain.meta.variance);
-        hasher.update(&[MARK]);
-        hasher.update(coding.name().as_bytes());
         let key = Key {
-            variance: hasher.digest128().max(1),
+            variance: variance_hash(&plain.meta.variance, coding, store.seed()),
             ..plain.key
         };
         Self {
@@ -364,6 +361,21 @@ impl Form {
         }
         meta
     }
+}
+
+/// The hash of a form's variance without the identity, so that a newer form takes the place of an older one.
+fn variance_hash(plain: &[u8], coding: Coding, seed: u64) -> u128 {
+    // Asked by each hit; most variances are empty or short.
+    let mut short = [0; 128];
+    let coding = coding.name().as_bytes();
+    let length = plain.len() + 1 + coding.len();
+    let Some(text) = short.get_mut(..length) else {
+        return vary::variance(&[plain, &[MARK], coding].concat(), seed);
+    };
+    text[..plain.len()].copy_from_slice(plain);
+    text[plain.len()] = MARK;
+    text[plain.len() + 1..].copy_from_slice(coding);
+    vary::variance(text, seed)
 }
 
 /// A worker's only turn at having a form made.

@@ -157,6 +157,21 @@ fn what_was_purged_meanwhile_has_no_form_and_what_was_not_has() {
     assert!(find(&form, &store).is_none());
 }
 
+#[test]
+fn a_key_is_the_same_hash_for_short_and_long_variances() {
+    for length in [0, 1, 122, 123, 124, 125, 126, 127, 128, 500] {
+        let plain = vec![b'x'; length];
+        for coding in ALL {
+            let text = [&plain[..], &[MARK], coding.name().as_bytes()].concat();
+            assert_eq!(
+                variance_hash(&plain, coding, 7),
+                vary::variance(&text, 7),
+                "{length}"
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_variance_of_a_request_and_no_other_form_is_taken_for_one(
