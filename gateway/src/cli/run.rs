@@ -13,7 +13,7 @@ use gateway::kit::units::format_duration;
 use gateway::observe::diagnostics;
 use gateway::server::Gateway;
 use log::LevelFilter;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{self, Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Fault, notify, summary, terminal};
@@ -120,6 +120,7 @@ async fn serve(gateway: &Gateway, signals: &mut Signals) -> &'static str {
             }
             // Likewise.
             Wish::Reopen => _ = gateway.reopen_logs(),
+            Wish::Nothing => {}
             Wish::Upgrade => {
                 log::warn!(target: TARGET, "SIGUSR2: handing over to a new binary is not in this build yet");
             }
@@ -135,6 +136,8 @@ enum Wish {
     Reload,
     Reopen,
     Upgrade,
+    /// Whoever wrote the file is told by its error.
+    Nothing,
 }
 
 /// The signals a gateway obeys.
@@ -151,6 +154,11 @@ impl Signals {
             (SignalKind::user_defined1(), Wish::Reopen),
             // Uncaught it would end the process.
             (SignalKind::user_defined2(), Wish::Upgrade),
+            // So would this one, which a file beyond the process's limit brings: a cache that cannot grow is no reason.
+            (
+                SignalKind::from_raw(process::Signal::XFSZ.as_raw()),
+                Wish::Nothing,
+            ),
         ];
         // Without a file there is nothing to reload, and a terminal that is closed ends what was started in it.
         let reload = document.path().map(|_| (SignalKind::hangup(), Wish::Reload));

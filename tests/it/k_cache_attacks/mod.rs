@@ -1,5 +1,7 @@
 //! What clients and origins may try with the cache: others' answers, wrong answers, answers without end.
 
+/// Disks that do not do what they should.
+mod disk;
 /// Bodies on their way, and how much of them there may be.
 mod memory;
 /// What an origin is told beside what a client has sent.
