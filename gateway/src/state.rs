@@ -52,6 +52,13 @@ impl<K: Eq + Hash + Clone, V> Cells<K, V> {
         held.insert(key.clone(), Arc::downgrade(&cell));
         cell
     }
+
+    /// All that live, with their keys.
+    pub fn alive(&self) -> Vec<(K, Arc<V>)> {
+        let held = self.held.lock();
+        let living = |(key, cell): (&K, &Weak<V>)| Some((key.clone(), cell.upgrade()?));
+        held.iter().filter_map(living).collect()
+    }
 }
 
 /// Keys remembered as uncacheable, in each cache; beyond it the oldest is forgotten, and asked for together once more.
@@ -163,6 +170,13 @@ impl State {
             passes: Passes::new(PASSES_MAX),
             metrics: self.metrics.cache(&cache.name),
         })
+    }
+
+    /// Every zone that lives, by the name of its cache: one that the configuration has no more can still be held by a
+    /// request, and is found again if the next reload brings it back.
+    pub fn zones_alive(&self) -> Vec<(String, Arc<Zone>)> {
+        let alive = self.zones.alive().into_iter();
+        alive.map(|((name, _), zone)| (name, zone)).collect()
     }
 
     /// The next snapshot's number.

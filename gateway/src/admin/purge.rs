@@ -91,17 +91,13 @@ fn carry_out(control: &Control, targets: &[(PurgeKind, Vec<u64>)], soft: bool) -
         soft,
         problems: Vec::new(),
     };
-    let snapshot = control.snapshot();
-    for (zone, cache) in snapshot.zones.iter().zip(&snapshot.plan.caches) {
+    for (name, zone) in control.state.zones_alive() {
         let outcome = zone.store.purge(&facets, soft);
         targets.iter().for_each(|(kind, _)| zone.metrics.purged(*kind));
         purged.objects += outcome.objects;
-        purged.caches.insert(cache.name.clone(), outcome.objects);
-        purged.problems.extend(
-            outcome
-                .fault
-                .map(|fault| format!("cache {}: {fault}", cache.name)),
-        );
+        let fault = outcome.fault.map(|fault| format!("cache {name}: {fault}"));
+        purged.problems.extend(fault);
+        *purged.caches.entry(name).or_default() += outcome.objects;
     }
     let word = if soft { "marked stale" } else { "purged" };
     log::info!(

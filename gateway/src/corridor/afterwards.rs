@@ -1,28 +1,46 @@
 //! cache: what an origin's answer to one request means for what is stored.
 
+use std::sync::Arc;
+
+use super::worker::Worker;
 use crate::cache::policy::{self, Asked, Resource, Times};
 use crate::exchange::Exchange;
 use crate::kit::clock::Now;
 use crate::observe::PurgeKind;
+use crate::state::Zone;
+use crate::wire::Method;
 
 /// Before the answer goes to the client: whoever has been told of a change finds it.
-pub(super) fn told_to_caches(x: &Exchange, now: Now) {
-    if !x.snapshot.zones.is_empty() {
-        invalidate(x);
+pub(super) fn told_to_caches(worker: &Worker, x: &Exchange) {
+    if is_unsafe(x.request.method) {
+        // Those of today too: a reload may have begun to keep what this request has changed since.
+        let today = worker.pin();
+        invalidate(x, &x.snapshot.zones);
+        if today.serial != x.snapshot.serial {
+            invalidate(x, &today.zones);
+        }
     }
     if x.pass_mark.is_some() {
-        unmark(x, now);
+        unmark(x, worker.now());
     }
 }
 
+/// Those of other methods change nothing, and most requests are of these.
+const fn is_unsafe(method: Method) -> bool {
+    !matches!(method, Method::Get | Method::Head | Method::Options)
+}
+
 /// RFC 9111 §4.4: what an unsafe request has changed is not to be found any more, in whichever cache it is stored.
-fn invalidate(x: &Exchange) {
+fn invalidate(x: &Exchange, zones: &[Arc<Zone>]) {
+    if zones.is_empty() {
+        return;
+    }
     let resource = Resource::of(x.scheme, &x.request);
     let facets = policy::invalidate::facets(&resource, x.request.method, &x.answer);
     if facets.is_empty() {
         return;
     }
-    for zone in &x.snapshot.zones {
+    for zone in zones {
         if zone.store.purge(&facets, false).objects > 0 {
             zone.metrics.purged(PurgeKind::Origin);
         }

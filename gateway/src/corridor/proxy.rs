@@ -79,7 +79,7 @@ impl Visit<'_> {
         let outcome = match try_servers(worker, x, service, &mut upload).await {
             Ok((origin, lease)) => {
                 x.keeps &= !self.door.is_closing();
-                afterwards::told_to_caches(x, worker.now());
+                afterwards::told_to_caches(worker, x);
                 Ok(deliver(worker, x, service, origin, lease, &mut upload, stream).await)
             }
             Err(fault) => Err((fault, upload.is_received())),

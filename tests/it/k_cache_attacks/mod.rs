@@ -6,6 +6,8 @@ mod disk;
 mod memory;
 /// What an origin is told beside what a client has sent.
 mod poison;
+/// Other configurations under what is kept.
+mod reloads;
 /// Purges, and what is on its way.
 mod timing;
 
