@@ -251,9 +251,12 @@ pub(super) async fn bring(
     let (origin, lease) = match outcome {
         Ok(answered) => answered,
         Err(fault) => {
-            // A client that has gone leaves the question to the next who waits.
-            if let Some(refusal) = fault.refusal() {
-                leader.fail(refusal);
+            match fault.refusal() {
+                Some(refusal) => leader.fail(refusal),
+                // A client that has gone leaves the question to those who wait. Were one of them to ask in its place, a crowd
+                // that is less patient than its origin is slow would ask again and again, and have nothing of it.
+                None if leader.is_awaited() => go_on_behind(x, &asking, leader, mark),
+                None => {}
             }
             return Brought::Failed(fault);
         }
@@ -417,8 +420,42 @@ pub(super) fn fetch_behind(
     let (Joined::Lead(leader), Some(mark)) = question.join(x, rule, worker.now().unix_ms()) else {
         return;
     };
+    ask_behind(
+        worker,
+        x,
+        question.clone(),
+        rule,
+        service,
+        Some(hit.clone()),
+        (leader, mark),
+    );
+}
+
+/// Asks again what a client has asked that has gone since.
+fn go_on_behind(x: &Exchange, asking: &Asking<'_, '_>, leader: Leader<Refusal>, mark: FillMark) {
+    let (question, found) = (asking.question.clone(), asking.found.cloned());
+    ask_behind(
+        asking.worker,
+        x,
+        question,
+        asking.rule,
+        asking.service,
+        found,
+        (leader, mark),
+    );
+}
+
+fn ask_behind(
+    worker: &Rc<Worker>,
+    x: &Exchange,
+    mut question: Question,
+    rule: &CacheRule,
+    service: &Arc<Service>,
+    found: Option<Hit>,
+    (leader, mark): (Leader<Refusal>, FillMark),
+) {
     let (worker, service, rule) = (Rc::clone(worker), Arc::clone(service), rule.clone());
-    let (mut question, hit, mut own) = (question.clone(), hit.clone(), x.behind(worker.now()));
+    let mut own = x.behind(worker.now());
     worker.clone().run_errand(async move {
         let mut nothing = worker.shelf.lend();
         let limits = super::proxy::upload_limits(&own, &service);
@@ -430,7 +467,7 @@ pub(super) fn fetch_behind(
             upload: &mut upload,
             question: &mut question,
             rule: &rule,
-            found: Some(&hit),
+            found: found.as_ref(),
         };
         // Whatever comes of it, the store has it or nobody does. A stop does not wait for it.
         tokio::select! {

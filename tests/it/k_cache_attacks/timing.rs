@@ -111,3 +111,32 @@ fn a_stop_does_not_wait_for_a_refresh_behind_a_stale_answer() {
     assert_eq!(gate.waiting(), 1, "the origin has not gone on by itself");
     gate.open();
 }
+
+#[test]
+fn those_who_lose_patience_do_not_ask_in_each_others_place() {
+    let gate = Gate::new();
+    let keep = || reply(200).header("Cache-Control", "max-age=600");
+    let origin = Origin::new().otherwise(keep().body("at last").after(&gate));
+    let gw = Gateway::start(&cached(&origin, "", ""));
+    let mut clients: Vec<_> = (0..6)
+        .map(|n| {
+            let mut client = gw.connect();
+            client.send(Request::get("/").bytes());
+            origin.wait_seen("/", 1);
+            wait_for("it leads or waits", || (busy(&gw, "waiting") == n).then_some(()));
+            client
+        })
+        .collect();
+    clients.remove(0).reset();
+    origin.wait_seen("/", 2);
+    for (gone, client) in (1..).zip(clients) {
+        client.reset();
+        wait_for("it waits no more", || {
+            (busy(&gw, "waiting") == 5 - gone).then_some(())
+        });
+    }
+    gate.open();
+    wait_for("it is kept", || (busy(&gw, "objects") == 1).then_some(()));
+    gw.get("/").body("at last");
+    assert_eq!(origin.total(), 2, "once with the first client, once without any");
+}

@@ -60,6 +60,11 @@ impl<E> Leader<E> {
         self.end(Landed::Failed(error));
     }
 
+    /// Whether somebody waits for what this finds.
+    pub fn is_awaited(&self) -> bool {
+        self.flight.course.lock().wakers.iter().any(Option::is_some)
+    }
+
     /// Out of sight first: who comes now begins anew and does not find a flight that has ended.
     fn end(&self, landed: Landed<E>) {
         self.flights.remove(&self.flight);
