@@ -1,3 +1,4 @@
+mod alike;
 mod asked;
 mod breaks;
 mod coalescing;
