@@ -69,6 +69,7 @@ fn conditions() -> impl Strategy<Value = (&'static str, String)> {
 fn range() -> impl Strategy<Value = (&'static str, String)> {
     let place = || {
         prop_oneof![
+            Just(0),
             0..20_u64,
             65_000..66_000_u64,
             299_990..300_020_u64,
@@ -83,7 +84,11 @@ fn range() -> impl Strategy<Value = (&'static str, String)> {
     ];
     let set =
         proptest::collection::vec(one, 1..4).prop_map(|set| ("Range", format!("bytes={}", set.join(", "))));
-    prop_oneof![8 => set, 1 => Just(("Range", "lines=1-2".to_owned()))]
+    // Parts that do not overlap, in any order.
+    let apart = Just(vec!["0-9", "100-120", "65530-65540", "140000-149000", "299999-"]).prop_shuffle();
+    let several =
+        (apart, 2..5_usize).prop_map(|(parts, n)| ("Range", format!("bytes={}", parts[..n].join(","))));
+    prop_oneof![8 => set, 4 => several, 1 => Just(("Range", "lines=1-2".to_owned()))]
 }
 
 fn others() -> impl Strategy<Value = (&'static str, String)> {

@@ -2,6 +2,7 @@ mod alike;
 mod asked;
 mod breaks;
 mod coalescing;
+mod damage;
 mod disk;
 mod freshness;
 mod hits;
@@ -65,7 +66,7 @@ const START: u64 = 1_700_000_000;
 
 /// A date so many seconds after the start of a manual clock, or before it.
 fn date(after: i64) -> String {
-    http_date::format(START.strict_add_signed(after)).to_string()
+    http_date::format(START.strict_add_signed(after))
 }
 
 /// Waits until what is on its way from origins is stored.

@@ -19,7 +19,7 @@ fn stretch(length: u64, first: u64, last: u64) -> Body {
     while let Some(block) = pattern.block() {
         let (from, until) = (first.max(at), (last + 1).min(at + block.len() as u64));
         if from < until {
-            let place = |n: u64| usize::try_from(n - at).unwrap();
+            let place = |n: u64| usize::try_from(n - at).expect("it lies within a block");
             collector.push(&block[place(from)..place(until)]);
         }
         at += block.len() as u64;
