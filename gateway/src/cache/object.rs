@@ -1,6 +1,6 @@
 //! What is kept: an answer's head, its body, and what is known about both.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -113,6 +113,32 @@ pub struct Mark {
     pub(super) uses: AtomicU32,
     /// Hits that would have been better served from a staged body.
     pub(super) wishes: AtomicU32,
+    /// Counts its body for as long as anybody has it.
+    pub(super) _held: Option<Held>,
+}
+
+/// Bytes of a body, in a sum of all of them.
+#[derive(Debug)]
+pub struct Held {
+    sum: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Held {
+    /// Adds so many bytes until it is dropped.
+    pub(super) fn new(sum: &Arc<AtomicU64>, bytes: u64) -> Self {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            sum: Arc::clone(sum),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Bytes of memory an object costs besides its texts and its body: its own struct, its entries in the index, in the memory

@@ -175,6 +175,9 @@ impl Shared {
         if body.len() as u64 > max || self.purges.reach_new(serial, &meta.facets.0) == Reach::Hard {
             return None;
         }
+        if self.is_held_back() {
+            return None;
+        }
         let uses = self.uses(key);
         let is_queued = uses >= self.min_uses() && self.writable().is_some();
         let object = self.object(key, meta, Body::Memory(body), self.next_id(), 0);

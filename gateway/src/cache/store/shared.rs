@@ -18,7 +18,7 @@ use super::space::{Space, rounded};
 use super::stage::{MEMORY_SHARE, Stages};
 use super::tier::Tier;
 use crate::cache::disk::{DiskFault, Location};
-use crate::cache::object::{Body, Key, Mark, Meta, Object};
+use crate::cache::object::{Body, Held, Key, Mark, Meta, Object};
 use crate::config::plan::Cache as Plan;
 use crate::kit::clock::Clock;
 
@@ -113,6 +113,8 @@ pub struct Shared {
     pub random: Mutex<u64>,
     pub limits: Limits,
     pub memory: Memory,
+    /// Bytes of all bodies in memory that somebody has: the tier, or a client that is still being sent one.
+    pub bodies: Arc<AtomicU64>,
     /// Large bodies as files in memory.
     pub stages: Arc<Stages>,
     pub index: Index,
@@ -163,6 +165,7 @@ impl Shared {
                 object: AtomicU64::new(plan.max_object),
                 min_uses: AtomicU32::new(plan.min_uses.max(1)),
             },
+            bodies: Arc::default(),
             memory: Memory::new(plan.memory - plan.memory / MEMORY_SHARE, path.is_some()),
             stages: Arc::default(),
             index: Index::default(),
@@ -236,6 +239,15 @@ impl Shared {
         self.flight(0)
     }
 
+    /// Whether clients hold as much of what has left memory as memory may hold. What they read slowly cannot be freed:
+    /// nothing is to be put in its place then, or a few hundred of them would be as many bodies beside the tier.
+    pub fn is_held_back(&self) -> bool {
+        let limit = self.limits.memory.load(Ordering::Relaxed);
+        // Besides the tier: what waits to be written may be as much, too.
+        let shares = if self.path.is_some() { 3 } else { 2 };
+        self.bodies.load(Ordering::Relaxed) > limit.saturating_mul(shares)
+    }
+
     /// An object with its number.
     pub fn object(&self, key: Key, meta: Meta, body: Body, id: u64, generation: u64) -> Object {
         let mut object = Object::new(key, meta, body);
@@ -243,6 +255,7 @@ impl Shared {
             id,
             generation,
             weight: object.weight(),
+            _held: Some(Held::new(&self.bodies, object.body.memory_bytes())),
             ..Mark::default()
         };
         object

@@ -103,3 +103,19 @@ fn a_validated_object_has_its_new_head_at_once_and_its_old_body() {
     rig.store.freshen(&old, new);
     assert_eq!(rig.body(1).unwrap(), b"two", "the old one was replaced meanwhile");
 }
+
+#[test]
+fn what_clients_hold_of_what_has_left_memory_is_bounded() {
+    let rig = Rig::open(&plan(8 * MIB, None));
+    let body = vec![1; MIB as usize / 2];
+    // Each is held by a client that reads slowly, whether it was evicted or not.
+    let held: Vec<_> = (0..100).filter_map(|n| rig.put(n, &[], &body)).collect();
+    let bytes = held.len() as u64 * MIB / 2;
+    assert!(
+        bytes > 16 * MIB && bytes <= 17 * MIB,
+        "{bytes} bytes of 50 MiB are held"
+    );
+    assert!(rig.put(200, &[], &body).is_none());
+    drop(held);
+    assert!(rig.put(200, &[], &body).is_some());
+}
