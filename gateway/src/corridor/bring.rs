@@ -39,6 +39,8 @@ pub(super) struct Question {
     pub(super) asked: Asked,
     pub(super) key: Key,
     key_text: Vec<u8>,
+    /// Whether it has waited for what another one asked.
+    pub(super) has_waited: bool,
     /// Why the origin is asked, if it is.
     pub(super) why: Forward,
     /// By which fields its answers are known to vary, and what this request has in them.
@@ -82,6 +84,7 @@ impl Question {
             asked: Asked::of(&x.request),
             key: Key { primary, variance: 0 },
             key_text,
+            has_waited: false,
             why: Forward::UriMiss,
             vary: Box::default(),
             variance: Vec::new(),
@@ -142,7 +145,7 @@ impl Question {
     }
 
     /// Whether an answer on its way is the one this request would get.
-    pub(super) fn takes(&mut self, fill: &Fill, x: &Exchange) -> bool {
+    pub(super) fn takes(&mut self, fill: &Fill, x: &Exchange, now_ms: u64) -> bool {
         let meta = &fill.meta;
         // A purge by a tag that nobody knew of while this request joined: it may have come after the purge.
         let is_purged = self.zone.store.reaches(meta.serial, &meta.facets.0);
@@ -150,7 +153,15 @@ impl Question {
             return false;
         }
         self.vary_by(&meta.vary, x);
-        *meta.variance == *self.variance
+        *meta.variance == *self.variance && self.may_share(meta, now_ms)
+    }
+
+    /// Whether an answer that this request has waited for may be had by more than the one who asked.
+    ///
+    /// Who wants it confirmed for himself, or younger than it is, did not wait for this one.
+    fn may_share(&self, meta: &Meta, now_ms: u64) -> bool {
+        let is_as_wanted = self.asked.is_plain() || !self.is_beyond_use(meta, now_ms);
+        policy::is_shareable(&meta.freshness) && is_as_wanted
     }
 
     /// Joins those who ask the same. Whoever a purge has reached since it asked is not joined.
@@ -294,7 +305,7 @@ pub(super) async fn bring(
 /// Whether it may be kept, and for how long.
 fn judge(x: &Exchange, asking: &Asking<'_, '_>, times: Times) -> Result<Storable, Unstorable> {
     let asked = &asking.question.asked;
-    let storable = policy::judge(&x.request, &x.answer, asking.rule, asked, times)?;
+    let storable = policy::share(&x.request, &x.answer, asking.rule, asked, times)?;
     let none = Edits::default();
     let edits = x.site.as_ref().map_or(&none, |s| &s.route.request_headers);
     let facts = x.facts();

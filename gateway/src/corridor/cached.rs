@@ -82,7 +82,12 @@ impl Visit<'_> {
                     fetch_behind(self.worker, &self.x, question, rule, service, hit);
                     return Round::Done(self.serve_hit(hit, service, age_secs, How::StaleMeanwhile).await);
                 }
-                Reuse::Validate => question.why = why_validated(hit, now_ms),
+                Reuse::Validate => {
+                    question.why = why_validated(hit, now_ms);
+                    if question.has_waited && !policy::is_shareable(freshness) {
+                        return Round::Alone(CacheResult::Miss, "not-shared");
+                    }
+                }
             }
         }
         // RFC 9111 §5.2.1.7: "it SHOULD respond with a 504 (Gateway Timeout) status code".
@@ -195,6 +200,7 @@ impl Visit<'_> {
         service: &Arc<Service>,
         found: Option<Hit>,
     ) -> Round {
+        question.has_waited = true;
         question.zone.metrics.collapsed();
         let landed = tokio::select! {
             biased;
@@ -203,12 +209,16 @@ impl Visit<'_> {
         };
         match landed {
             Landed::Filling(fill) => {
-                if !question.takes(&fill, &self.x) {
-                    return Round::Again;
+                let now_ms = self.worker.now().unix_ms();
+                if !question.takes(&fill, &self.x, now_ms) {
+                    // Nobody queues for an answer that each has to ask for himself.
+                    return match policy::is_shareable(&fill.meta.freshness) {
+                        true => Round::Again,
+                        false => Round::Alone(CacheResult::Miss, "not-shared"),
+                    };
                 }
                 match fill.follow() {
                     Some(follower) => {
-                        let now_ms = self.worker.now().unix_ms();
                         let chosen = Chosen::fill(follower, now_ms, How::Collapsed);
                         Round::Done(self.serve(chosen.because(question.why), service).await)
                     }
@@ -229,6 +239,19 @@ impl Visit<'_> {
                 Round::Done(self.refuse(refusal, Vec::new()).await)
             }
         }
+    }
+
+    /// Answers with what is stored and stale, if it may be served because the origin fails.
+    pub(super) async fn stale_instead(&mut self, service: &Arc<Service>) -> Option<Next> {
+        let site = self.x.site.clone()?;
+        let (zone, rule) = (site.zone.as_ref()?, site.route.cache.as_ref()?);
+        if passes_by(&self.x, rule).is_some() {
+            return None;
+        }
+        let mut question = Question::of(&self.x, zone, rule);
+        let found = question.find(&self.x).await;
+        let (hit, age_secs) = question.on_error(found, self.worker.now().unix_ms())?;
+        Some(self.serve_hit(&hit, service, age_secs, How::StaleOnError).await)
     }
 
     /// Sends the request on as if there were no cache.
@@ -259,7 +282,8 @@ struct Lead {
 
 /// What is stored will not do: because it is stale, or because the request wants it confirmed all the same.
 fn why_validated(hit: &Hit, now_ms: u64) -> Forward {
-    let is_fresh = policy::ttl_secs(&hit.object.meta.freshness, now_ms) > 0 && !hit.is_soft_purged;
+    let freshness = &hit.object.meta.freshness;
+    let is_fresh = policy::ttl_secs(freshness, now_ms) > 0 && !freshness.no_cache && !hit.is_soft_purged;
     if is_fresh {
         Forward::Request
     } else {

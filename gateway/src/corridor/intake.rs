@@ -82,7 +82,8 @@ pub(super) fn begin_fill(
         store,
         keeps_alive: asking.upload.is_sent() && x.answer.allows_keep_alive(),
         request_id: x.request_id.clone(),
-        landing: leader.filling(Arc::clone(&fill)),
+        // Newcomers are not shown what is too old for them.
+        landing: Some(leader.filling(Arc::clone(&fill))).filter(|_| arrival.storable.is_kept),
         length: prospect.length,
         origin: arrival.origin,
         lease: arrival.lease,
@@ -164,7 +165,9 @@ struct Intake {
     keeps_alive: bool,
     request_id: String,
     /// Newcomers are sent to the fill until it is dropped, which is after the object was stored.
-    landing: Landing<Refusal>,
+    ///
+    /// None for a body that is for those who have waited for it, and is not stored.
+    landing: Option<Landing<Refusal>>,
     _mark: FillMark,
 }
 
@@ -206,6 +209,7 @@ impl Intake {
         // The server is done; what is left is our own work.
         drop(lease);
         match finished {
+            Ok(_) if landing.is_none() => {}
             Ok(Finished::InMemory(body)) => {
                 admit_mark(&self.store, &self.fill.meta, self.fill.key);
                 self.store

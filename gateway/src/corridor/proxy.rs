@@ -52,6 +52,10 @@ impl Visit<'_> {
                 if !matches!(self.x.length, Length::None | Length::Known(0)) {
                     self.x.length = Length::UntilClose;
                 }
+                // An origin that takes longer than the route gives it has failed like any other.
+                if let Some(next) = self.stale_instead(service).await {
+                    return next;
+                }
                 self.refuse(Refusal::RequestTimeout, Vec::new()).await
             }
             Err(_) => {

@@ -178,12 +178,12 @@ impl Visit<'_> {
             },
         };
         match selected {
-            Selected::Whole => self.send_stored(chosen, Portion::Whole).await,
-            Selected::NotModified => self.send_stored(chosen, Portion::Nothing).await,
+            Selected::Whole => self.send_stored(chosen, Portion::Whole, service).await,
+            Selected::NotModified => self.send_stored(chosen, Portion::Nothing, service).await,
             Selected::PreconditionFailed => self.ask_alone(service).await,
             Selected::Ranges(ranges) => {
                 let portion = self.portion(&chosen, &ranges);
-                self.send_stored(chosen, portion).await
+                self.send_stored(chosen, portion, service).await
             }
             Selected::Unsatisfiable => {
                 let whole = format!("bytes */{}", chosen.size().unwrap_or_default());
@@ -212,7 +212,7 @@ impl Visit<'_> {
         Portion::Several(Byteranges::new(ranges, size, text(Name::ContentType), &identity))
     }
 
-    async fn send_stored(&mut self, chosen: Chosen, portion: Portion) -> Next {
+    async fn send_stored(&mut self, chosen: Chosen, portion: Portion, service: &Arc<Service>) -> Next {
         let is_head = self.x.request.method == Method::Head;
         let delivery = self.delivery(&chosen, &portion);
         let head = self.stored_head(&chosen, &portion, delivery);
@@ -246,27 +246,34 @@ impl Visit<'_> {
                 }
                 if delivery.closes { Next::Close } else { Next::Keep }
             }
-            Err(fault) => {
-                self.broken_off(&fault);
+            Err(FollowFault::Disk(text)) => {
+                self.forget_damaged(&text);
+                if outlet.has_begun {
+                    self.stream.close_by_reset();
+                    return Next::Abandon;
+                }
+                // Found out in time: the client has not been told anything.
+                (self.x.status, self.x.stored) = (0, None);
+                let detail = Some("damaged");
+                self.alone(service, CacheResult::Miss, Forward::Miss, detail)
+                    .await
+            }
+            Err(FollowFault::Client(_) | FollowFault::Broken) => {
+                // A client that has a part must not take it for the whole.
+                self.stream.close_by_reset();
                 Next::Abandon
             }
         }
     }
 
-    /// A client that has a part must not take it for the whole.
-    fn broken_off(&self, fault: &FollowFault) {
-        if let FollowFault::Disk(text) = fault {
-            log::error!(
-                "a stored answer could not be read on: {text}, request {}",
-                self.x.request_id
-            );
-            if let (Some(Stored::Object(object)), Some(site)) = (&self.x.stored, &self.x.site)
-                && let Some(zone) = &site.zone
-            {
-                zone.store.remove_if(object);
-            }
+    fn forget_damaged(&self, text: &str) {
+        let id = &self.x.request_id;
+        log::error!("a stored answer cannot be read and is forgotten: {text}, request {id}");
+        if let (Some(Stored::Object(object)), Some(site)) = (&self.x.stored, &self.x.site)
+            && let Some(zone) = &site.zone
+        {
+            zone.store.remove_damaged(object);
         }
-        self.stream.close_by_reset();
     }
 
     fn delivery(&self, chosen: &Chosen, portion: &Portion) -> Delivery {

@@ -39,6 +39,8 @@ pub struct Outlet<'a> {
     /// What is sent before the next body bytes: a head, framing.
     before: Vec<u8>,
     is_chunked: bool,
+    /// Whether the client may have got anything.
+    pub has_begun: bool,
     /// Body bytes the client's connection has taken.
     pub sent: u64,
 }
@@ -51,6 +53,7 @@ impl<'a> Outlet<'a> {
             write_timeout,
             before: head,
             is_chunked,
+            has_begun: false,
             sent: 0,
         }
     }
@@ -64,6 +67,7 @@ impl<'a> Outlet<'a> {
     /// Sends body bytes.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), FollowFault> {
         let end: &[u8] = if self.is_chunked { b"\r\n" } else { b"" };
+        self.has_begun = true;
         if self.is_chunked {
             write_size(&mut self.before, bytes.len());
         }
@@ -82,6 +86,7 @@ impl<'a> Outlet<'a> {
         if self.before.is_empty() {
             return Ok(());
         }
+        self.has_begun = true;
         let mut pieces = [IoSlice::new(&self.before)];
         let written = self.client.write_all(&mut pieces, self.write_timeout).await;
         self.before.clear();
@@ -125,7 +130,7 @@ impl<'a> Outlet<'a> {
         first: u64,
         last: Option<u64>,
     ) -> Result<(), FollowFault> {
-        if first > 0 && !follower.skip_to(first) {
+        if follower.position() != first && !follower.skip_to(first) {
             return Err(FollowFault::Broken);
         }
         let mut at = first;

@@ -50,7 +50,7 @@ pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
     }
     write_passing(out, facts, outgoing);
     if let Some(fetch) = outgoing.fetch {
-        write_fetch(out, fetch);
+        write_fetch(out, fetch, outgoing.edits);
     }
     write_forwarding(out, facts, outgoing);
     write_framing(out, outgoing);
@@ -98,8 +98,8 @@ fn write_passing(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) 
     }
 }
 
-fn write_fetch(out: &mut Vec<u8>, fetch: &Fetch) {
-    if !fetch.accept_encoding.is_empty() {
+fn write_fetch(out: &mut Vec<u8>, fetch: &Fetch, edits: &Edits) {
+    if !fetch.accept_encoding.is_empty() && !is_edited(edits, b"accept-encoding") {
         write_line(out, b"Accept-Encoding", &fetch.accept_encoding);
     }
     if let Some(tag) = &fetch.if_none_match {

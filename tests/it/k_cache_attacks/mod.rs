@@ -8,6 +8,8 @@ mod memory;
 mod poison;
 /// Other configurations under what is kept.
 mod reloads;
+/// What those who wait may have.
+mod sharing;
 /// Purges, and what is on its way.
 mod timing;
 

@@ -46,10 +46,11 @@ pub fn of_object(resource: &Resource<'_>, rule: &CacheRule, fields: &Fields) -> 
     push_tags(&mut found, &text, fields)?;
     push_prefixes(&mut found, &mut text, &resource.path);
     let [exact, loose] = url_facets(resource);
-    found.push(exact);
-    if rule.key.query != QueryRule::All {
-        found.push(loose);
-    }
+    // One of the two, so that a purge by URL, which names both, counts no object twice.
+    found.push(match rule.key.query {
+        QueryRule::All => exact,
+        QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => loose,
+    });
     found.extend([host(&resource.host), host_at(&resource.host, resource.port)]);
     found.sort_unstable();
     found.dedup();

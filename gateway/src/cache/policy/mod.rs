@@ -36,7 +36,7 @@ pub use resource::Resource;
 pub use reuse::{Reuse, age_secs, may_serve_on_error, reuse, ttl_secs};
 pub use selection::{Selected, select};
 pub use status::{CacheStatus, Forward};
-pub use storable::{Storable, Unstorable, judge};
+pub use storable::{Storable, Unstorable, is_shareable, judge, share};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,8 @@ pub struct Storable {
     pub vary: Box<[Box<str>]>,
     /// What the answer said, for [`super::kept_fields`].
     pub control: AnswerControl,
+    /// False for one that has grown too old on its way here: those who have waited for it may have it, and nobody else.
+    pub is_kept: bool,
 }
 
 /// Why an answer is not kept.
@@ -109,11 +111,26 @@ pub fn judge(
 ) -> Result<Storable, Unstorable> {
     // RFC 9111 §3: "the request method is understood by the cache". HEAD has no body to keep, and what other methods
     // may be kept for is not worth the risk.
+    let storable = share(request, answer, rule, asked, times)?;
+    storable.is_kept.then_some(storable).ok_or(Unstorable::Expired)
+}
+
+/// The same, and answers too that are too old to be kept only because the origin took its time.
+///
+/// An origin that needs a second for what it says is good for a second is the one to be spared a thousand questions at
+/// once. Who asked while it worked is told what it said, as if it had been asked for each of them.
+pub fn share(
+    request: &Request,
+    answer: &Answer,
+    rule: &CacheRule,
+    asked: &Asked,
+    times: Times,
+) -> Result<Storable, Unstorable> {
     if request.method != Method::Get {
         return Err(Unstorable::Method);
     }
     check_body(answer)?;
-    weigh(request, answer, rule, asked, times)
+    weigh_all(request, answer, rule, asked, times)
 }
 
 /// RFC 9112 §8 lets a body be taken for complete when its connection ends. An origin that crashes ends it likewise, and
@@ -127,6 +144,17 @@ fn check_body(answer: &Answer) -> Result<(), Unstorable> {
 
 /// All of it but the method and the framing, which a 304 has of its own.
 pub(super) fn weigh(
+    request: &Request,
+    head: &Answer,
+    rule: &CacheRule,
+    asked: &Asked,
+    times: Times,
+) -> Result<Storable, Unstorable> {
+    let storable = weigh_all(request, head, rule, asked, times)?;
+    storable.is_kept.then_some(storable).ok_or(Unstorable::Expired)
+}
+
+fn weigh_all(
     request: &Request,
     head: &Answer,
     rule: &CacheRule,
@@ -151,13 +179,15 @@ pub(super) fn weigh(
         return Err(Unstorable::Cookie);
     }
     let freshness = freshness(&control, rule, &age, lifetime, times);
-    if !is_worth_it(&freshness, &head.fields) {
+    let is_kept = is_worth_it(&freshness, &head.fields);
+    if !is_kept && !is_shareable(&freshness) {
         return Err(Unstorable::Expired);
     }
     Ok(Storable {
         freshness,
         vary,
         control,
+        is_kept,
     })
 }
 
@@ -376,6 +406,12 @@ fn is_worth_it(freshness: &Freshness, fields: &Fields) -> bool {
     let window = freshness.stale_while_revalidate.max(freshness.stale_if_error);
     let usable_for = freshness.lifetime.saturating_add(window);
     has_validator(fields) || !freshness.no_cache && usable_for > freshness.age_at_receipt
+}
+
+/// Whether those who asked while the origin was being asked may have the answer: it lets others have it, for however short
+/// a time. An answer that every user is to be asked about (no-cache), or that is for no time at all, may be one user's.
+pub fn is_shareable(freshness: &Freshness) -> bool {
+    !freshness.no_cache && !freshness.lifetime.is_zero()
 }
 
 /// Whether the origin can be asked if it is still the same.

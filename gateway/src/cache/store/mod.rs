@@ -162,6 +162,12 @@ impl Store {
         self.shared.remove(object.key, Some(Shared::which(object)))
     }
 
+    /// Forgets an object whose file was found not to be what was written, and counts it.
+    pub fn remove_damaged(&self, object: &Object) {
+        count(&self.shared.counters.damaged);
+        self.remove_if(object);
+    }
+
     /// The serial of the last purge. A fill takes its own from [`Store::begin_fill`].
     pub fn serial(&self) -> u64 {
         self.shared.purges.serial()
