@@ -314,7 +314,7 @@ fn an_origin_that_says_nothing_costs_all_who_wait_one_time_out() {
     let origin = Origin::new().on("/a", never());
     let toml = kept(&origin, "").replace(
         "[upstreams.origin]",
-        "[upstreams.origin]\nread_timeout = \"700ms\"",
+        "[upstreams.origin]\nread_timeout = \"2500ms\"",
     );
     let gw = Gateway::start(&toml);
 
@@ -367,7 +367,7 @@ fn head_and_get_wait_for_the_same_answer() {
 fn a_waiting_client_s_own_time_is_its_own() {
     let gate = Gate::new();
     let origin = Origin::new().on("/a", lasting("x").after(&gate));
-    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"500ms\"\n[routes.cache]");
+    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"1500ms\"\n[routes.cache]");
     let gw = Gateway::start(&toml);
 
     for pending in gw.get_many(4, "/a") {

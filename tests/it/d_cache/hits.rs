@@ -345,7 +345,7 @@ fn a_route_s_time_ends_the_wait_and_what_comes_too_late_is_nobody_s() {
     let origin = Origin::new()
         .on("/a", lasting("late").after(&gate))
         .then("/a", lasting("anew"));
-    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"300ms\"\n[routes.cache]");
+    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"1500ms\"\n[routes.cache]");
     let gw = Gateway::start(&toml);
 
     let mut client = gw.connect();

@@ -21,7 +21,7 @@ fn old(control: &str) -> Script {
 fn impatient(origin: &Origin, rule: &str) -> String {
     kept(origin, rule).replace(
         "[upstreams.origin]",
-        "[upstreams.origin]\nread_timeout = \"400ms\"",
+        "[upstreams.origin]\nread_timeout = \"1500ms\"",
     )
 }
 
@@ -298,7 +298,7 @@ fn a_route_s_own_time_is_a_failure_too() {
     let origin = Origin::new()
         .on("/a", old("max-age=10, stale-if-error=60"))
         .then("/a", never());
-    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"400ms\"\n[routes.cache]");
+    let toml = kept(&origin, "").replace("[routes.cache]", "timeout = \"1500ms\"\n[routes.cache]");
     let gw = aged(&toml);
     hit(gw.get("/a").expect(200).body("old"));
 }
