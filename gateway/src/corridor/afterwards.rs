@@ -9,6 +9,7 @@ use crate::kit::clock::Now;
 use crate::observe::PurgeKind;
 use crate::state::Zone;
 use crate::wire::Method;
+use crate::wire::framing;
 
 /// Before the answer goes to the client: whoever has been told of a change finds it.
 pub(super) fn told_to_caches(worker: &Worker, x: &Exchange) {
@@ -60,7 +61,11 @@ fn unmark(x: &Exchange, now: Now) {
         received_at: now,
     };
     let asked = Asked::of(&x.request);
-    if policy::judge(&x.request, &x.answer, rule, &asked, times).is_ok() {
+    let is_storable = policy::judge(&x.request, &x.answer, rule, &asked, times).is_ok();
+    // What is too large is known to be uncacheable as well. Of a length that nobody knows the mark is kept until it expires.
+    let length = framing::content_length(&x.answer.fields).ok().flatten();
+    let has_room = length.is_some_and(|length| zone.store.plan_fill(key, Some(length)).is_ok());
+    if is_storable && has_room {
         zone.passes.remove(&key);
     }
 }

@@ -65,7 +65,8 @@ impl Visit<'_> {
         }
     }
 
-    async fn ask(&mut self, service: &Arc<Service>) -> Next {
+    /// Asks the cache, or the origin where there is none.
+    pub(super) async fn ask(&mut self, service: &Arc<Service>) -> Next {
         let site = self.x.site.clone();
         match site.as_ref().and_then(|site| Some((site, site.zone.as_ref()?))) {
             Some((site, zone)) => self.cached(site, zone, service).await,

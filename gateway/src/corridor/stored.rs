@@ -254,9 +254,7 @@ impl Visit<'_> {
                 }
                 // Found out in time: the client has not been told anything.
                 (self.x.status, self.x.stored) = (0, None);
-                let detail = Some("damaged");
-                self.alone(service, CacheResult::Miss, Forward::Miss, detail)
-                    .await
+                Box::pin(self.ask(service)).await
             }
             Err(FollowFault::Client(_) | FollowFault::Broken) => {
                 // A client that has a part must not take it for the whole.
