@@ -414,7 +414,7 @@ impl Shared {
     fn take_found(&self, tier: &Tier, found: &Found) -> bool {
         let serial = found.meta.serial;
         let bytes = rounded(found.location.file_length);
-        self.space.add(bytes);
+        self.space.find(bytes);
         // A serial above the journal's: the journal was lost and begun anew, and with it what was purged.
         let is_trusted = tier.trusted.is_some_and(|highest| serial <= highest);
         let is_purged = self.purges.reach(serial, &found.meta.facets.0) == Reach::Hard;

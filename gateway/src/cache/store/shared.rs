@@ -203,7 +203,9 @@ impl Shared {
     pub fn writable(&self) -> Option<Arc<Tier>> {
         let is_wanted =
             self.limits.disk.load(Ordering::Relaxed) != 0 && !self.is_paused.load(Ordering::Relaxed);
-        is_wanted.then(|| self.tier.load_full()).flatten()
+        // Until all that is in the folder is known nobody can say how much more it may hold.
+        let is_known = self.is_complete.load(Ordering::Acquire) || self.space.has_blind_room();
+        (is_wanted && is_known).then(|| self.tier.load_full()).flatten()
     }
 
     pub fn memory_object_max(&self) -> u64 {

@@ -9,8 +9,13 @@ const BLOCK: u64 = 4096;
 /// The part of the limit that is kept free, so that who writes seldom waits for who evicts: 2 %.
 const SLACK: u64 = 50;
 
+/// The part of the limit that may be written while the folder is walked through: 3 %.
+const BLIND_SHARE: u64 = 32;
+/// Bytes of that at least.
+const BLIND_BYTES_MIN: u64 = 4 << 20;
+
 /// Bytes on disk, counted before they are written and until they are removed: the limit is never passed, except by what is
-/// found there after it was lowered.
+/// found there after it was lowered, and by the little that is written before all is found.
 #[derive(Default)]
 pub struct Space {
     state: Mutex<State>,
@@ -26,6 +31,8 @@ struct State {
     /// Less than was in use when the file system had no room, until that much is free.
     shrunk: u64,
     used: u64,
+    /// Of these, what was found in the folder after a start.
+    found: u64,
     /// The most that somebody waits for.
     wanted: u64,
 }
@@ -87,6 +94,20 @@ impl Space {
     /// Counts bytes that are there already.
     pub fn add(&self, bytes: u64) {
         self.state.lock().used += bytes;
+    }
+
+    /// Counts what was found in the folder.
+    pub fn find(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.used += bytes;
+        state.found += bytes;
+    }
+
+    /// Whether something may be written although nobody knows yet how much is there: a share of the limit too small to
+    /// matter.
+    pub fn has_blind_room(&self) -> bool {
+        let state = self.state.lock();
+        state.used.saturating_sub(state.found) < (state.limit / BLIND_SHARE).max(BLIND_BYTES_MIN)
     }
 
     /// Gives some back.
@@ -174,5 +195,17 @@ mod tests {
         assert!(!space.take(1, Duration::ZERO, || {}));
         space.grow();
         assert!(space.take(1, Duration::ZERO, || {}));
+    }
+
+    #[test]
+    fn before_all_is_found_a_share_of_the_limit_may_be_written_and_no_more() {
+        let space = Space::default();
+        space.resize(BLIND_BYTES_MIN * BLIND_SHARE * 2);
+        space.find(BLIND_BYTES_MIN * 60);
+        assert!(space.has_blind_room());
+        assert!(space.take(BLIND_BYTES_MIN * 2 - 1, Duration::ZERO, || {}));
+        assert!(space.has_blind_room());
+        assert!(space.take(1, Duration::ZERO, || {}));
+        assert!(!space.has_blind_room());
     }
 }
