@@ -8,6 +8,7 @@ pub mod fill;
 pub mod flight;
 pub mod object;
 pub mod passes;
+pub mod pingora;
 pub mod policy;
 pub mod store;
 pub mod sync;

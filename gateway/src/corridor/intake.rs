@@ -1,11 +1,8 @@
 //! cache: a body on its way from its origin into the store, whoever follows it.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::bring::{Asking, Brought};
 use super::deliver;
@@ -15,7 +12,7 @@ use crate::balance::Lease;
 use crate::cache::fill::{Fill, FillError, FillPlan, FillWriter, Finished, Spill, SpillJob, SpillProgress};
 use crate::cache::flight::{Landing, Leader};
 use crate::cache::policy::{Storable, Times};
-use crate::cache::store::{self, FillMark, LookUp, NotKept, Store};
+use crate::cache::store::{self, DraftSpill, FillMark, LookUp, NotKept, Store};
 use crate::cache::{Facets, Key, Meta};
 use crate::exchange::Exchange;
 use crate::relay::Origin;
@@ -289,46 +286,5 @@ fn admit_spilled(store: &Arc<Store>, fill: &Fill, spill: Option<Arc<DraftSpill>>
         Err(error) => {
             log::warn!("an answer too large for memory could not be put on disk and is not kept: {error}")
         }
-    }
-}
-
-/// A draft of the disk tier whose file is made by the first append: most bodies never come to that.
-struct DraftSpill {
-    store: Arc<Store>,
-    draft: Mutex<Option<Arc<store::Spill>>>,
-}
-
-impl DraftSpill {
-    fn new(store: Arc<Store>) -> Self {
-        Self {
-            store,
-            draft: Mutex::new(None),
-        }
-    }
-
-    fn opened(&self) -> Option<Arc<store::Spill>> {
-        self.draft.lock().clone()
-    }
-
-    /// The draft, made if there is none yet. The lock is not held while the file is written or read.
-    fn open(&self) -> io::Result<Arc<store::Spill>> {
-        let mut draft = self.draft.lock();
-        if let Some(draft) = &*draft {
-            return Ok(Arc::clone(draft));
-        }
-        let made = self.store.draft().ok_or(io::ErrorKind::StorageFull)?;
-        let made = Arc::new(made);
-        *draft = Some(Arc::clone(&made));
-        Ok(made)
-    }
-}
-
-impl Spill for DraftSpill {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.open()?.append(bytes).map(drop)
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8], may_wait: bool) -> io::Result<Option<usize>> {
-        self.open()?.read_at(offset, out, may_wait)
     }
 }

@@ -29,6 +29,7 @@ enum Kind {
     Host = 5,
     Tag = 6,
     Group = 7,
+    Slot = 8,
 }
 
 fn hash(kind: Kind, text: &[u8]) -> u64 {
@@ -40,21 +41,47 @@ fn hash(kind: Kind, text: &[u8]) -> u64 {
 /// `resource` is what the request that fetched it was for. Where the rule leaves a part of the query out of the key, the
 /// object answers other URLs too, and can be reached by its path whatever the query.
 pub fn of_object(resource: &Resource<'_>, rule: &CacheRule, fields: &Fields) -> Result<Facets, Unstorable> {
-    let mut found = vec![all()];
+    let is_loose = rule.key.query != QueryRule::All;
+    of_parts(vec![all()], Some(resource), is_loose, fields)
+}
+
+/// Everything an object can be reached by that a storage for others keeps: its place there, its tags, and its URL where that
+/// was told. Nobody says what part of the query made the key, so it can be reached by its path whatever the query.
+pub fn of_slot(slot: &[u8], resource: Option<&Resource<'_>>, fields: &Fields) -> Result<Facets, Unstorable> {
+    of_parts(vec![all(), slot_facet(slot)], resource, true, fields)
+}
+
+/// The facet of one place in a storage for others.
+pub fn slot_facet(slot: &[u8]) -> u64 {
+    hash(Kind::Slot, slot)
+}
+
+fn of_parts(
+    mut found: Vec<u64>,
+    resource: Option<&Resource<'_>>,
+    is_loose: bool,
+    fields: &Fields,
+) -> Result<Facets, Unstorable> {
     let mut text = Vec::new();
-    resource.write_origin(&mut text);
+    if let Some(resource) = resource {
+        resource.write_origin(&mut text);
+    }
     push_tags(&mut found, &text, fields)?;
-    push_prefixes(&mut found, &mut text, &resource.path);
-    let [exact, loose] = url_facets(resource);
-    // One of the two, so that a purge by URL, which names both, counts no object twice.
-    found.push(match rule.key.query {
-        QueryRule::All => exact,
-        QueryRule::None | QueryRule::Only(_) | QueryRule::Except(_) => loose,
-    });
-    found.extend([host(&resource.host), host_at(&resource.host, resource.port)]);
+    if let Some(resource) = resource {
+        push_resource(&mut found, &mut text, resource, is_loose);
+    }
     found.sort_unstable();
     found.dedup();
     Ok(Facets(found.into_boxed_slice()))
+}
+
+/// `text` holds the origin.
+fn push_resource(found: &mut Vec<u64>, text: &mut Vec<u8>, resource: &Resource<'_>, is_loose: bool) {
+    push_prefixes(found, text, &resource.path);
+    let [exact, loose] = url_facets(resource);
+    // One of the two, so that a purge by URL, which names both, counts no object twice.
+    found.push(if is_loose { loose } else { exact });
+    found.extend([host(&resource.host), host_at(&resource.host, resource.port)]);
 }
 
 /// The facets a purge of this URL names: the object with exactly this query, and those of the path to which the query,

@@ -17,6 +17,7 @@ mod admit;
 mod doorkeeper;
 mod index;
 mod keeper;
+mod lazy;
 mod lookup;
 mod memory;
 mod purges;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use admit::{FillMark, FillPlan, NotKept, Spill};
+pub use lazy::DraftSpill;
 pub use lookup::{Hit, Loaded, LookUp, Ticket};
 pub use purges::Purged;
 pub use stage::Staged;
