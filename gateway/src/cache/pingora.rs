@@ -45,10 +45,12 @@ const FILLING_BYTES_MIN: u64 = 64 << 20;
 
 /// A store as Pingora's caches see it. One per zone, made once and leaked, because Pingora holds storages for ever:
 ///
-/// ```ignore
+/// ```text
 /// let storage: &'static PingoraStorage = Box::leak(Box::new(PingoraStorage::new(store)));
 /// session.cache.enable(storage, None, None, None, None);
 /// ```
+///
+/// Being leaked, it does not end with its proxy: what waits to be written to disk when the process ends is fetched again.
 ///
 /// The store evicts by itself, by weight: an eviction manager of Pingora's is not needed. Reload its limits with
 /// [`Store::resize`]. Do not share the store with a route of the gateway: neither would ever find what the other keeps.

@@ -75,12 +75,17 @@ pub struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         let mut fills = self.fills.fills.lock();
+        let mut gone = None;
         if let Some(known) = fills.get_mut(&self.key) {
-            known.retain(|(tag, _)| *tag != self.tag);
+            let at = known.iter().position(|(tag, _)| *tag == self.tag);
+            gone = at.map(|at| known.remove(at));
             if known.is_empty() {
                 fills.remove(&self.key);
             }
         }
         self.fills.count.fetch_sub(1, Ordering::Release);
+        drop(fills);
+        // Not under the lock: the last one to hold a fill removes its draft.
+        drop(gone);
     }
 }

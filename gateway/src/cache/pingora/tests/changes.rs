@@ -183,3 +183,21 @@ async fn answers_purges_and_expiries_survive_a_restart() {
     assert!(!is_fresh(&found));
     assert!(all(&mut hit).await.unwrap() == body_of(1_000));
 }
+
+#[tokio::test]
+async fn a_purge_of_one_users_entry_leaves_those_of_others_and_other_variances() {
+    let storage = open(16 * MIB, None);
+    let (plain, anns) = (key("one"), CacheKey::new("one", "ann"));
+    let mut varied = key("one");
+    varied.set_variance_key([1; 16]);
+    for key in [&plain, &anns, &varied] {
+        put(storage, key, &meta_of(&[]), &body_of(10)).await;
+    }
+    assert_eq!(
+        purge(storage, &anns.to_compact()).await,
+        PurgeOutcome::Purged(None)
+    );
+    assert!(lookup(storage, &anns).await.is_none());
+    assert!(lookup(storage, &plain).await.is_some());
+    assert!(lookup(storage, &varied).await.is_some());
+}
