@@ -96,7 +96,7 @@ impl Found {
 }
 
 /// The URL an answer is for: it can then be purged by URL, prefix and host too. To be put into the key's extensions wherever
-/// the key is made, because a validation looks for it again.
+/// the key is made, because a validation looks for it again. An answer for what is no URL is not kept.
 ///
 /// Tags are read from the answer's Cache-Tag, Surrogate-Key and Cache-Groups in any case.
 #[derive(Clone, Debug)]

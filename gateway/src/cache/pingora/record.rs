@@ -52,8 +52,11 @@ impl Slot {
     /// Our meta for Pingora's. Fails if that cannot be serialised, or has more tags than an object may have.
     pub fn meta(&self, key: &CacheKey, meta: &CacheMeta, serial: u64) -> Result<Meta> {
         let header = meta.response_header();
-        let url = key.extensions.get::<AskedUrl>();
-        let resource = url.and_then(|url| Resource::parse(&url.0));
+        // One that cannot be read is an error: the answer would outlive its purges.
+        let resource = key.extensions.get::<AskedUrl>().map(|AskedUrl(url)| {
+            Resource::parse(url).ok_or_else(|| fault(format!("an answer is not kept: \"{url}\" is no URL")))
+        });
+        let resource = resource.transpose()?;
         let facets = facets::of_slot(&self.id, resource.as_ref(), &tags(meta))
             .map_err(|reason| fault(format!("an answer is not kept: {}", reason.word())))?;
         Ok(Meta {

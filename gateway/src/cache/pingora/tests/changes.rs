@@ -136,6 +136,10 @@ async fn answers_are_purged_by_tag_and_by_url_where_it_is_told() {
     let prefix = Purge::Prefix("https://example.com/a/").facets().unwrap();
     storage.store.purge(&prefix, false);
     assert!(lookup(storage, &named).await.is_none());
+    named.extensions.insert(AskedUrl("/a/b".to_owned()));
+    let (meta, trace) = (meta_of(&[]), trace());
+    let refused = storage.get_miss_handler(&named, &meta, &trace).await;
+    assert!(refused.is_err(), "no purge by URL would reach it");
 }
 
 #[tokio::test]
