@@ -9,8 +9,8 @@ const BLOCK: u64 = 4096;
 /// The part of the limit that is kept free, so that who writes seldom waits for who evicts: 2 %.
 const SLACK: u64 = 50;
 
-/// The part of the limit that may be written while the folder is walked through: 3 %.
-const BLIND_SHARE: u64 = 32;
+/// The part of the limit that may be written while the folder is walked through: less than 1 %.
+const BLIND_SHARE: u64 = 128;
 /// Bytes of that at least.
 const BLIND_BYTES_MIN: u64 = 4 << 20;
 
