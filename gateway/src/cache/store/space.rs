@@ -12,7 +12,11 @@ const SLACK: u64 = 50;
 /// The part of the limit that may be written while the folder is walked through: less than 1 %.
 const BLIND_SHARE: u64 = 128;
 /// Bytes of that at least.
-const BLIND_BYTES_MIN: u64 = 4 << 20;
+const BLIND_BYTES_MIN: u64 = 1 << 20;
+/// Bytes that the folders themselves take: a block for each of the 4,096 that objects are in, and for the 256 above.
+const FOLDERS_BYTES: u64 = (4096 + 256) * BLOCK;
+/// The part of a small limit that is kept for them at most: it does not hold enough objects for all of them.
+const FOLDERS_SHARE: u64 = 8;
 
 /// Bytes on disk, counted before they are written and until they are removed: the limit is never passed, except by what is
 /// found there after it was lowered, and by the little that is written before all is found.
@@ -39,7 +43,8 @@ struct State {
 
 impl State {
     fn limit(&self) -> u64 {
-        self.limit.min(self.ceiling).min(self.shrunk)
+        let folders = FOLDERS_BYTES.min(self.limit / FOLDERS_SHARE);
+        (self.limit - folders).min(self.ceiling).min(self.shrunk)
     }
 }
 
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn nobody_takes_more_than_the_limit_and_who_waits_calls() {
         let space = Space::default();
-        space.resize(100_000);
+        space.resize(114_285);
         assert!(space.take(90_000, Duration::ZERO, || panic!("there is room")));
         assert_eq!((space.excess(), space.is_tight()), (0, false));
         let called = Cell::new(0);
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn a_full_file_system_lowers_the_limit_until_something_was_evicted() {
         let space = Space::default();
-        space.resize(1_000_000);
+        space.resize(1_142_857);
         space.add(500_000);
         space.leave(1_000, 100_000);
         assert!(space.excess() >= 99_000, "the floor is to be restored");
