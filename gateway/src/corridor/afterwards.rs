@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::bring;
 use super::worker::Worker;
 use crate::cache::policy::{self, Asked, Resource, Times};
 use crate::exchange::Exchange;
 use crate::kit::clock::Now;
 use crate::observe::PurgeKind;
 use crate::state::Zone;
-use crate::wire::Method;
 use crate::wire::framing;
 
 /// Before the answer goes to the client: whoever has been told of a change finds it.
 pub(super) fn told_to_caches(worker: &Worker, x: &Exchange) {
-    if is_unsafe(x.request.method) {
+    if policy::invalidate::is_unsafe(x.request.method) {
         // Those of today too: a reload may have begun to keep what this request has changed since.
         let today = worker.pin();
         invalidate(x, &x.snapshot.zones);
@@ -24,11 +24,6 @@ pub(super) fn told_to_caches(worker: &Worker, x: &Exchange) {
     if x.pass_mark.is_some() {
         unmark(x, worker.now());
     }
-}
-
-/// Those of other methods change nothing, and most requests are of these.
-const fn is_unsafe(method: Method) -> bool {
-    !matches!(method, Method::Get | Method::Head | Method::Options)
 }
 
 /// RFC 9111 §4.4: what an unsafe request has changed is not to be found any more, in whichever cache it is stored.
@@ -61,11 +56,10 @@ fn unmark(x: &Exchange, now: Now) {
         received_at: now,
     };
     let asked = Asked::of(&x.request);
-    let is_storable = policy::judge(&x.request, &x.answer, rule, &asked, times).is_ok();
+    let is_storable = bring::judge(x, rule, &asked, times).is_ok_and(|storable| storable.is_kept);
     // What is too large is known to be uncacheable as well. Of a length that nobody knows the mark is kept until it expires.
     let length = framing::content_length(&x.answer.fields).ok().flatten();
-    let has_room = length.is_some_and(|length| zone.store.plan_fill(key, Some(length)).is_ok());
-    if is_storable && has_room {
+    if is_storable && length.is_some_and(|length| zone.store.holds(length)) {
         zone.passes.remove(&key);
     }
 }

@@ -282,7 +282,7 @@ pub(super) async fn bring(
         leader.fail(Refusal::NoServer);
         return Brought::Failed(TryFault::of_status(status));
     }
-    let judge = |x: &Exchange| judge(x, &asking, times);
+    let judge = |x: &Exchange| judge(x, asking.rule, &asking.question.asked, times);
     match as_get(x, judge) {
         Ok(storable) => {
             let arrival = Arrival {
@@ -302,15 +302,19 @@ pub(super) async fn bring(
     }
 }
 
-/// Whether it may be kept, and for how long.
-fn judge(x: &Exchange, asking: &Asking<'_, '_>, times: Times) -> Result<Storable, Unstorable> {
-    let asked = &asking.question.asked;
-    let storable = policy::share(&x.request, &x.answer, asking.rule, asked, times)?;
+/// Whether it may be kept or shared, and for how long.
+pub(super) fn judge(
+    x: &Exchange,
+    rule: &CacheRule,
+    asked: &Asked,
+    times: Times,
+) -> Result<Storable, Unstorable> {
+    let storable = policy::share(&x.request, &x.answer, rule, asked, times)?;
     let none = Edits::default();
     let edits = x.site.as_ref().map_or(&none, |s| &s.route.request_headers);
     let facts = x.facts();
     let chosen_by = storable.vary.iter().map(|name| &**name);
-    let mut names = chosen_by.chain(asking.rule.key.headers.iter().map(String::as_str));
+    let mut names = chosen_by.chain(rule.key.headers.iter().map(String::as_str));
     match names.all(|name| is_seen_as_sent(name, &facts, edits)) {
         true => Ok(storable),
         false => Err(Unstorable::VaryStar),

@@ -36,7 +36,7 @@ pub fn facets(resource: &Resource<'_>, method: Method, answer: &Answer) -> Vec<u
 }
 
 /// RFC 9110 §9.2.1: GET, HEAD, OPTIONS and TRACE are safe. A tunnel has no resource.
-const fn is_unsafe(method: Method) -> bool {
+pub const fn is_unsafe(method: Method) -> bool {
     match method {
         Method::Get | Method::Head | Method::Options | Method::Trace | Method::Connect => false,
         Method::Delete | Method::Patch | Method::Post | Method::Put | Method::Other => true,

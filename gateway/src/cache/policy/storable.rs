@@ -109,8 +109,6 @@ pub fn judge(
     asked: &Asked,
     times: Times,
 ) -> Result<Storable, Unstorable> {
-    // RFC 9111 §3: "the request method is understood by the cache". HEAD has no body to keep, and what other methods
-    // may be kept for is not worth the risk.
     let storable = share(request, answer, rule, asked, times)?;
     storable.is_kept.then_some(storable).ok_or(Unstorable::Expired)
 }
@@ -126,6 +124,8 @@ pub fn share(
     asked: &Asked,
     times: Times,
 ) -> Result<Storable, Unstorable> {
+    // RFC 9111 §3: "the request method is understood by the cache". HEAD has no body to keep, and what other methods
+    // may be kept for is not worth the risk.
     if request.method != Method::Get {
         return Err(Unstorable::Method);
     }

@@ -134,13 +134,23 @@ pub fn draft(shared: &Arc<Shared>) -> Option<Spill> {
 }
 
 impl Shared {
-    pub fn plan_fill(&self, key: Key, length: Option<u64>) -> Result<FillPlan, NotKept> {
+    pub fn holds(&self, length: u64) -> bool {
+        let (memory_max, disk_max) = self.longest();
+        length <= memory_max.max(disk_max)
+    }
+
+    /// Bytes of the longest answer that memory takes, and of the longest that the disk does.
+    fn longest(&self) -> (u64, u64) {
         let object_max = self.limits.object.load(Ordering::Relaxed);
         let memory_max = self.memory_object_max().min(object_max);
         let has_disk = self.writable().is_some();
+        (memory_max, if has_disk { self.disk_object_max() } else { 0 })
+    }
+
+    pub fn plan_fill(&self, key: Key, length: Option<u64>) -> Result<FillPlan, NotKept> {
+        let (memory_max, disk_max) = self.longest();
         let min_uses = self.min_uses();
         let is_wanted = min_uses <= 1 || self.doorkeeper.add(key, 1) >= min_uses;
-        let disk_max = if has_disk { self.disk_object_max() } else { 0 };
         let length_max = if is_wanted {
             memory_max.max(disk_max)
         } else {

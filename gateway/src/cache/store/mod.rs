@@ -118,6 +118,11 @@ impl Store {
         self.shared.plan_fill(key, length)
     }
 
+    /// Whether an answer of that length could be kept, if it is asked for often enough. Counts nothing.
+    pub fn holds(&self, length: u64) -> bool {
+        self.shared.holds(length)
+    }
+
     /// Begins a fill, before the origin is asked: its serial is for [`Meta::serial`]. To be held until the object is admitted;
     /// a purge that came between then reaches it.
     pub fn begin_fill(&self) -> FillMark {
