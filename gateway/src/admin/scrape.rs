@@ -1,14 +1,11 @@
 //! `GET /metrics`: the counts that live elsewhere, put beside those that are counted.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
-use crate::config::plan::Cache;
 use crate::observe::{CacheSample, ListenerSample, Sample, ServerSample};
 use crate::reload::Control;
 use crate::snapshot::Snapshot;
-use crate::state::Zone;
 
 /// The page of metrics, and its content type.
 pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u8>) {
@@ -65,22 +62,19 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
 }
 
 fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {
-    let sample = |(cache, zone): (&'_ Arc<Cache>, &Arc<Zone>)| {
+    let rows = snapshot.plan.caches.iter().zip(&snapshot.zones);
+    rows.map(|(cache, zone)| {
         let store = zone.store.status();
         CacheSample {
-            cache: "",
+            cache: &cache.name,
             bytes: [store.memory_bytes, store.disk_bytes],
             objects: [store.objects_memory, store.objects_disk],
             evictions: [store.evictions_memory, store.evictions_disk],
+            collapsed: zone.flights.collapsed(),
             damaged: store.damaged,
             writes_skipped: store.skipped_writes,
             is_disk_up: (cache.disk > 0).then_some(store.disk_fault.is_none()),
         }
-    };
-    let rows = snapshot.plan.caches.iter().zip(&snapshot.zones);
-    rows.map(|row| CacheSample {
-        cache: &row.0.name,
-        ..sample(row)
     })
     .collect()
 }

@@ -201,7 +201,6 @@ impl Visit<'_> {
         found: Option<Hit>,
     ) -> Round {
         question.has_waited = true;
-        question.zone.metrics.collapsed();
         let landed = tokio::select! {
             biased;
             landed = waiting.outcome() => landed,

@@ -350,18 +350,12 @@ pub struct CacheMetrics {
     pub(super) results: [IntCounter; CacheResult::ALL.len()],
     /// In the order of [`PurgeKind::ALL`].
     pub(super) purges: [IntCounter; PurgeKind::ALL.len()],
-    pub(super) collapsed: IntCounter,
 }
 
 impl CacheMetrics {
     /// Counts a request.
     pub fn count(&self, result: CacheResult) {
         self.results[result as usize].inc();
-    }
-
-    /// Counts a request that shared another one's question.
-    pub fn collapsed(&self) {
-        self.collapsed.inc();
     }
 
     /// Counts a purge.

@@ -35,7 +35,6 @@ pub struct Metrics {
     upstream_retries: Family<IntCounter>,
     upstream_ejections: Family<IntCounter>,
     cache_requests: Family<IntCounter>,
-    cache_collapsed: Family<IntCounter>,
     cache_purges: Family<IntCounter>,
     config_reloads: Family<IntCounter>,
     last_reload_successful: IntGauge,
@@ -68,7 +67,6 @@ impl Metrics {
             upstream_retries: registered(r, Family::new(&names::UPSTREAM_RETRIES)),
             upstream_ejections: registered(r, Family::new(&names::UPSTREAM_EJECTIONS)),
             cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
-            cache_collapsed: registered(r, Family::new(&names::CACHE_COLLAPSED)),
             cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
             config_reloads: registered(r, Family::new(&names::CONFIG_RELOADS)),
             last_reload_successful: registered(r, gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL)),
@@ -139,7 +137,6 @@ impl Metrics {
         CacheMetrics {
             results: CacheResult::ALL.map(results),
             purges: PurgeKind::ALL.map(purges),
-            collapsed: self.cache_collapsed.series([name]),
         }
     }
 
@@ -147,7 +144,6 @@ impl Metrics {
     pub fn retain_caches(&self, caches: &[&str]) {
         let keep = |values: &[String]| caches.contains(&values[0].as_str());
         self.cache_requests.retain(keep);
-        self.cache_collapsed.retain(keep);
         self.cache_purges.retain(keep);
     }
 

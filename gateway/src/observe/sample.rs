@@ -31,6 +31,8 @@ pub struct CacheSample<'a> {
     pub objects: [u64; 2],
     /// From memory and from disk.
     pub evictions: [u64; 2],
+    /// Requests that shared another one's question to the origin.
+    pub collapsed: u64,
     /// Files that were not what was written.
     pub damaged: u64,
     /// Writes to disk left out.
@@ -109,6 +111,7 @@ fn cached(caches: &[CacheSample<'_>]) -> Vec<MetricFamily> {
         family(&names::CACHE_BYTES, by_tier(|c| c.bytes)),
         family(&names::CACHE_OBJECTS, by_tier(|c| c.objects)),
         family(&names::CACHE_EVICTIONS, by_tier(|c| c.evictions)),
+        family(&names::CACHE_COLLAPSED, plain(|c| c.collapsed)),
         family(&names::CACHE_DAMAGED, plain(|c| c.damaged)),
         family(&names::CACHE_WRITES_SKIPPED, plain(|c| c.writes_skipped)),
         family(&names::CACHE_DISK_UP, disks.collect()),

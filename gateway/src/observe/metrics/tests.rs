@@ -23,6 +23,7 @@ fn sample() -> Sample<'static> {
             bytes: [1_000, 2_000],
             objects: [10, 20],
             evictions: [1, 2],
+            collapsed: 5,
             damaged: 3,
             writes_skipped: 4,
             is_disk_up: Some(true),
@@ -60,7 +61,6 @@ fn busy() -> Metrics {
     metrics.reloaded(now());
     metrics.reload_failed();
     metrics.cache("edge").count(CacheResult::Hit);
-    metrics.cache("edge").collapsed();
     metrics.cache("edge").purged(PurgeKind::Tag);
     metrics.route("api").record(Duration::from_millis(3), 100, true);
     metrics
