@@ -130,11 +130,22 @@ impl Visit<'_> {
         service: &Arc<Service>,
     ) -> Round {
         let Lead { leader, mark, found } = lead;
-        // Between the look-up and the join another may have brought it.
-        if found.is_none() && question.find(&self.x).await.is_some() {
+        // Between the look-up and the join another may have brought it, or had it confirmed.
+        let why = question.why;
+        let now = question.find(&self.x).await;
+        // Not by address: a body on disk is another object with each look.
+        let told = |hit: &Hit| (hit.object.meta.serial, hit.object.meta.freshness);
+        let is_the_same = |a: &Hit, b: &Hit| told(a) == told(b);
+        if now.is_some()
+            && !now
+                .as_ref()
+                .zip(found.as_ref())
+                .is_some_and(|(a, b)| is_the_same(a, b))
+        {
             leader.look_again();
             return Round::Again;
         }
+        question.why = why;
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
         x.service = Some(Arc::clone(service));
