@@ -94,6 +94,10 @@ impl Patience {
 
     fn begin_anew(&mut self, worker: &Worker) {
         self.ends = worker.about_now() + worker.keepalive_timeout();
+        // A reload has made the pauses shorter: the timer would ring too late.
+        if self.ends < self.timer.deadline() {
+            self.timer.as_mut().reset(self.ends);
+        }
     }
 
     async fn over(&mut self) {

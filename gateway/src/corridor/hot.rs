@@ -67,6 +67,9 @@ impl Visit<'_> {
     }
 
     fn send_fresh(&mut self, fresh: Fresh, out: &mut Vec<u8>) -> Hot {
+        let Body::Memory(bytes) = &fresh.object.body else {
+            return Hot::Cold;
+        };
         let x = &mut self.x;
         let closes = !x.keeps || self.door.is_closing();
         let status = CacheStatus::hit(policy::ttl_secs(&fresh.object.meta.freshness, x.began.unix_ms()));
@@ -80,9 +83,6 @@ impl Visit<'_> {
         out.clear();
         write_head(out, x, &fresh, status, closes);
         let head_length = out.len();
-        let Body::Memory(bytes) = &fresh.object.body else {
-            return Hot::Cold;
-        };
         let body = if fresh.has_body { &bytes[..] } else { &[] };
         let is_copied = body.len() <= COPIED_BYTES_MAX;
         if is_copied {
@@ -235,7 +235,7 @@ fn select(x: &Exchange, object: Arc<Object>, is_soft_purged: bool, varies: bool)
     else {
         return None;
     };
-    if object.meta.status == 204 || !matches!(object.body, Body::Memory(_)) {
+    if object.meta.status == 204 {
         return None;
     }
     let is_304 = match policy::select(

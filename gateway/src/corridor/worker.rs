@@ -146,6 +146,7 @@ impl Worker {
             stopping: Cell::new(false),
             stop_begun: Notify::new(),
             scratch: RefCell::default(),
+            // The runtime's time is told by its timers: nobody but `kit::clock` asks the system.
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
         }
     }
