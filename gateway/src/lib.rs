@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-// L0: tools that know nothing of a configuration. `kit` and `wire` are pure; `stream` is the socket.
+// L0: tools that know nothing of a configuration. `kit`, `secrets` and `wire` are pure; `stream` is the socket.
 pub mod kit;
+pub mod secrets;
 pub mod stream;
 pub mod wire;
 
@@ -19,6 +20,7 @@ pub mod balance;
 pub mod cache;
 pub mod compress;
 pub mod files;
+pub mod guard;
 pub mod listen;
 pub mod observe;
 pub mod reply;

@@ -16,9 +16,14 @@ use crate::kit::pattern::Pattern;
 use crate::kit::template::{LogVariable, RequestVariable, Template};
 
 mod cache;
+mod guard;
 mod words;
 
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
+pub use guard::{
+    Auth, AuthId, AuthMethod, Basic, ConcurrencyLimit, ConcurrencyLimitId, Cors, Forward, Guards, Jwt, Keys,
+    LimitKey, OnRedisError, Origins, Overload, RateLimit, RateLimitId, Redis, TokenAlgorithm, TokenKeys,
+};
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,14 @@ pub struct Plan {
     pub caches: Vec<Arc<Cache>>,
     /// `[compression]`
     pub compression: Compression,
+    /// `[redis]`; None without the section.
+    pub redis: Option<Redis>,
+    /// `[rate_limits.*]`, sorted by name; routes refer to them by index.
+    pub rate_limits: Vec<Arc<RateLimit>>,
+    /// `[concurrency_limits.*]`, sorted by name; routes refer to them by index.
+    pub concurrency_limits: Vec<Arc<ConcurrencyLimit>>,
+    /// `[auth.*]`, sorted by name; routes refer to them by index.
+    pub auths: Vec<Arc<Auth>>,
     /// `[[routes]]` in file order, names unique.
     pub routes: Vec<Arc<Route>>,
 }
@@ -178,6 +191,8 @@ pub struct Upstream {
     pub outlier_detection: OutlierDetection,
     /// Further tries.
     pub retries: Retries,
+    /// What protects it from more than it can do.
+    pub overload: Overload,
 }
 
 /// `upstreams.*.load_balancing`
@@ -265,6 +280,8 @@ pub struct OutlierDetection {
     pub ejection_time: Duration,
     /// Of the servers of the upstream; one may always be ejected while it is not the only one.
     pub max_ejection_percent: u32,
+    /// Requests that a server gets at once after its ejection, until one of them has succeeded.
+    pub half_open_requests: NonZeroU32,
 }
 
 /// `[upstreams.*.retries]`
@@ -322,6 +339,8 @@ pub struct Route {
     pub cache: Option<CacheRule>,
     /// Whether answers may be compressed.
     pub compression: bool,
+    /// What is asked of a request before anything is done for it.
+    pub guards: Guards,
 }
 
 /// `match = { … }`

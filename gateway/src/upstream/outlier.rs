@@ -172,6 +172,7 @@ mod tests {
         consecutive_failures: 3,
         ejection_time: Duration::from_secs(30),
         max_ejection_percent: 50,
+        half_open_requests: std::num::NonZeroU32::MIN,
     };
 
     fn at(secs: u64) -> Mono {

@@ -48,6 +48,10 @@ pub fn plan() -> impl Strategy<Value = Plan> {
                 upstreams,
                 caches: kept.0,
                 compression: kept.1,
+                redis: None,
+                rate_limits: Vec::new(),
+                concurrency_limits: Vec::new(),
+                auths: Vec::new(),
                 routes,
             },
         )
@@ -205,6 +209,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             health_check: probing.0,
             outlier_detection: probing.1,
             retries: probing.2,
+            overload: Overload::default(),
         },
     )
 }
@@ -257,6 +262,7 @@ fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
         consecutive_failures: failures,
         ejection_time,
         max_ejection_percent: percent,
+        half_open_requests: NonZeroU32::MIN,
     })
 }
 
@@ -325,6 +331,7 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
                 access_log: rest.2,
                 cache,
                 compression: rest.3,
+                guards: Guards::default(),
             }
         },
     )

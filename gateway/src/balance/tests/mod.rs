@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::{Ask, Cells, Lease, Pool, Standing};
 use crate::config::plan::{
-    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Retries, RetryOn, Upstream, UpstreamServer,
+    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, RetryOn, Upstream,
+    UpstreamServer,
 };
 use crate::kit::clock::Mono;
 use crate::upstream::health::Thresholds;
@@ -148,6 +149,7 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
             consecutive_failures: 3,
             ejection_time: Duration::from_secs(30),
             max_ejection_percent: 50,
+            half_open_requests: NonZeroU32::MIN,
         },
         retries: Retries {
             attempts: 2,
@@ -156,6 +158,7 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
             budget_percent: 20,
             timeout: Duration::from_secs(15),
         },
+        overload: Overload::default(),
     }
 }
 

@@ -41,6 +41,10 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
         upstreams,
         caches,
         compression,
+        redis: None,
+        rate_limits: Vec::new(),
+        concurrency_limits: Vec::new(),
+        auths: Vec::new(),
         routes,
     }
 }

@@ -156,6 +156,7 @@ pub fn outlier_detection(
             .max_ejection_percent
             .as_ref()
             .map_or(MAX_EJECTION_PERCENT, |n| n.value.u32()),
+        half_open_requests: NonZeroU32::MIN,
     }
 }
 

@@ -11,7 +11,7 @@ use super::edits::{self, Side};
 use super::values::{self, BODY_BYTES, Zero};
 use super::{compression, listeners, matches, overlap};
 use crate::config::findings::Findings;
-use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route};
+use crate::config::plan::{CacheRule, Edits, Guards, Listener, Match, Rewrite, Route};
 use crate::config::raw;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
 
@@ -162,6 +162,7 @@ fn route(
         access_log: flag(&raw.access_log, defaults.access_log),
         cache: cache.unwrap_or(cache_default),
         compression: flag(&raw.compression, defaults.compression),
+        guards: Guards::default(),
     })
 }
 

@@ -9,7 +9,7 @@ use super::probing;
 use super::values::{self, Zero};
 use crate::config::findings::Findings;
 use crate::config::hints;
-use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer};
+use crate::config::plan::{Address, HashBy, LoadBalancing, Overload, Upstream, UpstreamServer};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, Span};
 use crate::wire::syntax;
@@ -72,6 +72,7 @@ fn upstream(name: &At<String>, item: &At<raw::Upstream>, findings: &mut Findings
         health_check: probing::health_check(raw.health_check.as_ref(), &path, findings),
         outlier_detection: probing::outlier_detection(raw.outlier_detection.as_ref(), &path, findings),
         retries: probing::retries(raw.retries.as_ref(), &path, findings),
+        overload: Overload::default(),
     }
 }
 

@@ -1,0 +1,1 @@
+//! guard: who may come in, how fast, how many.
