@@ -1,1 +1,4 @@
 //! guard: who may come in, how fast, how many.
+
+pub mod access;
+pub mod cors;
