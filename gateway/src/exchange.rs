@@ -48,6 +48,10 @@ pub struct Exchange {
     /// The path after the route's rewrite; None where it has none.
     pub rewritten: Option<String>,
 
+    // guard
+    /// What was found out about who asks, and what was said of limits.
+    pub guarded: Guarded,
+
     // cache
     /// How the origin is asked where the answer is to be kept; None = as the client asks.
     pub fetch: Option<Fetch>,
@@ -113,6 +117,19 @@ pub struct Heads {
     pub answer: Answer,
     /// A request's name.
     pub request_id: String,
+    /// What the guard adds to an answer.
+    pub lines: Vec<u8>,
+}
+
+/// What the guard has found out, and what it holds until the request has ended.
+#[derive(Default)]
+pub struct Guarded {
+    /// Whole lines that every answer carries.
+    pub lines: Vec<u8>,
+    /// Who asks, in the words of whoever vouches for it.
+    pub user: Option<String>,
+    /// Fields by which the origin is told who asks.
+    pub told: Vec<(String, String)>,
 }
 
 impl Exchange {
@@ -132,6 +149,10 @@ impl Exchange {
             keeps: false,
             site: None,
             rewritten: None,
+            guarded: Guarded {
+                lines: heads.lines,
+                ..Guarded::default()
+            },
             fetch: None,
             cache_result: None,
             cache_status: None,
@@ -156,6 +177,7 @@ impl Exchange {
             request: self.request.clone(),
             answer: Answer::default(),
             request_id: self.request_id.clone(),
+            lines: Vec::new(),
         };
         let mut own = Self::new(Arc::clone(&self.snapshot), began, self.peer_ip, heads);
         own.client_ip = self.client_ip;
@@ -164,6 +186,8 @@ impl Exchange {
         own.port = self.port;
         own.site.clone_from(&self.site);
         own.rewritten.clone_from(&self.rewritten);
+        own.guarded.user.clone_from(&self.guarded.user);
+        own.guarded.told.clone_from(&self.guarded.told);
         own
     }
 
@@ -187,6 +211,9 @@ impl Exchange {
             request_id: &self.request_id,
             route: self.site.as_ref().map_or("", |s| &s.route.name),
             began: self.began,
+            told_names: self.site.as_ref().map_or(&[], |s| &s.told_names),
+            told: &self.guarded.told,
+            guard_lines: &self.guarded.lines,
         }
     }
 }

@@ -28,6 +28,12 @@ pub struct Facts<'a> {
     pub route: &'a str,
     /// When the head's first byte was read.
     pub began: Now,
+    /// Fields by which an origin is told who asks, and nobody else may tell it.
+    pub told_names: &'a [String],
+    /// What it is told: names and values.
+    pub told: &'a [(String, String)],
+    /// Whole lines that every answer to this request carries: what limits and CORS say.
+    pub guard_lines: &'a [u8],
 }
 
 impl Facts<'_> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::balance::{self, Pool};
 use crate::compress;
-use crate::config::plan::{self, Plan, UpstreamId};
+use crate::config::plan::{self, AuthMethod, Plan, UpstreamId};
 use crate::files::Files;
+use crate::guard::cors;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
 use crate::route::Table;
@@ -43,6 +44,12 @@ pub struct Site {
     pub act: Act,
     /// Where its answers are kept.
     pub zone: Option<Arc<Zone>>,
+    /// Edits on the way to the origin, with what only the guard may say taken out.
+    pub request_headers: plan::Edits,
+    /// Edits on the way to the client, likewise.
+    pub response_headers: plan::Edits,
+    /// Fields by which the origin is told who asks.
+    pub told_names: Vec<String>,
     /// Whether its answers are compressed where they and their clients allow it.
     pub compresses: bool,
     /// What is counted.
@@ -95,18 +102,8 @@ impl Snapshot {
             .collect();
         let zones: Vec<_> = plan.caches.iter().map(|cache| state.zone(cache)).collect();
         let sites = plan.routes.iter().map(|route| {
-            let act = wire_act(&route.action, &services);
-            let metrics = state.metrics.route(&route.name);
-            (
-                route.matches.clone(),
-                Arc::new(Site {
-                    route: Arc::clone(route),
-                    act,
-                    compresses: compresses(route),
-                    zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
-                    metrics,
-                }),
-            )
+            let site = wire_site(route, &plan, &services, &zones, state);
+            (route.matches.clone(), Arc::new(site))
         });
         Self {
             routes: Table::new(sites.collect::<Vec<_>>()),
@@ -126,6 +123,45 @@ impl Snapshot {
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.iter().find(|s| s.plan.name == name)
     }
+}
+
+fn wire_site(
+    route: &Arc<plan::Route>,
+    plan: &Plan,
+    services: &[Arc<Service>],
+    zones: &[Arc<Zone>],
+    state: &State,
+) -> Site {
+    let told_names = route.guards.auth.map_or_else(Vec::new, |id| told_names(&plan.auths[id.0]));
+    let said_here = route.guards.cors.iter().flat_map(|_| cors::SAID_HERE);
+    Site {
+        act: wire_act(&route.action, services),
+        request_headers: without(&route.request_headers, told_names.iter().map(String::as_str)),
+        response_headers: without(&route.response_headers, said_here),
+        told_names,
+        compresses: compresses(route),
+        zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
+        metrics: state.metrics.route(&route.name),
+        route: Arc::clone(route),
+    }
+}
+
+/// The same edits, and these fields taken out besides.
+fn without<'a>(edits: &plan::Edits, names: impl IntoIterator<Item = &'a str>) -> plan::Edits {
+    let mut edits = edits.clone();
+    edits.remove.extend(names.into_iter().map(str::to_ascii_lowercase));
+    edits
+}
+
+/// Fields by which an origin is told who asks, in lower case.
+fn told_names(auth: &plan::Auth) -> Vec<String> {
+    let names: Vec<&String> = match &auth.method {
+        AuthMethod::Basic(basic) => basic.forward_user.iter().collect(),
+        AuthMethod::Forward(forward) => forward.copy_headers.iter().collect(),
+        AuthMethod::Jwt(jwt) => jwt.forward_claims.iter().map(|(_, name)| name).collect(),
+        AuthMethod::Keys(keys) => keys.forward_name.iter().collect(),
+    };
+    names.into_iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option<Mono>) -> Service {

@@ -196,6 +196,9 @@ impl Desk {
             request_id: "",
             route: "",
             began: self.control.clock.now(),
+            told_names: &[],
+            told: &[],
+            guard_lines: b"",
         };
         let mut out = Vec::with_capacity(1024);
         let delivery = Delivery {

@@ -282,7 +282,7 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
         fetch: x.fetch.as_ref(),
         path: x.rewritten.as_deref().unwrap_or(x.request.path_to_send()),
         query: x.request.query.as_deref(),
-        edits: &site.route.request_headers,
+        edits: &site.request_headers,
         length: x.length,
         upgrade: upgrade_of(x),
         draw,

@@ -295,7 +295,7 @@ pub(super) async fn bring(
             begin_fill(x, &mut asking, leader, arrival)
         }
         Err(reason) => {
-            forget(&asking, reason, status);
+            forget(x, &asking, reason, status);
             leader.pass();
             Brought::Alone(origin, lease, reason.word())
         }
@@ -310,8 +310,13 @@ pub(super) fn judge(
     times: Times,
 ) -> Result<Storable, Unstorable> {
     let storable = policy::share(&x.request, &x.answer, rule, asked, times)?;
+    // RFC 9111 §3.5 speaks of Authorization; whoever is known by other means is known all the same.
+    let is_known = x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some());
+    if is_known && !storable.control.is_for_all {
+        return Err(Unstorable::Authorization);
+    }
     let none = Edits::default();
-    let edits = x.site.as_ref().map_or(&none, |s| &s.route.request_headers);
+    let edits = x.site.as_ref().map_or(&none, |s| &s.request_headers);
     let facts = x.facts();
     let chosen_by = storable.vary.iter().map(|name| &**name);
     let mut names = chosen_by.chain(rule.key.headers.iter().map(String::as_str));
@@ -322,7 +327,7 @@ pub(super) fn judge(
 }
 
 /// An answer that may not be kept replaces what was, and its key is remembered, so that nobody queues for it again.
-fn forget(asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
+fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
     // A failing origin says nothing of what it would say otherwise.
     if status >= 500 {
         return;
@@ -331,7 +336,9 @@ fn forget(asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
     if let Some(hit) = asking.found.filter(|_| !is_about_asking(status)) {
         zone.store.remove_if(&hit.object);
     }
-    if !reason.is_about_request() {
+    // Where everybody has to say who it is, all requests are alike in that.
+    let is_for_each = x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some());
+    if is_for_each || !reason.is_about_request() {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
 }
@@ -386,7 +393,7 @@ fn confirm(
             Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
         }
         Freshened::Once { meta, why } => {
-            forget(asking, why, old.meta.status);
+            forget(x, asking, why, old.meta.status);
             leader.pass();
             Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
         }

@@ -151,12 +151,14 @@ impl Burst<'_> {
                 request,
                 answer,
                 request_id,
+                guarded,
                 ..
             } = visit.x;
             self.worker.take_back(Heads {
                 request,
                 answer,
                 request_id,
+                lines: guarded.lines,
             });
             match next {
                 Next::Keep if !buffer.is_empty() => {}

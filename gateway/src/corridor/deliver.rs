@@ -121,7 +121,7 @@ fn answer_head(
     {
         write_line(&mut extra, b"Set-Cookie", cookie.as_bytes());
     }
-    let edits = &site.route.response_headers;
+    let edits = &site.response_headers;
     if let Some(status) = x.cache_status.filter(|_| !is_edited(edits, b"cache-status")) {
         extra.extend_from_slice(b"Cache-Status: ");
         status.write(&mut extra);
@@ -214,7 +214,7 @@ async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>, 
         return Next::Abandon;
     };
     let mut head = Vec::with_capacity(512);
-    write_switch(&mut head, &x.answer, &x.facts(), &site.route.response_headers);
+    write_switch(&mut head, &x.answer, &x.facts(), &site.response_headers);
     let limit = x.snapshot.plan.server.limits.body_timeout;
     if client.write_all(&mut [IoSlice::new(&head)], limit).await.is_err() {
         return Next::Abandon;

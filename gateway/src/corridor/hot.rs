@@ -259,7 +259,7 @@ fn select(x: &Exchange, object: Arc<Object>, is_soft_purged: bool, varies: bool)
 
 fn write_head(out: &mut Vec<u8>, x: &Exchange, fresh: &Fresh, status: CacheStatus, closes: bool) {
     let Some(site) = &x.site else { return };
-    let edits = &site.route.response_headers;
+    let edits = &site.response_headers;
     let meta = &fresh.object.meta;
     let delivery = Delivery {
         length: match fresh.is_304 {

@@ -75,7 +75,7 @@ impl Visit<'_> {
             .x
             .site
             .as_ref()
-            .map_or(&nothing, |s| &s.route.response_headers);
+            .map_or(&nothing, |s| &s.response_headers);
         let mut head = Vec::with_capacity(512);
         let mut date = self.worker.date.borrow_mut();
         write_reply(

@@ -299,7 +299,7 @@ impl Visit<'_> {
     fn stored_head(&self, chosen: &Chosen, portion: &Portion, delivery: Delivery) -> Vec<u8> {
         let x = &self.x;
         let nothing = Edits::default();
-        let edits = x.site.as_ref().map_or(&nothing, |s| &s.route.response_headers);
+        let edits = x.site.as_ref().map_or(&nothing, |s| &s.response_headers);
         let is_hit = !matches!(chosen.how, How::Miss | How::Collapsed);
         let age_secs = (is_hit || chosen.age_secs > 0).then_some(chosen.age_secs);
         let mut shown = shown(chosen.meta(), matches!(portion, Portion::Nothing));

@@ -203,6 +203,7 @@ impl Worker {
             heads.request.clear();
             heads.answer.clear();
             heads.request_id.clear();
+            heads.lines.clear();
             spare.push(heads);
         }
     }

@@ -153,6 +153,7 @@ pub fn write_switch(out: &mut Vec<u8>, answer: &Answer, facts: &Facts<'_>, edits
         write_line(out, b"Upgrade", protocol);
     }
     write_via(out, Shown::from(answer));
+    out.extend_from_slice(facts.guard_lines);
     write_edits(out, facts, edits);
     out.extend_from_slice(b"\r\n");
 }
@@ -200,6 +201,7 @@ pub fn finish(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits, delivery: Del
     if !facts.request_id.is_empty() && !is_edited(edits, b"x-request-id") {
         write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
     }
+    out.extend_from_slice(facts.guard_lines);
     write_edits(out, facts, edits);
     match delivery.length {
         Announced::Nothing => {}

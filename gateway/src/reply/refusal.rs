@@ -47,6 +47,12 @@ refusals! {
     // The client's.
     /// The request breaks a rule of HTTP in a way that could be read two ways.
     BadRequest: 400, "bad_request", "Bad Request", "The request is malformed or ambiguous.";
+    /// The route asks who it is, and the request does not say.
+    CredentialsMissing: 401, "credentials_missing", "Unauthorized", "This asks for credentials.";
+    /// The credentials are not good, or no longer.
+    CredentialsInvalid: 401, "credentials_invalid", "Unauthorized", "These credentials are not accepted.";
+    /// The client's address is denied, or not among those that are allowed.
+    Denied: 403, "denied", "Forbidden", "This address may not come in here.";
     /// The gateway may not read the file.
     Forbidden: 403, "forbidden", "Forbidden", "This may not be read.";
     /// No route matches, or no such file.
@@ -67,6 +73,8 @@ refusals! {
     RangeNotSatisfiable: 416, "range_not_satisfiable", "Range Not Satisfiable", "There is nothing in the range asked for.";
     /// An expectation other than 100-continue.
     ExpectationFailed: 417, "expectation_failed", "Expectation Failed", "The only expectation known here is 100-continue.";
+    /// More requests than a rate limit admits.
+    RateLimited: 429, "rate_limited", "Too Many Requests", "There were too many requests in too short a time.";
     /// The head is larger than `max_header_size` or has more than `max_headers` fields.
     HeadTooLarge: 431, "head_too_large", "Request Header Fields Too Large", "The request's header fields are too large.";
     /// CONNECT, which this gateway never passes on.
@@ -94,7 +102,19 @@ refusals! {
     /// The route's `timeout` has run out.
     RequestTimeout: 504, "request_timeout", "Gateway Timeout", "The request took longer than it may.";
 
+    // Too much at once.
+    /// As many requests run and wait as a concurrency limit admits.
+    ConcurrencyLimited: 503, "concurrency_limited", "Service Unavailable", "Too many requests are being served at once.";
+    /// The upstream has as much to do as it can do.
+    Overloaded: 503, "overloaded", "Service Unavailable", "The service has more to do than it can do right now.";
+    /// A place that was waited for did not become free within `queue_timeout`.
+    QueueTimeout: 503, "queue_timeout", "Service Unavailable", "The service was too busy for too long.";
+
     // Ours.
+    /// Whoever decides on credentials cannot be asked right now.
+    AuthUnavailable: 503, "auth_unavailable", "Service Unavailable", "Credentials cannot be checked right now.";
+    /// A limit that is counted elsewhere cannot be asked right now, and is to be closed then.
+    LimitUnavailable: 503, "limit_unavailable", "Service Unavailable", "The gateway cannot count requests right now.";
     /// Something of ours failed; never the client's fault.
     Internal: 500, "internal", "Internal Server Error", "The gateway failed to handle the request.";
     /// This machine is out of something: descriptors, memory.

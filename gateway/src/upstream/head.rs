@@ -53,6 +53,7 @@ pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
         write_fetch(out, fetch, outgoing.edits);
     }
     write_forwarding(out, facts, outgoing);
+    write_told(out, facts, outgoing.edits);
     write_framing(out, outgoing);
     write_edits(out, facts, outgoing.edits);
     out.extend_from_slice(b"\r\n");
@@ -145,6 +146,9 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
 /// there: two clients that send nothing look alike, and the origin was told the address of one of them.
 pub fn is_seen_as_sent(name: &str, facts: &Facts<'_>, edits: &Edits) -> bool {
     let is_it = |other: &str| is_alike(other.as_bytes(), name.as_bytes());
+    if facts.told_names.iter().any(|told| is_it(told)) {
+        return false;
+    }
     let mut edited = edits.set.iter().chain(&edits.add).filter(|(n, _)| is_it(n));
     let is_per_request = |value: &Template<RequestVariable>| {
         let mut parts = value.parts().iter();
@@ -319,6 +323,15 @@ pub fn max_forwards(request: &crate::wire::Request) -> Option<u64> {
 
 const fn counts_forwards(method: Method) -> bool {
     matches!(method, Method::Options | Method::Trace)
+}
+
+/// Who asks. The client's own fields of these names have not passed; what the route sets itself stands instead.
+fn write_told(out: &mut Vec<u8>, facts: &Facts<'_>, edits: &Edits) {
+    for (name, value) in facts.told {
+        if !is_set(edits, name.as_bytes()) {
+            write_line(out, name.as_bytes(), value.as_bytes());
+        }
+    }
 }
 
 fn write_framing(out: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
