@@ -40,13 +40,15 @@ class Case:
 
 
 ALL = ["sluice", "nginx", "haproxy", "varnish"]
+# No proxy, but a loop that sends what a cache would: what the system alone takes.
+FLOOR = "floor"
 CASES = {
     "proxied-1k": Case("/1k.txt", ["sluice", "nginx", "haproxy"]),
     "proxied-100k": Case("/100k.txt", ["sluice", "nginx", "haproxy"]),
     "static-1k": Case("/static/1k.txt", ["sluice", "nginx"]),
     "static-100k": Case("/static/100k.txt", ["sluice", "nginx"]),
-    "cached-1k": Case("/cached/1k.txt", ALL, cached=True),
-    "cached-100k": Case("/cached/100k.txt", ALL, cached=True),
+    "cached-1k": Case("/cached/1k.txt", [*ALL, FLOOR], cached=True),
+    "cached-100k": Case("/cached/100k.txt", [*ALL, FLOOR], cached=True),
     # Without HAProxy: its 304 has a Content-Length, as it may, and wrk waits for the body.
     "cached-304": Case("/cached/1k.txt", ["sluice", "nginx", "varnish"], cached=True, conditional=True),
 }
@@ -60,7 +62,7 @@ SAYS_HIT = {
     "varnish": ("X-Varnish", r"\d+ \d+$"),
 }
 
-PORT = {"nginx": 7001, "haproxy": 7002, "sluice": 7003, "varnish": 7005}
+PORT = {"nginx": 7001, "haproxy": 7002, "sluice": 7003, "varnish": 7005, FLOOR: 7008}
 # Where HAProxy caches, and who reads what is logged there.
 HAPROXY_CACHED_PORT, HAPROXY_LOG_PORT = 7006, 7007
 
@@ -127,7 +129,7 @@ class Arena:
             (self.folder / "files" / name).write_bytes(b"a" * length)
         self.nginx("nginx-origin.conf")
         self.await_port(ORIGIN_PORT)
-        starts = {"sluice": self.sluice, "nginx": self.peer_nginx, "haproxy": self.haproxy, "varnish": self.varnish}
+        starts = {"sluice": self.sluice, "nginx": self.peer_nginx, "haproxy": self.haproxy, "varnish": self.varnish, FLOOR: self.floor}
         self.proxies = {name: starts[name]() for name in wanted}
         for proxy in self.proxies.values():
             self.await_port(PORT[proxy.name])
@@ -200,6 +202,9 @@ class Arena:
         self.await_port(PORT["varnish"])
         return Proxy("varnish", [cache, self.start("varnishncsa", "-n", room, "-a", "-w", log)], [log])
 
+    def floor(self) -> Proxy:
+        return Proxy(FLOOR, [self.start("target/release/floor", PORT[FLOOR])])
+
     def sluice(self) -> Proxy:
         command = ["target/release/sluice", "run", "-c", HERE / "sluice.toml"]
         process = self.start(*command, env={**os.environ, "DIR": str(self.folder)})
@@ -250,7 +255,7 @@ def check(proxy: Proxy, case: Case) -> dict[str, str]:
         status, fields, body = get(proxy.port(case), case.path, headers)
         if status != (304 if case.conditional else 200) or body != expected:
             raise Wrong(f"{proxy.name} answers {case.path} with {status} and {len(body)} bytes:\n{fields}")
-        if case.cached and not case.conditional:
+        if case.cached and not case.conditional and proxy.name != FLOOR:
             name, shape = SAYS_HIT[proxy.name]
             if not re.search(shape, fields.get(name, "")):
                 raise Wrong(f"{proxy.name} answers {case.path}, but not from its cache:\n{fields}")
@@ -304,11 +309,11 @@ def summary(figures: dict[str, dict[str, list[float]]], wanted: list[str]) -> di
         "varnish": ["varnishd", "-V"],
     }
     result = {"commit": version("git", "rev-parse", "--short", "HEAD")}
-    result |= {name: version(*versions[name]) for name in wanted}
+    result |= {name: version(*versions[name]) for name in wanted if name in versions}
     result |= {"unit": "CPU microseconds per request, median", "cases": {}}
     for case, by in figures.items():
         median = {name: round(statistics.median(values), 2) for name, values in by.items()}
-        peers = {name: value for name, value in median.items() if name != "sluice"}
+        peers = {name: value for name, value in median.items() if name not in ("sluice", FLOOR)}
         best = min(peers, key=peers.get, default=None)
         ratio = round(median["sluice"] / peers[best], 3) if best and "sluice" in median else None
         rounded = {name: [round(v, 2) for v in values] for name, values in by.items()}
@@ -334,7 +339,7 @@ def chosen(variable: str, known: list[str]) -> list[str]:
 
 def main():
     seconds, rounds = (sys.argv[1:] + ["5", "5"][len(sys.argv) - 1 :])[:2]
-    cases, wanted = chosen("CASES", list(CASES)), chosen("PROXIES", ALL)
+    cases, wanted = chosen("CASES", list(CASES)), chosen("PROXIES", [*ALL, FLOOR])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     figures = {}
     arena = Arena()
@@ -350,7 +355,7 @@ def main():
         arena.close()
     result = summary(figures, wanted)
     table(result, wanted)
-    whole = cases == list(CASES) and wanted == ALL
+    whole = cases == list(CASES) and wanted == [*ALL, FLOOR]
     file = Path("run") / ("compare.json" if whole else "compare-part.json")
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(result, indent=1) + "\n")
