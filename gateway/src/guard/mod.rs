@@ -2,3 +2,5 @@
 
 pub mod access;
 pub mod cors;
+pub mod key;
+pub mod rate;

@@ -1,0 +1,201 @@
+//! One request, several limits: all of them admit it, or none is charged.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::gcra::{Charged, TIME_NS_MAX};
+use super::limiter::Limiter;
+use super::shard::Shard;
+use super::table::Table;
+use crate::guard::key::KeyHash;
+use crate::kit::clock::Mono;
+
+/// Whether a request may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is counted by all limits.
+    Admitted(Standing),
+    /// It is counted by none.
+    Refused {
+        /// The one that will refuse it longest, as an index into the limits.
+        limit: usize,
+        /// Until that one would admit it, if nobody else with the same key came before.
+        retry_after: Duration,
+        /// Of that limit.
+        standing: Standing,
+    },
+}
+
+/// How it stands with the limit that is nearest to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which, as an index into the limits.
+    pub limit: usize,
+    /// Requests it would admit now.
+    pub remaining: u32,
+    /// Until it would admit one more than that.
+    pub reset: Duration,
+}
+
+/// Asks all limits for one more request; charges all of them if all admit it, else none.
+///
+/// A limit that is named twice with the same key counts once. Without any limit a request is admitted, with nothing
+/// to tell of it: the standing then has the largest remaining there is.
+///
+/// Exact whichever threads ask: each key's shard is locked from before it is judged until it is charged. To admit
+/// first and take back after would be either more than the limit for a moment, or a charge that others see and are
+/// refused for. Shards are locked in the order of their addresses, so no two requests wait for each other.
+pub fn admit(limits: &[(&Limiter, KeyHash)], now: Mono) -> Verdict {
+    loop {
+        let mut walk = Walk {
+            limits,
+            now_ns: now.0.min(TIME_NS_MAX),
+            judged: 0,
+            standing: Standing {
+                limit: 0,
+                remaining: u32::MAX,
+                reset: Duration::ZERO,
+            },
+            refused: None,
+        };
+        match walk.on((0, 0), None) {
+            Outcome::Charge => return Verdict::Admitted(walk.standing),
+            Outcome::Leave => return walk.refusal(),
+            // Once in a while, when a reload has changed the number of shards just now.
+            Outcome::Again => {}
+        }
+    }
+}
+
+/// Takes back what [`admit`] has charged at `admitted`, for a request that was not served after all.
+///
+/// What a charge has lost by itself since then stays lost, and after a whole interval it is all of it: giving back
+/// more might admit more than the limit says. See `Table::uncharge`.
+pub fn refund(limits: &[(&Limiter, KeyHash)], admitted: Mono, now: Mono) {
+    for (at, (limiter, key)) in limits.iter().enumerate() {
+        if !limits[..at]
+            .iter()
+            .any(|earlier| is_same(*earlier, (limiter, *key)))
+        {
+            limiter
+                .table
+                .uncharge(*key, admitted.0.min(TIME_NS_MAX), now.0.min(TIME_NS_MAX));
+        }
+    }
+}
+
+fn is_same(a: (&Limiter, KeyHash), b: (&Limiter, KeyHash)) -> bool {
+    a.1 == b.1 && std::ptr::eq(&*a.0.table, &*b.0.table)
+}
+
+/// What is to be done with the shards that are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Charge,
+    Leave,
+    Again,
+}
+
+/// A way through the shards of all limits, by address: each step holds one of them until all behind it are through.
+struct Walk<'a> {
+    limits: &'a [(&'a Limiter, KeyHash)],
+    now_ns: u64,
+    judged: usize,
+    /// The one nearest to its end so far.
+    standing: Standing,
+    /// The longest wait so far.
+    refused: Option<(usize, Duration)>,
+}
+
+/// A shard by its address, then a limit by its index.
+type Place = (usize, usize);
+
+impl<'a> Walk<'a> {
+    /// Goes on behind `place`, whose shard is `held`.
+    fn on(&mut self, place: Place, held: Option<&mut Shard>) -> Outcome {
+        let Some((home, next)) = self.next(place) else {
+            return self.outcome();
+        };
+        match held {
+            // Another key of the same table, in the same shard.
+            Some(shard) if next.0 == place.0 => self.step(next, shard),
+            Some(_) | None => {
+                let mut shard = home.lock();
+                let (limiter, key) = self.limits[next.1 - 1];
+                if !limiter.table.owns(home, key) {
+                    return Outcome::Again;
+                }
+                self.step(next, &mut shard)
+            }
+        }
+    }
+
+    fn step(&mut self, place: Place, shard: &mut Shard) -> Outcome {
+        let at = place.1 - 1;
+        let (limiter, key) = self.limits[at];
+        let policy = (limiter.generation, limiter.pace);
+        let (debt_ns, pace) = Table::debt(shard, key, policy, self.now_ns);
+        self.judged += 1;
+        let judgement = pace.judge(debt_ns);
+        match &judgement {
+            Ok(charged) => self.note(at, charged),
+            // The others are asked all the same, for the longest wait: less would be a promise that is not kept.
+            Err(wait) if self.refused.is_none_or(|(_, longest)| *wait > longest) => {
+                self.refused = Some((at, *wait))
+            }
+            Err(_) => {}
+        }
+        let outcome = self.on(place, Some(shard));
+        if let (Outcome::Charge, Ok(charged)) = (outcome, judgement) {
+            limiter.table.charge(shard, key, charged.debt_ns, self.now_ns);
+        }
+        outcome
+    }
+
+    /// The limit with the lowest place behind this one. Places count limits from one, so that (0, 0) is before all.
+    fn next(&self, place: Place) -> Option<(&'a Mutex<Shard>, Place)> {
+        let placed = |(at, (limiter, key)): (usize, &(&'a Limiter, KeyHash))| {
+            let home = limiter.table.shard(*key);
+            (home, (std::ptr::from_ref(home).addr(), at + 1))
+        };
+        let limits = self.limits.iter().enumerate().map(placed);
+        limits.filter(|(_, p)| *p > place).min_by_key(|(_, p)| *p)
+    }
+
+    /// At the end. A limit whose key has moved to a shard that was passed by is not judged.
+    fn outcome(&self) -> Outcome {
+        if self.judged != self.limits.len() {
+            Outcome::Again
+        } else if self.refused.is_some() {
+            Outcome::Leave
+        } else {
+            Outcome::Charge
+        }
+    }
+
+    fn note(&mut self, limit: usize, charged: &Charged) {
+        let reset = Duration::from_nanos(charged.reset_ns);
+        let is_nearer = (charged.remaining, self.standing.reset) < (self.standing.remaining, reset);
+        if is_nearer {
+            self.standing = Standing {
+                limit,
+                remaining: charged.remaining,
+                reset,
+            };
+        }
+    }
+
+    fn refusal(&self) -> Verdict {
+        let (limit, retry_after) = self.refused.expect("who leaves was refused");
+        Verdict::Refused {
+            limit,
+            retry_after,
+            standing: Standing {
+                limit,
+                remaining: 0,
+                reset: retry_after,
+            },
+        }
+    }
+}
