@@ -4,3 +4,4 @@ pub mod access;
 pub mod cors;
 pub mod key;
 pub mod rate;
+pub mod concurrency;
