@@ -4,4 +4,5 @@ pub mod access;
 pub mod cors;
 pub mod key;
 pub mod rate;
+pub mod adaptive;
 pub mod concurrency;
