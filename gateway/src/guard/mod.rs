@@ -6,3 +6,4 @@ pub mod key;
 pub mod rate;
 pub mod adaptive;
 pub mod concurrency;
+pub mod token;

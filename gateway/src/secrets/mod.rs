@@ -6,4 +6,13 @@ pub mod token_key;
 
 pub use api_keys::ApiKeys;
 pub use htpasswd::Users;
-pub use token_key::TokenKey;
+pub use token_key::{TokenAlgorithm, TokenKey};
+
+/// Why a file of secrets cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, counted from 1.
+    pub line: usize,
+    /// What is wrong and what to do about it. Holds nothing secret.
+    pub message: String,
+}

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::kit::networks::Networks;
 use crate::secrets::{ApiKeys, TokenKey, Users};
 
+pub use crate::secrets::TokenAlgorithm;
+
 /// An index into [`Plan::rate_limits`](super::Plan::rate_limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RateLimitId(pub usize);
@@ -206,31 +208,6 @@ pub enum TokenKeys {
         /// The keys.
         keys: Arc<Vec<TokenKey>>,
     },
-}
-
-/// What tokens are signed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenAlgorithm {
-    /// Ed25519
-    EdDsa,
-    /// ECDSA on P-256
-    Es256,
-    /// ECDSA on P-384
-    Es384,
-    /// HMAC with SHA-256
-    Hs256,
-    /// HMAC with SHA-384
-    Hs384,
-    /// HMAC with SHA-512
-    Hs512,
-    /// RSASSA-PSS with SHA-256
-    Ps256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512
-    Rs512,
 }
 
 /// `cors = { … }`
