@@ -30,27 +30,28 @@ pub fn judge(text: &[u8], keys: &[TokenKey], policy: &Jwt, now_unix: Duration) -
 
 fn check_signature(token: &Compact<'_>, keys: &[TokenKey]) -> Result<(), TokenFault> {
     let id = token.key_id.as_deref();
-    let is_named = |key: &&TokenKey| key.id.is_some() && key.id.as_deref() == id;
-    // A token without a name may be by any key, and a key without a name may be the one of any token.
-    let is_possible = |key: &&TokenKey| id.is_none() || key.id.is_none();
-    let candidates = keys
+    let is_named = |key: &TokenKey| key.id.is_some() && key.id.as_deref() == id;
+    let has_named = keys.iter().any(is_named);
+    // Where no key has the token's name, it may be by one that has none; and a token without a name by any.
+    let is_candidate = |key: &&TokenKey| match has_named {
+        true => is_named(key),
+        false => id.is_none() || key.id.is_none(),
+    };
+    let fitting = keys
         .iter()
-        .filter(is_named)
-        .chain(keys.iter().filter(is_possible));
-    let mut fitting = candidates
-        .filter(|key| key.fits(token.algorithm))
-        .take(KEYS_TRIED_MAX)
-        .peekable();
+        .filter(is_candidate)
+        .filter(|key| key.fits(token.algorithm));
+    let mut fitting = fitting.take(KEYS_TRIED_MAX).peekable();
     let has_fitting = fitting.peek().is_some();
     if fitting.any(|key| key.verifies(token.algorithm, token.signed, &token.signature)) {
         return Ok(());
     }
-    Err(match (id, keys.iter().any(|key| is_named(&key))) {
-        (Some(_), true) if !has_fitting => TokenFault::Algorithm,
-        (Some(_), true) => TokenFault::Signature,
-        // The issuer may have a key of that name by now, also where a nameless one was tried.
-        (Some(_), false) if keys.iter().any(|key| key.id.is_some()) || !has_fitting => TokenFault::UnknownKey,
-        (None, _) if !has_fitting => TokenFault::UnknownKey,
-        (Some(_), false) | (None, _) => TokenFault::Signature,
+    // The issuer may have a key of that name by now, although one without a name was tried.
+    let may_be_new = id.is_some() && keys.iter().any(|key| key.id.is_some());
+    Err(match (has_named, has_fitting) {
+        (true, false) => TokenFault::Algorithm,
+        (true, true) => TokenFault::Signature,
+        (false, true) if !may_be_new => TokenFault::Signature,
+        (false, _) => TokenFault::UnknownKey,
     })
 }

@@ -18,7 +18,9 @@ const ED25519_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 fn base64url(text: &str) -> Vec<u8> {
     use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text)
+        .unwrap()
 }
 
 fn base64url_of(bytes: &[u8]) -> String {
@@ -53,7 +55,10 @@ fn verifies_only_its_own(key: &TokenKey, algorithm: TokenAlgorithm, message: &st
     let signature = base64url(signature);
     assert!(key.verifies(algorithm, message.as_bytes(), &signature));
     assert!(!key.verifies(algorithm, format!("{message}x").as_bytes(), &signature));
-    for other in TokenAlgorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+    for other in TokenAlgorithm::ALL
+        .into_iter()
+        .filter(|other| *other != algorithm)
+    {
         assert!(!key.verifies(other, message.as_bytes(), &signature), "{other:?}");
     }
 }
@@ -62,10 +67,20 @@ fn verifies_only_its_own(key: &TokenKey, algorithm: TokenAlgorithm, message: &st
 fn the_examples_of_rfc_7515_verify() {
     let key = one(json!({"kty": "oct", "k": A1_KEY}));
     let message = format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{CLAIMS}");
-    verifies_only_its_own(&key, TokenAlgorithm::Hs256, &message, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+    verifies_only_its_own(
+        &key,
+        TokenAlgorithm::Hs256,
+        &message,
+        "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    );
 
     let key = one(json!({"kty": "RSA", "n": A2_N, "e": "AQAB"}));
-    verifies_only_its_own(&key, TokenAlgorithm::Rs256, &format!("eyJhbGciOiJSUzI1NiJ9.{CLAIMS}"), A2_SIGNATURE);
+    verifies_only_its_own(
+        &key,
+        TokenAlgorithm::Rs256,
+        &format!("eyJhbGciOiJSUzI1NiJ9.{CLAIMS}"),
+        A2_SIGNATURE,
+    );
 
     let key = one(json!({"kty": "EC", "crv": "P-256", "x": A3_X, "y": A3_Y}));
     verifies_only_its_own(
@@ -95,7 +110,11 @@ fn each_algorithm_verifies_with_its_key_and_no_other() {
             let key = samples::public(owner);
             let is_its_own = key == samples::public(algorithm);
             assert_eq!(key.fits(algorithm), is_its_own, "{algorithm:?} {owner:?}");
-            assert_eq!(key.verifies(algorithm, b"message", &signature), is_its_own, "{algorithm:?} {owner:?}");
+            assert_eq!(
+                key.verifies(algorithm, b"message", &signature),
+                is_its_own,
+                "{algorithm:?} {owner:?}"
+            );
         }
     }
 }
@@ -103,10 +122,19 @@ fn each_algorithm_verifies_with_its_key_and_no_other() {
 #[test]
 fn names_of_algorithms_are_read_in_exactly_their_letters() {
     for algorithm in TokenAlgorithm::ALL {
-        assert_eq!(TokenAlgorithm::of_jose_name(algorithm.jose_name()), Some(algorithm));
+        assert_eq!(
+            TokenAlgorithm::of_jose_name(algorithm.jose_name()),
+            Some(algorithm)
+        );
     }
-    assert_eq!(TokenAlgorithm::of_jose_name("Ed25519"), Some(TokenAlgorithm::EdDsa));
-    for name in ["", "none", "None", "NONE", "rs256", "Rs256", "RS256 ", "ES512", "ES256K", "Ed448", "PS384", "RSA-OAEP"] {
+    assert_eq!(
+        TokenAlgorithm::of_jose_name("Ed25519"),
+        Some(TokenAlgorithm::EdDsa)
+    );
+    for name in [
+        "", "none", "None", "NONE", "rs256", "Rs256", "RS256 ", "ES512", "ES256K", "Ed448", "PS384",
+        "RSA-OAEP",
+    ] {
         assert_eq!(TokenAlgorithm::of_jose_name(name), None, "{name}");
     }
     assert!(TokenAlgorithm::ALL.is_sorted());
@@ -117,10 +145,17 @@ fn one_line_end_behind_a_secret_is_not_part_of_it() {
     let secret = [b's'; 32];
     let plain = TokenKey::of_secret(&secret).unwrap();
     for end in ["\n", "\r\n"] {
-        assert_eq!(TokenKey::of_secret(&[&secret[..], end.as_bytes()].concat()).unwrap(), plain);
+        assert_eq!(
+            TokenKey::of_secret(&[&secret[..], end.as_bytes()].concat()).unwrap(),
+            plain
+        );
     }
     for more in ["\n\n", " \n", "x"] {
-        assert_ne!(TokenKey::of_secret(&[&secret[..], more.as_bytes()].concat()).unwrap(), plain, "{more:?}");
+        assert_ne!(
+            TokenKey::of_secret(&[&secret[..], more.as_bytes()].concat()).unwrap(),
+            plain,
+            "{more:?}"
+        );
     }
 }
 
@@ -128,7 +163,12 @@ fn one_line_end_behind_a_secret_is_not_part_of_it() {
 fn a_secret_is_as_long_as_its_algorithm_asks() {
     let fits = |bytes: usize| {
         let key = TokenKey::of_secret(&vec![1; bytes]).unwrap();
-        [TokenAlgorithm::Hs256, TokenAlgorithm::Hs384, TokenAlgorithm::Hs512].map(|algorithm| key.fits(algorithm))
+        [
+            TokenAlgorithm::Hs256,
+            TokenAlgorithm::Hs384,
+            TokenAlgorithm::Hs512,
+        ]
+        .map(|algorithm| key.fits(algorithm))
     };
     assert_eq!(fits(32), [true, false, false]);
     assert_eq!(fits(47), [true, false, false]);
@@ -136,7 +176,10 @@ fn a_secret_is_as_long_as_its_algorithm_asks() {
     assert_eq!(fits(64), [true, true, true]);
     for bytes in [0, 1, 31] {
         let message = TokenKey::of_secret(&vec![1; bytes]).unwrap_err().message;
-        assert!(message.contains(&format!("{bytes} bytes")) && message.contains("32"), "{message}");
+        assert!(
+            message.contains(&format!("{bytes} bytes")) && message.contains("32"),
+            "{message}"
+        );
     }
     assert!(TokenKey::of_secret(&[&[1; 31][..], b"\n"].concat()).is_err());
     assert!(TokenKey::of_secret(&vec![1; FILE_BYTES_MAX + 1]).is_err());
@@ -144,8 +187,18 @@ fn a_secret_is_as_long_as_its_algorithm_asks() {
 
 #[test]
 fn a_public_key_is_not_taken_for_a_secret() {
-    for pem in [samples::RSA, samples::P256, samples::P256_CERTIFICATE, samples::RSA_PRIVATE] {
-        assert!(TokenKey::of_secret(pem).unwrap_err().message.contains("public_key_file"));
+    for pem in [
+        samples::RSA,
+        samples::P256,
+        samples::P256_CERTIFICATE,
+        samples::RSA_PRIVATE,
+    ] {
+        assert!(
+            TokenKey::of_secret(pem)
+                .unwrap_err()
+                .message
+                .contains("public_key_file")
+        );
     }
 }
 
@@ -155,13 +208,18 @@ fn the_same_key_is_read_from_each_form() {
     assert_eq!(TokenKey::of_pem(samples::RSA_PKCS1).unwrap(), rsa);
     let ec = TokenKey::of_pem(samples::P256).unwrap();
     assert_eq!(TokenKey::of_pem(samples::P256_CERTIFICATE).unwrap(), ec);
-    let crlf = String::from_utf8(samples::RSA.to_vec()).unwrap().replace('\n', "\r\n");
+    let crlf = String::from_utf8(samples::RSA.to_vec())
+        .unwrap()
+        .replace('\n', "\r\n");
     let explained = format!("Subject: someone\r\n\r\n{crlf}\r\nand so on\r\n");
     assert_eq!(TokenKey::of_pem(explained.as_bytes()).unwrap(), rsa);
     // A P-256 SubjectPublicKeyInfo ends with the point.
     let point = &der(samples::P256)[26..];
     let (x, y) = point[1..].split_at(32);
-    assert_eq!(one(json!({"kty": "EC", "crv": "P-256", "x": base64url_of(x), "y": base64url_of(y)})), ec);
+    assert_eq!(
+        one(json!({"kty": "EC", "crv": "P-256", "x": base64url_of(x), "y": base64url_of(y)})),
+        ec
+    );
 }
 
 #[test]
@@ -171,29 +229,57 @@ fn what_is_no_public_key_is_refused_with_its_line() {
     let cut = rsa.lines().take(4).collect::<Vec<_>>().join("\n");
     let cases: Vec<(String, usize, &str)> = vec![
         (text(samples::RSA_PRIVATE), 1, "private key"),
-        (format!("{rsa}{}", text(samples::RSA_OTHER_PRIVATE)), 10, "private key"),
+        (
+            format!("{rsa}{}", text(samples::RSA_OTHER_PRIVATE)),
+            10,
+            "private key",
+        ),
         (rsa.replace("PUBLIC KEY", "RSA PRIVATE KEY"), 1, "private key"),
-        (rsa.replace("PUBLIC KEY", "ENCRYPTED PRIVATE KEY"), 1, "private key"),
+        (
+            rsa.replace("PUBLIC KEY", "ENCRYPTED PRIVATE KEY"),
+            1,
+            "private key",
+        ),
         (rsa.replace("PUBLIC KEY", "OPENSSH PRIVATE KEY"), 1, "private key"),
         (rsa.replace("PUBLIC KEY", "SSH2 KEY"), 1, "not supported"),
         (text(samples::RSA_1024), 1, "1024 bits"),
         (text(samples::P521), 1, "P-256 and P-384"),
         (format!("\n{rsa}{rsa}"), 11, "second"),
         (cut, 1, "cut short"),
-        (format!("#\n{}", rsa.replace("-----END PUBLIC KEY-----\n", "")), 2, "cut short"),
-        (rsa.replace("-----END PUBLIC", "-----END RSA PUBLIC"), 9, "no beginning"),
+        (
+            format!("#\n{}", rsa.replace("-----END PUBLIC KEY-----\n", "")),
+            2,
+            "cut short",
+        ),
+        (
+            rsa.replace("-----END PUBLIC", "-----END RSA PUBLIC"),
+            9,
+            "no beginning",
+        ),
         (rsa.replacen('M', "!", 1), 1, "Base64"),
         (rsa.replace("PUBLIC KEY", "RSA PUBLIC KEY"), 1, "damaged"),
         (rsa.replace("PUBLIC KEY", "CERTIFICATE"), 1, "damaged"),
-        ("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n".to_owned(), 1, "damaged"),
+        (
+            "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n".to_owned(),
+            1,
+            "damaged",
+        ),
         (String::new(), 1, "BEGIN PUBLIC KEY"),
         ("ssh-rsa AAAA".to_owned(), 1, "BEGIN PUBLIC KEY"),
     ];
     for (text, line, why) in cases {
         let fault = TokenKey::of_pem(text.as_bytes()).unwrap_err();
-        assert!(fault.message.contains(why) && fault.line == line, "{why}: {fault:?}");
+        assert!(
+            fault.message.contains(why) && fault.line == line,
+            "{why}: {fault:?}"
+        );
     }
-    assert!(TokenKey::of_pem(&der(samples::RSA)).unwrap_err().message.contains("PEM"));
+    assert!(
+        TokenKey::of_pem(&der(samples::RSA))
+            .unwrap_err()
+            .message
+            .contains("PEM")
+    );
     assert!(TokenKey::of_pem(&vec![b'\n'; FILE_BYTES_MAX + 1]).is_err());
 }
 
@@ -202,10 +288,22 @@ fn an_rsa_key_has_numbers_that_can_be_one() {
     let n = base64url(A2_N);
     let is_key = |n: &[u8], e: &[u8]| Material::rsa(n, e).is_ok();
     assert!(is_key(&n, &[1, 0, 1]));
-    assert!(is_key(&[&[0, 0], &n[..]].concat(), &[0, 1, 0, 1]), "zeros in front change no number");
+    assert!(
+        is_key(&[&[0, 0], &n[..]].concat(), &[0, 1, 0, 1]),
+        "zeros in front change no number"
+    );
     assert!(is_key(&n, &[3]));
     assert!(is_key(&n, &[1, 0, 0, 0, 1]));
-    for e in [&[][..], &[0], &[1], &[0, 1], &[2], &[1, 0, 0], &[2, 0, 0, 0, 1], &[1, 0, 0, 0, 0, 1]] {
+    for e in [
+        &[][..],
+        &[0],
+        &[1],
+        &[0, 1],
+        &[2],
+        &[1, 0, 0],
+        &[2, 0, 0, 0, 1],
+        &[1, 0, 0, 0, 0, 1],
+    ] {
         assert!(!is_key(&n, e), "{e:?}");
     }
     let even = [&n[..n.len() - 1], &[2]].concat();
@@ -243,15 +341,27 @@ fn keys_that_are_for_something_else_are_passed_over() {
     refused(json!({"kty": "RSA", "e": "AQAB"}), "it has no \"n\"");
     refused(json!({"kty": "EC", "crv": "P-256", "x": A3_X}), "it has no \"y\"");
     refused(json!({"kty": "EC", "crv": "P-521", "x": A3_X, "y": A3_Y}), "crv");
-    refused(json!({"kty": "EC", "crv": "secp256k1", "x": A3_X, "y": A3_Y}), "crv");
+    refused(
+        json!({"kty": "EC", "crv": "secp256k1", "x": A3_X, "y": A3_Y}),
+        "crv",
+    );
     refused(json!({"kty": "EC", "crv": "P-384", "x": A3_X, "y": A3_Y}), "48");
-    refused(json!({"kty": "EC", "crv": "P-256", "x": base64url_of(&[1; 31]), "y": A3_Y}), "31");
+    refused(
+        json!({"kty": "EC", "crv": "P-256", "x": base64url_of(&[1; 31]), "y": A3_Y}),
+        "31",
+    );
     refused(json!({"kty": "OKP", "crv": "X25519", "x": ED25519_X}), "crv");
     refused(json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}), "32");
     refused(json!({"kty": "oct", "k": base64url_of(&[1; 31])}), "31 bytes");
-    refused(json!({"kty": "oct", "alg": "HS512", "k": base64url_of(&[1; 63])}), "fit");
+    refused(
+        json!({"kty": "oct", "alg": "HS512", "k": base64url_of(&[1; 63])}),
+        "fit",
+    );
     refused(json!("key"), "object");
-    assert_eq!(one(with("use", json!("sig"))), one(with("key_ops", json!(["verify"]))));
+    assert_eq!(
+        one(with("use", json!("sig"))),
+        one(with("key_ops", json!(["verify"])))
+    );
 }
 
 #[test]
@@ -260,7 +370,11 @@ fn the_algorithm_of_a_key_binds_it() {
     let fitting: Vec<_> = TokenAlgorithm::ALL.into_iter().filter(|a| key.fits(*a)).collect();
     assert_eq!(fitting, [TokenAlgorithm::Rs384]);
     let message = format!("eyJhbGciOiJSUzI1NiJ9.{CLAIMS}");
-    assert!(!key.verifies(TokenAlgorithm::Rs256, message.as_bytes(), &base64url(A2_SIGNATURE)));
+    assert!(!key.verifies(
+        TokenAlgorithm::Rs256,
+        message.as_bytes(),
+        &base64url(A2_SIGNATURE)
+    ));
 }
 
 #[test]
@@ -268,10 +382,24 @@ fn what_is_no_set_of_keys_is_refused() {
     let key = json!({"kty": "OKP", "crv": "Ed25519", "x": ED25519_X});
     assert_eq!(set(&vec![key.clone(); 256]).unwrap().len(), 256);
     assert!(set(&vec![key.clone(); 257]).unwrap_err().message.contains("257"));
-    for text in ["", "[]", "null", "{}", "{\"keys\": {}}", "{\"keys\": []}", "{\"keys\": [1]}", "{\"keys\": []} x"] {
+    for text in [
+        "",
+        "[]",
+        "null",
+        "{}",
+        "{\"keys\": {}}",
+        "{\"keys\": []}",
+        "{\"keys\": [1]}",
+        "{\"keys\": []} x",
+    ] {
         assert!(TokenKey::jwks(text).is_err(), "{text}");
     }
-    assert!(TokenKey::jwks(&key.to_string()).unwrap_err().message.contains("\"keys\""));
+    assert!(
+        TokenKey::jwks(&key.to_string())
+            .unwrap_err()
+            .message
+            .contains("\"keys\"")
+    );
     let twice = format!("{{\"keys\": [{key}],\n \"keys\": [{key}]}}");
     let fault = TokenKey::jwks(&twice).unwrap_err();
     assert!(fault.message.contains("twice") && fault.line == 2, "{fault:?}");
@@ -287,7 +415,10 @@ fn nothing_secret_is_shown() {
         one(json!({"kty": "oct", "kid": "a", "k": base64url_of(secret.as_bytes())})),
     ];
     let shown = format!("{keys:?}");
-    assert!(!shown.contains("supersecret") && !shown.contains("115, 117"), "{shown}");
+    assert!(
+        !shown.contains("supersecret") && !shown.contains("115, 117"),
+        "{shown}"
+    );
     assert!(shown.contains("Some(\"a\")"), "{shown}");
     let fault = set(&[json!({"kty": "oct", "k": "supersecret"})]).unwrap_err();
     assert!(!format!("{fault:?}").contains("supersecret"));
@@ -296,8 +427,14 @@ fn nothing_secret_is_shown() {
 #[test]
 fn a_digest_tells_lists_apart() {
     let rsa = TokenKey::of_pem(samples::RSA).unwrap();
-    let named = |id: &str| TokenKey { id: Some(id.to_owned()), ..rsa.clone() };
-    let bound = TokenKey { bound: Some(TokenAlgorithm::Rs256), ..rsa.clone() };
+    let named = |id: &str| TokenKey {
+        id: Some(id.to_owned()),
+        ..rsa.clone()
+    };
+    let bound = TokenKey {
+        bound: Some(TokenAlgorithm::Rs256),
+        ..rsa.clone()
+    };
     let ec = TokenKey::of_pem(samples::P256).unwrap();
     let lists: Vec<Vec<TokenKey>> = vec![
         vec![],
@@ -313,14 +450,20 @@ fn a_digest_tells_lists_apart() {
     ];
     for (at, one) in lists.iter().enumerate() {
         for (other_at, other) in lists.iter().enumerate() {
-            assert_eq!(TokenKey::digest(one) == TokenKey::digest(other), at == other_at, "{at} {other_at}");
+            assert_eq!(
+                TokenKey::digest(one) == TokenKey::digest(other),
+                at == other_at,
+                "{at} {other_at}"
+            );
         }
     }
 }
 
 #[test]
 fn json_is_read_as_written_or_not_at_all() {
-    let members = object(br#"{"a": -1, "b": 18446744073709551615, "c": 1.5, "\u0064": ["\u00e9", null, true]}"#).unwrap();
+    let members =
+        object(br#"{"a": -1, "b": 18446744073709551615, "c": 1.5, "\u0064": ["\u00e9", null, true]}"#)
+            .unwrap();
     let list = vec![Json::Text("é".to_owned()), Json::Null, Json::Bool(true)];
     let expected = [
         ("a", Json::Whole(-1)),
@@ -328,7 +471,10 @@ fn json_is_read_as_written_or_not_at_all() {
         ("c", Json::Fraction(1.5)),
         ("d", Json::List(list)),
     ];
-    assert_eq!(members, expected.map(|(name, value)| (name.to_owned(), value)).into());
+    assert_eq!(
+        members,
+        expected.map(|(name, value)| (name.to_owned(), value)).into()
+    );
     let refused: [&[u8]; 14] = [
         br#"{"a":1,"a":1}"#,
         br#"{"a":1,"\u0061":2}"#,

@@ -75,17 +75,24 @@ fn token(algorithm: TokenAlgorithm, claims: &Value) -> String {
 
 /// The sample key under a name.
 fn named(algorithm: TokenAlgorithm, id: &str) -> TokenKey {
-    TokenKey {
-        id: Some(id.to_owned()),
-        ..samples::public(algorithm)
-    }
+    renamed(samples::public(algorithm), id)
+}
+
+fn renamed(mut key: TokenKey, id: &str) -> TokenKey {
+    key.id = Some(id.to_owned());
+    key
 }
 
 /// What becomes of claims that were signed as they should be.
 fn judged(claims: &Value) -> Result<Claims, TokenFault> {
     let algorithm = TokenAlgorithm::Hs256;
     let text = token(algorithm, claims);
-    judge(text.as_bytes(), &[samples::public(algorithm)], &policy(&[algorithm]), NOW)
+    judge(
+        text.as_bytes(),
+        &[samples::public(algorithm)],
+        &policy(&[algorithm]),
+        NOW,
+    )
 }
 
 #[test]
@@ -103,7 +110,10 @@ fn a_token_of_each_algorithm_is_believed() {
             Ok(found)
         );
         // Neither without the key nor without the permission.
-        let others: Vec<_> = TokenAlgorithm::ALL.into_iter().filter(|a| *a != algorithm).collect();
+        let others: Vec<_> = TokenAlgorithm::ALL
+            .into_iter()
+            .filter(|a| *a != algorithm)
+            .collect();
         let fault = judge(text.as_bytes(), &keys, &policy(&others), NOW);
         assert_eq!(fault, Err(TokenFault::Algorithm));
         let keys: Vec<_> = all.into_iter().filter(|key| !key.fits(algorithm)).collect();
@@ -140,24 +150,36 @@ fn the_name_of_a_key_selects_it() {
         signed(algorithm, &header.to_string(), claims().to_string())
     };
     let other = TokenKey::of_secret(&[7; 32]).unwrap();
-    let wrong = |id: &str| TokenKey {
-        id: Some(id.to_owned()),
-        ..other.clone()
-    };
+    let wrong = |id: &str| renamed(other.clone(), id);
     let judged = |kid: &str, keys: &[TokenKey]| judge(text(kid).as_bytes(), keys, &policy, NOW).map(|_| ());
     assert_eq!(judged("a", &[named(algorithm, "a"), wrong("b")]), Ok(()));
-    assert_eq!(judged("b", &[named(algorithm, "a"), wrong("b")]), Err(TokenFault::Signature));
-    assert_eq!(judged("c", &[named(algorithm, "a"), wrong("b")]), Err(TokenFault::UnknownKey));
+    assert_eq!(
+        judged("b", &[named(algorithm, "a"), wrong("b")]),
+        Err(TokenFault::Signature)
+    );
+    assert_eq!(
+        judged("c", &[named(algorithm, "a"), wrong("b")]),
+        Err(TokenFault::UnknownKey)
+    );
     assert_eq!(judged("A", &[named(algorithm, "a")]), Err(TokenFault::UnknownKey));
     assert_eq!(judged("a", &[]), Err(TokenFault::UnknownKey));
     // RFC 7517 §4.5: two keys may share a name.
     assert_eq!(judged("a", &[wrong("a"), named(algorithm, "a")]), Ok(()));
     // A key without a name is tried for every token, and another fetch may bring the named one.
     assert_eq!(judged("a", &[wrong("b"), samples::public(algorithm)]), Ok(()));
-    assert_eq!(judged("a", &[wrong("b"), other.clone()]), Err(TokenFault::UnknownKey));
-    assert_eq!(judged("a", std::slice::from_ref(&other)), Err(TokenFault::Signature));
+    assert_eq!(
+        judged("a", &[wrong("b"), other.clone()]),
+        Err(TokenFault::UnknownKey)
+    );
+    assert_eq!(
+        judged("a", std::slice::from_ref(&other)),
+        Err(TokenFault::Signature)
+    );
     // A named key for another algorithm is not the key.
-    assert_eq!(judged("a", &[named(TokenAlgorithm::Es256, "a")]), Err(TokenFault::Algorithm));
+    assert_eq!(
+        judged("a", &[named(TokenAlgorithm::Es256, "a")]),
+        Err(TokenFault::Algorithm)
+    );
 }
 
 #[test]
@@ -171,7 +193,10 @@ fn a_token_without_a_name_is_tried_with_so_many_keys() {
     let policy = policy(&TokenAlgorithm::ALL);
     assert!(judge(text.as_bytes(), &keys, &policy, NOW).is_ok());
     keys.insert(0, TokenKey::of_secret(&[8; 32]).unwrap());
-    assert_eq!(judge(text.as_bytes(), &keys, &policy, NOW), Err(TokenFault::Signature));
+    assert_eq!(
+        judge(text.as_bytes(), &keys, &policy, NOW),
+        Err(TokenFault::Signature)
+    );
 }
 
 proptest! {
