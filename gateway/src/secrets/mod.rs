@@ -1,6 +1,7 @@
 //! What callers are known by: passwords, keys and the keys of tokens. Parsed and compared here, and nowhere shown.
 
 pub mod api_keys;
+mod compare;
 pub mod htpasswd;
 pub mod token_key;
 
@@ -14,5 +15,13 @@ pub struct Fault {
     /// Where, counted from 1.
     pub line: usize,
     /// What is wrong and what to do about it. Holds nothing secret.
+pub use token_key::TokenKey;
+
+/// Why a file of secrets is refused. Never says what the secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong and what to do.
     pub message: String,
 }
