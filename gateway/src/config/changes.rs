@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::plan::{
-    Action, Cache, CacheId, CacheRule, Listener, Plan, Route, Upstream, UpstreamId, UpstreamServer,
+    Action, AuthId, CacheId, CacheRule, ConcurrencyLimitId, Guards, Listener, Plan, RateLimitId, Route,
+    Upstream, UpstreamId, UpstreamServer,
 };
 
 /// Names of one kind of thing that came, went, or mean something else.
@@ -34,7 +36,13 @@ pub struct Changes {
     pub servers: Delta,
     /// By name.
     pub caches: Delta,
-    /// Of "server", "admin", "access_log" and "compression", those that differ.
+    /// By name.
+    pub rate_limits: Delta,
+    /// By name.
+    pub concurrency_limits: Delta,
+    /// By name; what stands in the files of one belongs to it.
+    pub auth: Delta,
+    /// Of "server", "admin", "access_log", "compression" and "redis", those that differ.
     pub sections: Vec<&'static str>,
     /// Of "listeners", "servers" and "routes", those whose common members stand in another order.
     pub reordered: Vec<&'static str>,
@@ -52,6 +60,7 @@ impl Changes {
             ("admin", old.admin != new.admin),
             ("access_log", old.access_log != new.access_log),
             ("compression", old.compression != new.compression),
+            ("redis", old.redis != new.redis),
         ];
         let reordered = [
             ("listeners", is_reordered(&listeners.0, &listeners.1)),
@@ -68,7 +77,10 @@ impl Changes {
             routes: delta(routes.0, routes.1),
             upstreams: delta(named_upstreams(old), named_upstreams(new)),
             servers: delta(named_servers(old), named_servers(new)),
-            caches: delta(named_caches(old), named_caches(new)),
+            caches: of_both(old, new, |plan| named(&plan.caches, |c| &c.name)),
+            rate_limits: of_both(old, new, |plan| named(&plan.rate_limits, |l| &l.name)),
+            concurrency_limits: of_both(old, new, |plan| named(&plan.concurrency_limits, |l| &l.name)),
+            auth: of_both(old, new, |plan| named(&plan.auths, |a| &a.name)),
             sections: those(&sections),
             reordered: those(&reordered),
             restart: those(&restart),
@@ -95,6 +107,9 @@ impl fmt::Display for Changes {
             ("upstream", &self.upstreams),
             ("server", &self.servers),
             ("cache", &self.caches),
+            ("rate limit", &self.rate_limits),
+            ("concurrency limit", &self.concurrency_limits),
+            ("auth", &self.auth),
             ("route", &self.routes),
         ] {
             for (verb, names) in [
@@ -196,22 +211,63 @@ fn named_servers(plan: &Plan) -> Vec<(String, &UpstreamServer)> {
         .collect()
 }
 
-fn named_caches(plan: &Plan) -> Vec<(String, &Cache)> {
-    plan.caches.iter().map(|c| (c.name.clone(), &**c)).collect()
+fn named<T>(things: &[Arc<T>], name: impl Fn(&T) -> &String) -> Vec<(String, &T)> {
+    things
+        .iter()
+        .map(|thing| (name(thing).clone(), &**thing))
+        .collect()
+}
+
+fn of_both<'p, T: PartialEq + 'p>(
+    old: &'p Plan,
+    new: &'p Plan,
+    named: impl Fn(&'p Plan) -> Vec<(String, &'p T)>,
+) -> Delta {
+    delta(named(old), named(new))
 }
 
 /// Routes with ids that mean the same in both plans: a new upstream or cache shifts the ids of those behind it.
 fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
-    let plans = [old, new];
-    let upstreams = all_names(plans.iter().flat_map(|p| &p.upstreams).map(|u| &*u.name));
-    let caches = all_names(plans.iter().flat_map(|p| &p.caches).map(|c| &*c.name));
-    let upstream = |id: UpstreamId| UpstreamId(place(&upstreams, &plan.upstreams[id.0].name));
-    let cache = |rule: &CacheRule| CacheRule {
-        store: CacheId(place(&caches, &plan.caches[rule.store.0].name)),
-        ..rule.clone()
-    };
+    let ids = Ids::of(old, new);
     let translated = |route: &Route| Route {
-        action: match &route.action {
+        action: ids.action(&route.action, plan),
+        cache: route.cache.as_ref().map(|rule| CacheRule {
+            store: CacheId(place(&ids.caches, &plan.caches[rule.store.0].name)),
+            ..rule.clone()
+        }),
+        guards: ids.guards(&route.guards, plan),
+        ..route.clone()
+    };
+    plan.routes
+        .iter()
+        .map(|r| (r.name.clone(), translated(r)))
+        .collect()
+}
+
+/// The names of two plans together: where a name stands in these lists is an id that means the same in both.
+struct Ids<'p> {
+    upstreams: Vec<&'p str>,
+    caches: Vec<&'p str>,
+    rate_limits: Vec<&'p str>,
+    concurrency_limits: Vec<&'p str>,
+    auths: Vec<&'p str>,
+}
+
+impl<'p> Ids<'p> {
+    fn of(old: &'p Plan, new: &'p Plan) -> Self {
+        let plans = [old, new];
+        Self {
+            upstreams: all_names(plans.iter().flat_map(|p| &p.upstreams).map(|u| &*u.name)),
+            caches: all_names(plans.iter().flat_map(|p| &p.caches).map(|c| &*c.name)),
+            rate_limits: all_names(plans.iter().flat_map(|p| &p.rate_limits).map(|l| &*l.name)),
+            concurrency_limits: all_names(plans.iter().flat_map(|p| &p.concurrency_limits).map(|l| &*l.name)),
+            auths: all_names(plans.iter().flat_map(|p| &p.auths).map(|a| &*a.name)),
+        }
+    }
+
+    fn action(&self, action: &Action, plan: &Plan) -> Action {
+        let upstream = |id: UpstreamId| UpstreamId(place(&self.upstreams, &plan.upstreams[id.0].name));
+        match action {
             Action::Upstream(id) => Action::Upstream(upstream(*id)),
             Action::Split(shares) => {
                 let share = |(id, weight): &(UpstreamId, NonZeroU32)| (upstream(*id), *weight);
@@ -220,14 +276,25 @@ fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
             other @ (Action::Redirect { .. } | Action::Respond { .. } | Action::StaticFiles(_)) => {
                 other.clone()
             }
-        },
-        cache: route.cache.as_ref().map(cache),
-        ..route.clone()
-    };
-    plan.routes
-        .iter()
-        .map(|r| (r.name.clone(), translated(r)))
-        .collect()
+        }
+    }
+
+    fn guards(&self, guards: &Guards, plan: &Plan) -> Guards {
+        let rate = |id: &RateLimitId| RateLimitId(place(&self.rate_limits, &plan.rate_limits[id.0].name));
+        let concurrency = |id: &ConcurrencyLimitId| {
+            ConcurrencyLimitId(place(
+                &self.concurrency_limits,
+                &plan.concurrency_limits[id.0].name,
+            ))
+        };
+        let auth = |id: AuthId| AuthId(place(&self.auths, &plan.auths[id.0].name));
+        Guards {
+            auth: guards.auth.map(auth),
+            rate_limits: guards.rate_limits.iter().map(rate).collect(),
+            concurrency_limits: guards.concurrency_limits.iter().map(concurrency).collect(),
+            ..guards.clone()
+        }
+    }
 }
 
 /// Sorted, none twice.

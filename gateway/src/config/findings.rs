@@ -1,6 +1,9 @@
 //! Collects the problems of all stages and gives each its place.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::problem::{Problem, Problems, Severity};
 use super::raw::leaf::Span;
@@ -19,6 +22,8 @@ pub struct Findings<'a> {
     spoiled: HashSet<Span>,
     /// Parts of the text could not be read: what it lacks may have been there.
     incomplete: bool,
+    /// Other files that were read on the way, and the hash of what stood in each.
+    read: Vec<(PathBuf, u64)>,
 }
 
 impl<'a> Findings<'a> {
@@ -30,6 +35,7 @@ impl<'a> Findings<'a> {
             overflow: None,
             spoiled: HashSet::new(),
             incomplete: false,
+            read: Vec::new(),
         }
     }
 
@@ -61,6 +67,18 @@ impl<'a> Findings<'a> {
     /// Whether all of the text was read, so that a name nobody defines was never defined.
     pub fn is_complete(&self) -> bool {
         !self.incomplete
+    }
+
+    /// Another file was read, and what it means is part of the plan.
+    pub fn has_read(&mut self, file: &Path, content: &[u8]) {
+        if !self.read.iter().any(|(known, _)| known == file) {
+            self.read.push((file.to_owned(), xxh3_64(content)));
+        }
+    }
+
+    /// The other files that were read, and the hash of what stood in each.
+    pub fn files(&self) -> &[(PathBuf, u64)] {
+        &self.read
     }
 
     /// "FILE:LINE" of a span, to name another place in a message.

@@ -14,6 +14,9 @@ use super::source::{self, Source};
 /// More files than any sane folder of configurations holds.
 const FILES_MAX: usize = 1_000;
 
+/// Tables whose keys are names of the operator's own.
+const NAMED: [&str; 5] = ["auth", "caches", "concurrency_limits", "rate_limits", "upstreams"];
+
 /// Files that were included.
 #[derive(Default)]
 pub struct Included {
@@ -106,8 +109,8 @@ fn join<'i>(main: &mut DeTable<'i>, other: DeTable<'i>, path: &str, findings: &m
             continue;
         };
         match (mine.get_mut(), value.into_inner()) {
-            // An upstream is one thing with a name: it is not put together from two files.
-            (DeValue::Table(mine), DeValue::Table(theirs)) if path != "upstreams" => {
+            // A thing with a name is one thing: it is not put together from two files.
+            (DeValue::Table(mine), DeValue::Table(theirs)) if !NAMED.contains(&path) => {
                 join(mine, theirs, &at, findings);
             }
             (DeValue::Array(mine), DeValue::Array(theirs))

@@ -44,9 +44,10 @@ pub struct Loaded {
     pub plan: Plan,
     /// What its author may want to know.
     pub warnings: Problems,
-    /// XXH3 of all texts, 16 hexadecimal digits: equal when no byte has changed.
+    /// XXH3 of all texts and of the files they name for keys and users, 16 hexadecimal digits: equal when no byte has changed.
     pub hash: String,
-    /// What to watch: the files read, and the folders where files of an `include` may appear.
+    /// What to watch: the files read, those of keys and users among them, and the folders where files of an `include`
+    /// may appear.
     pub files: Vec<PathBuf>,
 }
 
@@ -119,13 +120,17 @@ fn understand(name: &str, text: String, env: Lookup<'_>) -> Reading {
     }
     walk::walk(&mut table, &schema::shape(), env, &mut findings);
     let plan = read(table, &mut findings).map(|raw| check::check(&raw, cores(), &mut findings));
-    let read = std::iter::once(PathBuf::from(name));
+    let others = findings.files();
+    let hash = hash(&sources, others);
+    let others = others.iter().map(|(file, _)| file.clone());
+    let files = std::iter::once(PathBuf::from(name)).chain(included.watch.iter().cloned());
+    let files = files.chain(others).collect();
     Reading {
         plan,
         failed: findings.failed(),
         problems: findings.into_problems(),
-        hash: hash(&sources),
-        files: read.chain(included.watch).collect(),
+        hash,
+        files,
     }
 }
 
@@ -181,12 +186,15 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn hash(sources: &[&Source]) -> String {
+fn hash(sources: &[&Source], others: &[(PathBuf, u64)]) -> String {
     let mut hash = Xxh3::new();
     for source in sources {
         hash.update(source.text.as_bytes());
         // A byte no TOML holds: moving text from one file to the next is a change.
         hash.update(&[0]);
+    }
+    for (_, content) in others {
+        hash.update(&content.to_le_bytes());
     }
     let mut out = String::new();
     write!(out, "{:016x}", hash.digest()).expect("a string takes every write");

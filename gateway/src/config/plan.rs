@@ -17,6 +17,7 @@ use crate::kit::template::{LogVariable, RequestVariable, Template};
 
 mod cache;
 mod guard;
+mod guard_words;
 mod words;
 
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
@@ -24,6 +25,7 @@ pub use guard::{
     Auth, AuthId, AuthMethod, Basic, ConcurrencyLimit, ConcurrencyLimitId, Cors, Forward, Guards, Jwt, Keys,
     LimitKey, OnRedisError, Origins, Overload, RateLimit, RateLimitId, Redis, TokenAlgorithm, TokenKeys,
 };
+pub use guard_words::is_claim;
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]

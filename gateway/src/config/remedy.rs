@@ -48,6 +48,7 @@ fn lists_of(keys: &BTreeMap<String, Shape>) -> Option<String> {
 /// How one of several forms is written.
 fn examples(form: &Shape) -> Vec<String> {
     match form {
+        Shape::Text(_, choices) if choices.is_empty() => vec!["\"…\"".to_owned()],
         Shape::Text(_, choices) => choices.iter().map(|c| format!("\"{c}\"")).collect(),
         Shape::List(_) => vec!["[…]".to_owned()],
         Shape::Table(keys) => keys.keys().map(|key| format!("{{ {key} = … }}")).collect(),
@@ -56,7 +57,17 @@ fn examples(form: &Shape) -> Vec<String> {
 }
 
 /// Of several tables, the key that somebody means who writes a string instead of the table.
-const MAIN_KEYS: [&str; 7] = ["address", "to", "path_prefix", "root", "body", "store", "path"];
+const MAIN_KEYS: [&str; 9] = [
+    "address",
+    "to",
+    "path_prefix",
+    "root",
+    "body",
+    "store",
+    "path",
+    "users_file",
+    "url",
+];
 
 fn flag(text: &str) -> String {
     let yes = ["true", "yes", "on", "1"].contains(&text);
@@ -91,6 +102,8 @@ fn text(kind: Kind, choices: &[String], found: &DeValue<'_>) -> Option<String> {
             Some(format!("a number needs its unit: \"{}s\"", n.as_str()))
         }
         (Kind::Duration | Kind::Timeout, _) => Some("write \"500ms\", \"5s\" or \"2m\"".to_owned()),
+        (Kind::Rate, DeValue::Integer(n)) => Some(format!("a rate needs its time: \"{n}/s\" or \"{n}/m\"")),
+        (Kind::Rate, _) => Some("write \"10/s\" or \"600/m\"".to_owned()),
         (Kind::Size, DeValue::Integer(n)) => Some(format!("a number needs its unit: {}", sizes(n))),
         (Kind::Size, _) => Some("write \"64KiB\" or \"10MiB\"".to_owned()),
         (Kind::Plain | Kind::Replacement | Kind::Template, DeValue::Integer(n)) => {

@@ -42,6 +42,8 @@ pub enum Kind {
     Duration,
     /// Itself.
     Plain,
+    /// "10/s"
+    Rate,
     /// It has `$1` or `${…}` of its own.
     Replacement,
     /// "10MiB"
@@ -178,6 +180,7 @@ fn choices(schema: &Value) -> Vec<String> {
 fn kind(schema: &Value) -> Kind {
     match schema.get(KIND).and_then(Value::as_str) {
         Some("duration") => Kind::Duration,
+        Some("rate") => Kind::Rate,
         Some("replacement") => Kind::Replacement,
         Some("size") => Kind::Size,
         Some("template") => Kind::Template,
@@ -209,6 +212,7 @@ mod tests {
             ("server.limits.max_headers", int(1, 10_000)),
             ("server.drain_timeout", text(Kind::Duration)),
             ("routes._.timeout", text(Kind::Timeout)),
+            ("rate_limits._.rate", text(Kind::Rate)),
             ("routes._.max_body", text(Kind::Size)),
             ("routes._.access_log", Shape::Flag),
             ("routes._.request_headers.set._", text(Kind::Template)),
@@ -266,6 +270,16 @@ mod tests {
             };
             prop_assert_eq!(accepts("header_timeout"), units::parse_duration(&text).is_ok());
             prop_assert_eq!(accepts("max_body"), units::parse_bytes(&text).is_ok());
+        }
+
+        #[test]
+        fn an_editor_accepts_the_rates_we_accept(text in r"[1-9]?0?/?[1-9]?(\.5)?(ms|s|m|h|d|x|)(30m)?") {
+            let schema: Value = serde_json::from_str(&schema()).unwrap();
+            let limits = &schema["properties"]["rate_limits"]["additionalProperties"]["properties"];
+            let pattern = regex::Regex::new(limits["rate"]["pattern"].as_str().unwrap()).unwrap();
+            // What is more than a matter of form is not the editor's: that a rate is not zero.
+            let accepted = units::parse_rate(&text).is_ok() || text.starts_with("0/") && pattern.is_match(&text);
+            prop_assert_eq!(pattern.is_match(&text), accepted);
         }
     }
 }

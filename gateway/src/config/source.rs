@@ -106,6 +106,11 @@ pub fn of<'a>(sources: &'a [&'a Source], span: &Span) -> Option<&'a Source> {
 
 /// The text of a file. The message of a failure is for the operator.
 pub fn read(path: &Path) -> Result<String, String> {
+    text(read_bytes(path)?)
+}
+
+/// The bytes of a file. The message of a failure is for the operator.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|f| f.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -113,6 +118,11 @@ pub fn read(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err("it is longer than 16 MiB, which no configuration is".to_owned());
     }
+    Ok(bytes)
+}
+
+/// Bytes as text. The message of a failure is for the operator.
+pub fn text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let line = 1 + e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();

@@ -386,6 +386,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Named(_) | Shape::Table(_) => "a table",
         Shape::OneOf(options) => return hints::or(&options.iter().map(wanted).collect::<Vec<_>>()),
         Shape::Text(Kind::Duration | Kind::Timeout, _) => "a duration",
+        Shape::Text(Kind::Rate, _) => "a rate",
         Shape::Text(Kind::Size, _) => "a size",
         Shape::Text(Kind::Plain | Kind::Replacement | Kind::Template, _) => "a string",
     };

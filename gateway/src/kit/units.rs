@@ -1,5 +1,6 @@
-//! Quantities as people write them: "5s", "10MiB", "20%".
+//! Quantities as people write them: "5s", "10MiB", "10/s".
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Why a text is not a quantity, worded so that it can stand in a problem's help line.
@@ -61,6 +62,37 @@ pub fn parse_bytes(text: &str) -> Result<u64, NotAQuantity> {
     };
     let bytes = number.scaled(factor).ok_or(HELP)?;
     u64::try_from(bytes).map_err(|_| NotAQuantity("that is more bytes than there are"))
+}
+
+/// Reads a rate: a number, a slash, and a unit or a duration. "10/s", "100/10s".
+pub fn parse_rate(text: &str) -> Result<(NonZeroU32, Duration), NotAQuantity> {
+    const HELP: NotAQuantity =
+        NotAQuantity("write a number and a time: \"10/s\", \"600/m\", \"1000/h\" or \"100/10s\"");
+    let (count, period) = text.split_once('/').ok_or(HELP)?;
+    let is_number = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    let is_plain = !period.contains(char::is_whitespace);
+    let count = count.parse().ok().filter(|_| is_number && is_plain).ok_or(HELP)?;
+    let count = NonZeroU32::new(count).ok_or(NotAQuantity("a rate is at least one: \"1/s\""))?;
+    // "1" before a bare unit makes it a duration; "h30m" is none of either kind.
+    let is_unit = period.bytes().all(|b| b.is_ascii_alphabetic());
+    let period = parse_duration(&if is_unit {
+        format!("1{period}")
+    } else {
+        period.to_owned()
+    });
+    match period {
+        Ok(period) if !period.is_zero() => Ok((count, period)),
+        Ok(_) | Err(_) => Err(HELP),
+    }
+}
+
+/// Writes a rate the way [`parse_rate`] reads it.
+pub fn format_rate(count: NonZeroU32, period: Duration) -> String {
+    let period = format_duration(period);
+    let unit = period
+        .strip_prefix('1')
+        .filter(|rest| rest.bytes().all(|b| b.is_ascii_alphabetic()));
+    format!("{count}/{}", unit.unwrap_or(&period))
 }
 
 /// Writes a duration the way [`parse_duration`] reads it, in the largest unit that keeps it whole.
@@ -179,7 +211,49 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        for (text, count, ms) in [
+            ("10/s", 10, 1_000),
+            ("1/m", 1, 60_000),
+            ("1000/h", 1_000, 3_600_000),
+            ("5/d", 5, 86_400_000),
+            ("100/10s", 100, 10_000),
+            ("3/1h30m", 3, 5_400_000),
+            ("2/500ms", 2, 500),
+        ] {
+            let expected = (NonZeroU32::new(count).unwrap(), Duration::from_millis(ms));
+            assert_eq!(parse_rate(text), Ok(expected), "{text}");
+        }
+        for bad in [
+            "",
+            "10",
+            "/s",
+            "10/",
+            "10 /s",
+            "10/ s",
+            "10/ 1s",
+            "+1/s",
+            "-1/s",
+            "1.5/s",
+            "0/s",
+            "1/0s",
+            "1/x",
+            "1/h30m",
+            "1/s/s",
+            "99999999999/s",
+        ] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_rate_that_is_written_is_read_back(count in 1u32.., ms in prop_oneof![1u64..10_000, Just(60_000), Just(86_400_000)]) {
+            let (count, period) = (NonZeroU32::new(count).unwrap(), Duration::from_millis(ms));
+            prop_assert_eq!(parse_rate(&format_rate(count, period)), Ok((count, period)));
+        }
+
         #[test]
         fn what_is_written_is_read_back(ms in 0u64..10_000_000_000, bytes: u64) {
             let d = Duration::from_millis(ms);

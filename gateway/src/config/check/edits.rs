@@ -86,9 +86,23 @@ fn fields(
     fields
 }
 
-/// Whether a route may touch this field. Those that frame a message are the gateway's own: RFC 9112 §6.3
-/// says how a wrong one makes two readers see two different messages.
+/// Whether a route may touch this field; told if not.
 fn is_editable(name: &At<String>, side: Side, verb: Verb, path: &str, findings: &mut Findings<'_>) -> bool {
+    if !is_free(name, path, findings) {
+        return false;
+    }
+    let known = Name::of(name.value.as_bytes());
+    if known == Name::Host && !(side == Side::Request && verb == Verb::Set) {
+        let problem = findings.error(&name.span, path, "Host can only be set, and only on requests");
+        problem.help("request_headers = { set = { Host = \"app.internal\" } }");
+        return false;
+    }
+    true
+}
+
+/// Whether this is a field that is not the gateway's own; told if not. RFC 9112 §6.3 says how a wrong one of those that
+/// frame a message makes two readers see two different messages.
+pub fn is_free(name: &At<String>, path: &str, findings: &mut Findings<'_>) -> bool {
     let text = &name.value;
     if !syntax::is_token(text.as_bytes()) {
         let message = format!("\"{text}\" cannot be the name of a field");
@@ -102,11 +116,6 @@ fn is_editable(name: &At<String>, side: Side, verb: Verb, path: &str, findings: 
         let message = format!("{text} belongs to the connection and is the gateway's own");
         let problem = findings.error(&name.span, path, message);
         problem.help("take it out: it is sent rightly by itself");
-        return false;
-    }
-    if known == Name::Host && !(side == Side::Request && verb == Verb::Set) {
-        let problem = findings.error(&name.span, path, "Host can only be set, and only on requests");
-        problem.help("request_headers = { set = { Host = \"app.internal\" } }");
         return false;
     }
     true

@@ -2,17 +2,27 @@
 
 mod access_log;
 mod actions;
+mod auth;
 mod cache_rule;
 mod caches;
 mod compression;
+mod concurrency;
+mod cors;
 mod edits;
+mod guards;
+mod jwt;
 mod listeners;
 mod matches;
+mod names;
 mod overlap;
+mod overload;
 mod probing;
+mod rate_limits;
+mod redis;
 mod routes;
 mod server;
 mod upstreams;
+mod urls;
 mod values;
 
 pub use compression::standard as standard_compression;
@@ -32,7 +42,14 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
     let upstreams = upstreams::upstreams(file.upstreams.as_ref(), findings);
     let caches = caches::caches(file.caches.as_ref(), findings);
     let compression = compression::compression(file.compression.as_ref(), findings);
-    let routes = routes::routes(file, &listeners, server.limits.max_body, findings);
+    let redis = redis::redis(file.redis.as_ref(), findings);
+    // A section that could not be read is a section all the same.
+    let has_redis = file.redis.is_some() || !findings.is_whole(&(0..0));
+    let rate_limits = rate_limits::rate_limits(file.rate_limits.as_ref(), has_redis, findings);
+    let concurrency_limits = concurrency::concurrency_limits(file.concurrency_limits.as_ref(), findings);
+    let auths = auth::auths(file.auth.as_ref(), findings);
+    let guards = guards::Named::of(file, &rate_limits, &concurrency_limits);
+    let routes = routes::routes(file, &listeners, guards, server.limits.max_body, findings);
     Plan {
         server,
         admin,
@@ -41,10 +58,10 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
         upstreams,
         caches,
         compression,
-        redis: None,
-        rate_limits: Vec::new(),
-        concurrency_limits: Vec::new(),
-        auths: Vec::new(),
+        redis,
+        rate_limits,
+        concurrency_limits,
+        auths,
         routes,
     }
 }

@@ -28,6 +28,8 @@ const CONSECUTIVE_FAILURES: u32 = 3;
 const EJECTION_TIME: Duration = Duration::from_secs(30);
 /// When most servers fail the fault is elsewhere, and fewer servers would make it worse.
 const MAX_EJECTION_PERCENT: u32 = 50;
+/// One that fails again costs one request.
+const HALF_OPEN_REQUESTS: NonZeroU32 = NonZeroU32::MIN;
 /// Three servers in all: beyond that it is the request that is bad.
 const ATTEMPTS: u32 = 2;
 /// Statuses of a server that is in trouble rather than of a request that is wrong.
@@ -156,7 +158,11 @@ pub fn outlier_detection(
             .max_ejection_percent
             .as_ref()
             .map_or(MAX_EJECTION_PERCENT, |n| n.value.u32()),
-        half_open_requests: NonZeroU32::MIN,
+        half_open_requests: raw
+            .half_open_requests
+            .as_ref()
+            .and_then(|n| NonZeroU32::new(n.value.u32()))
+            .unwrap_or(HALF_OPEN_REQUESTS),
     }
 }
 

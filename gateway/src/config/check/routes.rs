@@ -8,10 +8,11 @@ use super::actions::{self, Upstreams};
 use super::cache_rule;
 use super::caches::Caches;
 use super::edits::{self, Side};
+use super::guards;
 use super::values::{self, BODY_BYTES, Zero};
 use super::{compression, listeners, matches, overlap};
 use crate::config::findings::Findings;
-use crate::config::plan::{CacheRule, Edits, Guards, Listener, Match, Rewrite, Route};
+use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route};
 use crate::config::raw;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
 
@@ -24,6 +25,7 @@ struct Defaults {
     access_log: bool,
     cache: Option<CacheRule>,
     compression: bool,
+    guards: guards::Written,
 }
 
 /// What routes refer to by name.
@@ -31,6 +33,7 @@ struct Named<'r> {
     listeners: Vec<&'r str>,
     upstreams: Upstreams<'r>,
     caches: Caches<'r>,
+    guards: guards::Named<'r>,
 }
 
 /// A checked route and where its parts stand, for what compares routes.
@@ -44,9 +47,10 @@ pub struct Placed {
 }
 
 /// `[[routes]]`, no name twice, in file order.
-pub fn routes(
-    file: &raw::File,
+pub fn routes<'r>(
+    file: &'r raw::File,
     listeners: &[Listener],
+    guards: guards::Named<'r>,
     max_body: u64,
     findings: &mut Findings<'_>,
 ) -> Vec<Arc<Route>> {
@@ -54,8 +58,9 @@ pub fn routes(
         listeners: listeners::names(&file.listeners),
         upstreams: Upstreams::of(file.upstreams.as_ref()),
         caches: Caches::of(file.caches.as_ref()),
+        guards,
     };
-    let defaults = defaults(file.defaults.as_ref(), max_body, &mut named.caches, findings);
+    let defaults = defaults(file.defaults.as_ref(), max_body, &mut named, findings);
     let listed = file.routes.as_ref().map_or(&[][..], |list| &list.value);
     let mut names: BTreeMap<String, Span> = BTreeMap::new();
     let mut placed = Vec::with_capacity(listed.len());
@@ -87,6 +92,7 @@ pub fn routes(
     overlap::check(&placed, listeners, findings);
     named.upstreams.warn_of_unused(findings);
     named.caches.warn_of_unused(findings);
+    named.guards.warn_of_unused(findings);
     let checked = placed.iter().map(|p| &*p.route);
     compression::warn_of_unused(file.compression.as_ref(), checked, findings);
     let answers = listeners.is_empty() || listeners.iter().any(|l| !l.redirect_to_https);
@@ -144,6 +150,7 @@ fn route(
         defaults.max_body,
         findings,
     );
+    let guards = guards::guards(item, path, &mut named.guards, &defaults.guards, findings);
     let action = action?;
     // What concerns an origin means nothing where none is asked: written there it is an error, inherited it goes.
     let (request_defaults, cache_default) = match action.asks_an_origin() {
@@ -162,7 +169,7 @@ fn route(
         access_log: flag(&raw.access_log, defaults.access_log),
         cache: cache.unwrap_or(cache_default),
         compression: flag(&raw.compression, defaults.compression),
-        guards: Guards::default(),
+        guards,
     })
 }
 
@@ -190,7 +197,7 @@ fn cache_of_methods(raw: &raw::Route, matches: Option<&Match>, path: &str, findi
 fn defaults(
     raw: Option<&At<raw::Defaults>>,
     max_body: u64,
-    caches: &mut Caches<'_>,
+    named: &mut Named<'_>,
     findings: &mut Findings<'_>,
 ) -> Defaults {
     let empty = At::default();
@@ -211,8 +218,9 @@ fn defaults(
             findings,
         ),
         access_log: flag(&raw.access_log, true),
-        cache: cache_rule::rule(&raw.cache, "defaults", caches, findings).flatten(),
+        cache: cache_rule::rule(&raw.cache, "defaults", &mut named.caches, findings).flatten(),
         compression: flag(&raw.compression, false),
+        guards: guards::defaults(raw, &mut named.guards, findings),
     }
 }
 

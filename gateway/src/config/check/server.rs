@@ -4,8 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::values::{self, BODY_BYTES, Zero};
 use crate::config::findings::Findings;
 use crate::config::plan::{Admin, Limits, Server, SocketSpec};
@@ -127,30 +125,17 @@ fn limits(raw: Option<&At<raw::Limits>>, findings: &mut Findings<'_>) -> Limits 
 
 fn trusted_proxies(raw: &List<String>, findings: &mut Findings<'_>) -> Networks {
     let path = "server.trusted_proxies";
-    let mut found: Vec<IpNet> = Vec::new();
-    for item in raw.iter().flat_map(|list| &list.value) {
-        let text = &item.value;
-        let Some(network) = networks::parse(text) else {
-            let message = format!("\"{text}\" is not a network");
-            let problem = findings.error(&item.span, path, message);
-            problem.help("write \"10.0.0.0/8\", \"fd00::/8\" or one address; names are not looked up");
-            continue;
-        };
-        if network.addr() != network.network() {
-            let message = format!("\"{text}\" names one address, but means {}", network.trunc());
-            let problem = findings.warning(&item.span, path, message);
-            problem.help(format!(
-                "write \"{}\", or \"{}\" for one address",
-                network.trunc(),
-                network.addr()
-            ));
-        }
-        if network.prefix_len() == 0 {
-            let message = format!("\"{text}\" lets every client choose the address it is known by");
+    let list = raw.as_ref().map_or(&[][..], |list| &list.value);
+    let found = values::networks(list, path, findings);
+    for item in list {
+        if networks::parse(&item.value).is_some_and(|network| network.prefix_len() == 0) {
+            let message = format!(
+                "\"{}\" lets every client choose the address it is known by",
+                item.value
+            );
             let problem = findings.warning(&item.span, path, message);
             problem.help("list only the networks of your own proxies");
         }
-        found.push(network);
     }
     Networks::new(found)
 }

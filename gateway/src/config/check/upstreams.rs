@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probing;
 use super::values::{self, Zero};
+use super::{overload, probing};
 use crate::config::findings::Findings;
 use crate::config::hints;
-use crate::config::plan::{Address, HashBy, LoadBalancing, Overload, Upstream, UpstreamServer};
+use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, Span};
 use crate::wire::syntax;
@@ -72,7 +72,7 @@ fn upstream(name: &At<String>, item: &At<raw::Upstream>, findings: &mut Findings
         health_check: probing::health_check(raw.health_check.as_ref(), &path, findings),
         outlier_detection: probing::outlier_detection(raw.outlier_detection.as_ref(), &path, findings),
         retries: probing::retries(raw.retries.as_ref(), &path, findings),
-        overload: Overload::default(),
+        overload: overload::overload(raw.overload.as_ref(), &path, findings),
     }
 }
 

@@ -4,13 +4,15 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::config::findings::Findings;
 use crate::config::plan::SocketSpec;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
-use crate::kit::units;
+use crate::kit::{networks, units};
 
 /// Longer than anybody waits; within it, sums of moments cannot overflow.
-const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
+pub const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 /// Longest name of a route, upstream or listener: it stands in every log line and metric.
 const NAME_BYTES_MAX: usize = 64;
@@ -124,6 +126,31 @@ pub fn name(name: &At<String>, path: &str, findings: &mut Findings<'_>) -> bool 
     let help = format!("write 1 to {NAME_BYTES_MAX} letters, digits, \"_\", \"-\" or \".\"");
     findings.error(&name.span, path, message).help(help);
     false
+}
+
+/// Networks, without those that are none.
+pub fn networks(list: &[At<String>], path: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let mut found = Vec::with_capacity(list.len());
+    for item in list {
+        let text = &item.value;
+        let Some(network) = networks::parse(text) else {
+            let message = format!("\"{text}\" is not a network");
+            let problem = findings.error(&item.span, path, message);
+            problem.help("write \"10.0.0.0/8\", \"fd00::/8\" or one address; names are not looked up");
+            continue;
+        };
+        if network.addr() != network.network() {
+            let message = format!("\"{text}\" names one address, but means {}", network.trunc());
+            let problem = findings.warning(&item.span, path, message);
+            problem.help(format!(
+                "write \"{}\", or \"{}\" for one address",
+                network.trunc(),
+                network.addr()
+            ));
+        }
+        found.push(network);
+    }
+    found
 }
 
 /// Where a socket is bound; None if it cannot be.

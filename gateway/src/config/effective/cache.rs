@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Section, bare_or_quoted, bytes, duration, list, plain, quoted, table};
+use super::{Section, bare_or_quoted, bytes, duration, list, names, plain, quoted, table};
 use crate::config::check::standard_compression;
 use crate::config::plan::{Cache, CacheRule, Plan, QueryRule};
 
@@ -67,8 +67,4 @@ fn query(rule: &QueryRule) -> String {
         QueryRule::Only(parameters) => names(parameters),
         QueryRule::Except(parameters) => table([("except", names(parameters))]),
     }
-}
-
-fn names(names: &[String]) -> String {
-    list(names.iter().map(|name| plain(name)))
 }

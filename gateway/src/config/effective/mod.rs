@@ -14,9 +14,10 @@ use super::plan::{
 use crate::kit::units::{format_bytes, format_duration};
 
 mod cache;
+mod guard;
 mod route;
 
-/// The plan as TOML that loads to an equal plan.
+/// The plan as TOML that loads to an equal plan, a password of Redis apart: that is never printed.
 pub fn effective(plan: &Plan) -> String {
     let mut sections = vec![server(&plan.server), limits(&plan.server)];
     sections.extend(plan.admin.as_ref().map(admin));
@@ -27,8 +28,16 @@ pub fn effective(plan: &Plan) -> String {
     }
     sections.extend(plan.caches.iter().map(|c| cache::cache(c)));
     sections.extend(cache::compression(plan));
+    sections.extend(plan.redis.as_ref().map(guard::redis));
+    sections.extend(plan.rate_limits.iter().map(|l| guard::rate_limit(l)));
+    sections.extend(
+        plan.concurrency_limits
+            .iter()
+            .map(|l| guard::concurrency_limit(l)),
+    );
+    sections.extend(plan.auths.iter().map(|a| guard::auth(a)));
     for route in &plan.routes {
-        sections.push(route::section(route, &plan.upstreams));
+        sections.push(route::section(route, plan));
         sections.extend(route.cache.as_ref().map(|r| cache::rule(r, &plan.caches)));
     }
     let texts: Vec<String> = sections.iter().map(Section::text).collect();
@@ -164,6 +173,7 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
     sections.extend(upstream.health_check.as_ref().map(|c| health_check(c, &path)));
     sections.push(outlier_detection(&upstream.outlier_detection, &path));
     sections.push(retries(&upstream.retries, &path));
+    sections.push(guard::overload(&upstream.overload, &path));
 }
 
 fn server_line(server: &UpstreamServer) -> String {
@@ -205,6 +215,7 @@ fn outlier_detection(detection: &OutlierDetection, upstream: &str) -> Section {
     out.key("consecutive_failures", detection.consecutive_failures);
     out.key("ejection_time", duration(detection.ejection_time));
     out.key("max_ejection_percent", detection.max_ejection_percent);
+    out.key("half_open_requests", detection.half_open_requests);
     out
 }
 
@@ -237,6 +248,11 @@ fn bytes(n: u64) -> String {
 
 fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A list of strings in which `${NAME}` means nothing.
+fn names(names: &[String]) -> String {
+    list(names.iter().map(|name| plain(name)))
 }
 
 fn table<K: AsRef<str>>(pairs: impl IntoIterator<Item = (K, String)>) -> String {

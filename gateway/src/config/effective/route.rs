@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{Section, bytes, duration, list, plain, quoted, table};
+use super::{Section, bytes, duration, guard, list, plain, quoted, table};
 use crate::config::plan::{
-    Action, Edits, Match, PathPattern, Rewrite, Route, StaticFiles, TryFile, Upstream, UpstreamId, ValueTest,
+    Action, Edits, Match, PathPattern, Plan, Rewrite, Route, StaticFiles, TryFile, Upstream, UpstreamId,
+    ValueTest,
 };
 use crate::kit::template::{RequestVariable, Template};
 
 /// One route with all its defaults but its cache, which is a section of its own.
-pub fn section(route: &Route, upstreams: &[Arc<Upstream>]) -> Section {
+pub fn section(route: &Route, plan: &Plan) -> Section {
     let mut out = Section::new("[[routes]]");
     out.key("name", quoted(&route.name));
     out.key("match", matches(&route.matches));
-    let (key, value) = action(&route.action, upstreams);
+    let (key, value) = action(&route.action, &plan.upstreams);
     out.key(key, value);
     let timeout = route.timeout.map_or(quoted("none"), duration);
     out.key("timeout", timeout);
@@ -27,6 +28,7 @@ pub fn section(route: &Route, upstreams: &[Arc<Upstream>]) -> Section {
     out.key("response_headers", edits(&route.response_headers));
     out.key("access_log", route.access_log);
     out.key("compression", route.compression);
+    guard::guards(&route.guards, plan, &mut out);
     out
 }
 

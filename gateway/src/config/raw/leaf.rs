@@ -109,6 +109,8 @@ text! {
     Timeout: "timeout", r"^(none|(\d+(\.\d+)?(ms|s|m|min|h|d))+|.*\$\{.*)$";
     /// "10MiB"
     Size: "size", r"^(0|\d+(\.\d+)?(B|[KMGT]iB|[KMGT]B|kB)|.*\$\{.*)$";
+    /// "10/s"
+    Rate: "rate", r"^(\d+/((ms|s|m|min|h|d)|(\d+(\.\d+)?(ms|s|m|min|h|d))+)|.*\$\{.*)$";
     /// A text with variables of a request or an access line.
     Template: "template";
     /// A text in which `$1` and `${name}` have a meaning of their own.

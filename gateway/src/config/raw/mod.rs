@@ -11,14 +11,21 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 mod cache;
+mod guard;
 pub mod leaf;
 mod route;
 mod upstream;
 
 pub use cache::{Bypass, Cache, CacheKey, CacheRule, Compression, Except, Query};
+pub use guard::{
+    Auth, Basic, ConcurrencyLimit, Cors, Forward, Jwt, Keys, OnRedisError, RateLimit, Redis, Texts,
+    TokenAlgorithm,
+};
 use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
-pub use upstream::{HealthCheck, LoadBalancing, OutlierDetection, Retries, Upstream, UpstreamServer};
+pub use upstream::{
+    HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, Upstream, UpstreamServer,
+};
 
 /// The configuration of Sluice, an edge gateway.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -44,6 +51,14 @@ pub struct File {
     pub caches: Maybe<BTreeMap<At<String>, At<Cache>>>,
     /// How answers are compressed on routes that want it.
     pub compression: Maybe<Compression>,
+    /// A Redis that several gateways count in together.
+    pub redis: Maybe<Redis>,
+    /// How fast requests may come, by name; routes refer to them.
+    pub rate_limits: Maybe<BTreeMap<At<String>, At<RateLimit>>>,
+    /// How many requests are served at once, by name; routes refer to them.
+    pub concurrency_limits: Maybe<BTreeMap<At<String>, At<ConcurrencyLimit>>>,
+    /// How it is known who asks, by name; routes refer to them.
+    pub auth: Maybe<BTreeMap<At<String>, At<Auth>>>,
     /// What holds for every route that does not say otherwise.
     pub defaults: Maybe<Defaults>,
     /// Which requests, and what is done with them.

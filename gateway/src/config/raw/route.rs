@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::cache::CacheRule;
+use super::guard::Cors;
 use super::leaf::{At, Flag, Int, List, Maybe, Replacement, Size, Template, Timeout};
 
 /// Statuses a final answer may have.
@@ -29,6 +30,18 @@ pub struct Defaults {
     pub cache: Maybe<CacheRule>,
     /// Whether answers are compressed for clients that take it. Default `false`.
     pub compression: Maybe<Flag>,
+    /// Networks whose clients may come; [] for every one that is not denied. Default `[]`.
+    pub allow: List<String>,
+    /// Networks whose clients may not, whatever allow says. Default `[]`.
+    pub deny: List<String>,
+    /// Name of the auth that must know who asks; "" for none. Default `""`.
+    pub auth: Maybe<String>,
+    /// Names of the rate limits that all must admit a request. Default `[]`.
+    pub rate_limits: List<String>,
+    /// Names of the concurrency limits that all must admit a request, in this order. Default `[]`.
+    pub concurrency_limits: List<String>,
+    /// Whose pages may ask from a browser; left out, those of the same origin alone.
+    pub cors: Maybe<Cors>,
 }
 
 /// Which requests, and the one thing that is done with them.
@@ -66,6 +79,18 @@ pub struct Route {
     pub cache: Maybe<CacheRule>,
     /// Whether answers are compressed for clients that take it. Default `false`.
     pub compression: Maybe<Flag>,
+    /// Networks whose clients may come; [] for every one that is not denied. Default `[]`.
+    pub allow: List<String>,
+    /// Networks whose clients may not, whatever allow says. Default `[]`.
+    pub deny: List<String>,
+    /// Name of the auth that must know who asks; "" for none. Default `""`.
+    pub auth: Maybe<String>,
+    /// Names of the rate limits that all must admit a request. Default `[]`.
+    pub rate_limits: List<String>,
+    /// Names of the concurrency limits that all must admit a request, in this order. Default `[]`.
+    pub concurrency_limits: List<String>,
+    /// Whose pages may ask from a browser; left out, as the defaults say.
+    pub cors: Maybe<Cors>,
 }
 
 /// Which requests: all that is written must hold.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::guard::REQUESTS_MAX;
 use super::leaf::{Duration, Flag, Int, List, Maybe};
 
 /// Largest weight of one server, as in nginx: sums of them stay far from overflow.
@@ -39,6 +40,8 @@ pub struct Upstream {
     pub outlier_detection: Maybe<OutlierDetection>,
     /// Further tries of a request that failed.
     pub retries: Maybe<Retries>,
+    /// What protects it from more requests than it can serve.
+    pub overload: Maybe<Overload>,
 }
 
 /// How a server is chosen.
@@ -111,6 +114,8 @@ pub struct OutlierDetection {
     pub ejection_time: Maybe<Duration>,
     /// Most of the upstream's servers that may be out at once. Default `50`.
     pub max_ejection_percent: Maybe<Int<0, 100>>,
+    /// Requests a server gets at once after that, until one of them has succeeded. Default `1`.
+    pub half_open_requests: Maybe<Int<1, 1_000>>,
 }
 
 /// Further tries of a request that failed.
@@ -128,4 +133,18 @@ pub struct Retries {
     pub budget_percent: Maybe<Int<0, 100>>,
     /// For all tries together. Default `"15s"`.
     pub timeout: Maybe<Duration>,
+}
+
+/// What protects an upstream from more requests than it can serve.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Overload {
+    /// Requests in flight to all its servers; 0 sets no limit. With adaptive, the highest it may learn. Default `0`.
+    pub max_requests: Maybe<Int<0, REQUESTS_MAX>>,
+    /// Requests that wait for a place. Default `0`.
+    pub queue: Maybe<Int<0, REQUESTS_MAX>>,
+    /// How long one waits; only with a queue. Default `"1s"`.
+    pub queue_timeout: Maybe<Duration>,
+    /// Whether the limit is learnt from the latency. Default `false`.
+    pub adaptive: Maybe<Flag>,
 }
