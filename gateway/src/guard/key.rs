@@ -124,6 +124,9 @@ mod tests {
             request_id: "",
             route,
             began: Clock::manual(Duration::ZERO).now(),
+            told_names: &[],
+            told: &[],
+            guard_lines: b"",
         };
         hash(key, &facts, claim, seed)
     }

@@ -1,9 +1,9 @@
 //! guard: who may come in, how fast, how many.
 
 pub mod access;
+pub mod adaptive;
+pub mod concurrency;
 pub mod cors;
 pub mod key;
 pub mod rate;
-pub mod adaptive;
-pub mod concurrency;
 pub mod token;

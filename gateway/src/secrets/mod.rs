@@ -15,13 +15,5 @@ pub struct Fault {
     /// Where, counted from 1.
     pub line: usize,
     /// What is wrong and what to do about it. Holds nothing secret.
-pub use token_key::TokenKey;
-
-/// Why a file of secrets is refused. Never says what the secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Counted from 1.
-    pub line: usize,
-    /// What is wrong and what to do.
     pub message: String,
 }

@@ -5,9 +5,9 @@
 
 pub mod learn;
 mod meter;
-mod throttle;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod waiting;
 
 pub use throttle::Throttle;

@@ -206,7 +206,10 @@ impl Throttle {
     }
 
     fn bounded(&self, learnt: &AtomicU32) -> u32 {
-        match (self.is_adaptive.load(Ordering::Relaxed), self.bound.load(Ordering::Relaxed)) {
+        match (
+            self.is_adaptive.load(Ordering::Relaxed),
+            self.bound.load(Ordering::Relaxed),
+        ) {
             (0, 0) => u32::MAX,
             (0, max) => max,
             (_, _) => learnt.load(Ordering::Relaxed).min(self.learnt_max()),
