@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-// L0: tools that know nothing of a configuration. `kit`, `secrets` and `wire` are pure; `stream` is the socket.
+// L0: tools that know nothing of a configuration. `kit`, `secrets` and `wire` are pure; `stream` is the socket;
+// `outbound` is what the gateway itself asks of others.
 pub mod kit;
+pub mod outbound;
 pub mod secrets;
 pub mod stream;
 pub mod wire;

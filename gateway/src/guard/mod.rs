@@ -7,3 +7,6 @@ pub mod cors;
 pub mod key;
 pub mod rate;
 pub mod token;
+pub mod api_key;
+pub mod basic;
+pub mod forward;
