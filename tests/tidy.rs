@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],
-    &["admin", "doors", "health", "reload", "watch", "workers"],
+    &["admin", "doors", "health", "keyring", "reload", "watch", "workers"],
     &["server"],
     &["cli", "main"],
 ];

@@ -42,6 +42,7 @@ pub mod relay;
 pub mod admin;
 pub mod doors;
 pub mod health;
+pub mod keyring;
 pub mod reload;
 pub mod watch;
 pub mod workers;
