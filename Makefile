@@ -34,7 +34,9 @@ format:
 lint: tools
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
+# redis-server: plays of limits that several gateways share. Its package is `redis` everywhere.
 units: tools
+	@deploy/tools.sh redis-server=redis
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build

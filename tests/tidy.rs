@@ -28,6 +28,15 @@ const LAYERS: &[&[&str]] = &[
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],
     &["admin", "doors", "health", "keyring", "reload", "watch", "workers"],
+    &[
+        "admin",
+        "doors",
+        "health",
+        "redis_link",
+        "reload",
+        "watch",
+        "workers",
+    ],
     &["server"],
     &["cli", "main"],
 ];

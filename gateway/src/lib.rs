@@ -43,6 +43,7 @@ pub mod admin;
 pub mod doors;
 pub mod health;
 pub mod keyring;
+pub mod redis_link;
 pub mod reload;
 pub mod watch;
 pub mod workers;

@@ -26,6 +26,8 @@ pub mod origin;
 pub mod patience;
 /// The programs themselves, each a process of its own.
 pub mod process;
+/// A real redis-server, and what is none.
+pub mod redis;
 /// Clients that take their time.
 pub mod slow;
 /// A strict reader of HTTP/1.1 messages, written apart from the gateway's own.
@@ -36,6 +38,7 @@ pub use client::{Connection, Request, Response};
 pub use gate::Gate;
 // `self::`, because the crate under test has the same name as the module.
 pub use self::gateway::Gateway;
+pub use self::redis::{NoRedis, RedisServer, Reply};
 pub use load::{Ask, Load, Tally};
 pub use origin::{Origin, Script};
 pub use patience::{wait_for, wait_until};

@@ -10,3 +10,4 @@ pub mod token;
 pub mod api_key;
 pub mod basic;
 pub mod forward;
+pub mod shared;
