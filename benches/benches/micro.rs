@@ -2,15 +2,18 @@
 #![allow(missing_docs, reason = "the macros of criterion write undocumented functions")]
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::balance::{self, Ask, Pool};
 use gateway::compress::{self, compress_whole};
 use gateway::config::Plan;
-use gateway::config::plan::Coding;
-use gateway::kit::clock::Clock;
+use gateway::config::plan::{Coding, LimitKey, OnRedisError, RateLimit};
+use gateway::guard::rate;
+use gateway::kit::clock::{Clock, Mono};
 use gateway::observe::Metrics;
 use gateway::route::{Facts, Table};
 use gateway::snapshot::Snapshot;
@@ -23,6 +26,9 @@ const LIMITS: HeadLimits = HeadLimits {
     target_bytes_max: 8 << 10,
     leading_lines_max: 4,
 };
+
+/// Of a rate limit's table, as many as by default.
+const RATE_KEYS: usize = 1_000_000;
 
 fn pool(plan: &Plan, state: &State) -> Arc<Pool> {
     let upstream = &plan.upstreams[0];
@@ -122,5 +128,70 @@ fn compress(c: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, head, route, pick, wire, compress);
+/// A limit that admits whatever the bench asks of one key, so that every question is also a charge.
+fn limiter(table: &Arc<rate::Table>) -> rate::Limiter {
+    let plan = RateLimit {
+        name: "bench".into(),
+        key: LimitKey::ClientIp,
+        count: NonZeroU32::MIN,
+        period: Duration::from_nanos(100),
+        burst: NonZeroU32::MAX,
+        max_keys: RATE_KEYS,
+        shared: false,
+        on_redis_error: OnRedisError::Local,
+    };
+    rate::Limiter::new(Arc::new(plan), table.clone())
+}
+
+/// As even as the hashes of real keys: an odd factor and a fold.
+fn key(n: u64) -> rate::KeyHash {
+    let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    rate::KeyHash((n ^ n >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) ^ n >> 32)
+}
+
+fn admit(c: &mut Criterion) {
+    let table = Arc::new(rate::Table::new(RATE_KEYS));
+    let (many, one, other) = (
+        limiter(&table),
+        limiter(&Arc::new(rate::Table::new(1_000))),
+        limiter(&Arc::new(rate::Table::new(1_000))),
+    );
+    let keys = RATE_KEYS as u64;
+    // All of them owe something, and the bench's own time does not pay it off.
+    for n in 0..keys {
+        rate::admit(&[(&many, key(n))], Mono(1_000_000_000));
+    }
+    let (mut now, mut n) = (0, 0_u64);
+    let mut next = || {
+        (now, n) = (now + 100, n.wrapping_add(0x9E37_79B9_7F4A_7C15));
+        (Mono(now), (n >> 32) % keys)
+    };
+    c.bench_function("admit: one limit, the same of 1,000,000 keys", |b| {
+        b.iter(|| black_box(rate::admit(&[(&many, key(7))], next().0)));
+    });
+    c.bench_function("admit: one limit, any of 1,000,000 keys", |b| {
+        b.iter(|| {
+            let (now, n) = next();
+            black_box(rate::admit(&[(&many, key(n))], now))
+        });
+    });
+    c.bench_function("admit: three limits, any of 1,000,000 keys", |b| {
+        b.iter(|| {
+            let (now, n) = next();
+            black_box(rate::admit(
+                &[(&many, key(n)), (&one, key(1)), (&other, key(n % 100))],
+                now,
+            ))
+        });
+    });
+    let mut fresh = keys;
+    c.bench_function("admit: one limit, a key that drives out another", |b| {
+        b.iter(|| {
+            fresh += 1;
+            black_box(rate::admit(&[(&many, key(fresh))], next().0))
+        });
+    });
+}
+
+criterion_group!(micro, head, route, pick, wire, compress, admit);
 criterion_main!(micro);

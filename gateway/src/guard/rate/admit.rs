@@ -114,8 +114,12 @@ type Place = (usize, usize);
 impl<'a> Walk<'a> {
     /// Goes on behind `place`, whose shard is `held`.
     fn on(&mut self, place: Place, held: Option<&mut Shard>) -> Outcome {
-        let Some((home, next)) = self.next(place) else {
+        if self.judged == self.limits.len() {
             return self.outcome();
+        }
+        // A limit whose key has moved to a shard that was passed by is not found behind it.
+        let Some((home, next)) = self.next(place) else {
+            return Outcome::Again;
         };
         match held {
             // Another key of the same table, in the same shard.
@@ -163,14 +167,11 @@ impl<'a> Walk<'a> {
         limits.filter(|(_, p)| *p > place).min_by_key(|(_, p)| *p)
     }
 
-    /// At the end. A limit whose key has moved to a shard that was passed by is not judged.
+    /// When all are judged.
     fn outcome(&self) -> Outcome {
-        if self.judged != self.limits.len() {
-            Outcome::Again
-        } else if self.refused.is_some() {
-            Outcome::Leave
-        } else {
-            Outcome::Charge
+        match self.refused {
+            Some(_) => Outcome::Leave,
+            None => Outcome::Charge,
         }
     }
 

@@ -93,10 +93,6 @@ fn a_resize_keeps_every_debt_that_fits() {
     }
     table.resize(10);
     assert_eq!((table.keys(), table.forgotten()), (10, 90));
-    assert_eq!(
-        (0..100).filter(|n| !is_admitted(&limit, key(*n), at(1))).count(),
-        10
-    );
 }
 
 #[test]
