@@ -12,6 +12,10 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after failures, however long the refresh is.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
+/// The longest pause while there are no keys at all: until then no token is good, so an issuer that has started after the
+/// gateway is not kept waiting.
+const BACKOFF_WITHOUT_KEYS_MAX: Duration = Duration::from_secs(5);
+
 /// Doublings after which no pause is shorter than its maximum.
 const DOUBLINGS_MAX: u32 = 16;
 
@@ -103,9 +107,13 @@ impl Course {
         }
         let doublings = (self.failures - 1).min(DOUBLINGS_MAX);
         let backoff = pace.backoff_first.saturating_mul(1 << doublings);
+        let most = match self.known {
+            Some(_) => pace.backoff_max,
+            None => pace.backoff_max.min(BACKOFF_WITHOUT_KEYS_MAX),
+        };
         // A token that asks for a key does not make an issuer answer that does not.
         Wait {
-            at_least: backoff.min(pace.backoff_max),
+            at_least: backoff.min(most),
             then_unless_wanted: Duration::ZERO,
         }
     }
@@ -134,12 +142,15 @@ mod tests {
     #[test]
     fn failures_double_the_pause_up_to_a_limit_and_a_success_ends_that() {
         let mut course = Course::new(Pace::of(HOUR));
-        let mut pauses = Vec::new();
-        for _ in 0..9 {
-            course.failed();
-            pauses.push(course.wait(0.5).at_least.as_secs());
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        let pauses = |course: &mut Course| {
+            [(); 8].map(|()| {
+                course.failed();
+                course.wait(0.5).at_least.as_secs()
+            })
+        };
+        assert_eq!(pauses(&mut course), [1, 2, 4, 5, 5, 5, 5, 5]);
+        course.succeeded(1);
+        assert_eq!(pauses(&mut course), [1, 2, 4, 8, 16, 32, 60, 60]);
         course.succeeded(1);
         assert_eq!(course.wait(0.5).at_least, DEMAND_GAP);
         course.failed();
@@ -174,7 +185,7 @@ mod tests {
 
         #[test]
         fn however_long_it_fails_the_pause_stays_at_its_limit(failures in 10u32..) {
-            let course = Course { pace: Pace::of(HOUR), failures, known: None };
+            let course = Course { pace: Pace::of(HOUR), failures, known: Some(1) };
             prop_assert_eq!(course.wait(0.0).at_least, BACKOFF_MAX);
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
 use parking_lot::Mutex;
 use pingora::tls::TlsAcceptor;
+use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -32,6 +33,8 @@ struct Server {
     /// The heads of all questions.
     heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
+    /// Connections whose script has ended.
+    ended: Arc<Mutex<usize>>,
 }
 
 impl Server {
@@ -45,15 +48,22 @@ impl Server {
             address: listener.local_addr().unwrap(),
             heads: Arc::default(),
             connections: Arc::default(),
+            ended: Arc::default(),
         };
         let (heads, connections) = (Arc::clone(&server.heads), Arc::clone(&server.connections));
+        let ended = Arc::clone(&server.ended);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let nth = *connections.lock();
                 *connections.lock() += 1;
                 let script = scripts[nth.min(scripts.len() - 1)].clone();
-                tokio::spawn(serve(stream, tls.clone(), script, Arc::clone(&heads)));
+                let serving = serve(stream, tls.clone(), script, Arc::clone(&heads));
+                let ended = Arc::clone(&ended);
+                tokio::spawn(async move {
+                    serving.await;
+                    *ended.lock() += 1;
+                });
             }
         });
         server
@@ -96,7 +106,8 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Script,
             Step::Hang(text) => {
                 _ = stream.write_all(text).await;
                 _ = stream.flush().await;
-                return std::future::pending().await;
+                // Until the other side hangs up.
+                return while stream.read_u8().await.is_ok() {};
             }
             Step::Flood(text) => {
                 _ = stream.write_all(text).await;
@@ -225,7 +236,7 @@ async fn one_that_always_resets_is_asked_twice_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_deadline_is_that_of_the_whole_exchange() {
+async fn the_deadline_is_that_of_the_whole_exchange_and_closes_the_connection() {
     for begin in [
         &b""[..],
         b"HTTP/1.1 200 OK\r\nX: ",
@@ -237,6 +248,9 @@ async fn the_deadline_is_that_of_the_whole_exchange() {
             .await
             .unwrap_err();
         assert_eq!(fault, OutboundFault::Deadline(timeout));
+        while *server.ended.lock() == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -412,4 +426,28 @@ fn a_system_without_authorities_says_so() {
     let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     assert!(fault::tls_words(&unknown, false).contains("ca-certificates"));
     assert!(fault::tls_words(&unknown, true).contains("trusts"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_answer_makes_it_panic(status in "[ -~]{0,12}", rest: Vec<u8>) {
+        let text = [b"HTTP/1.1 2", status.as_bytes(), b"\r\n", &rest].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::start(vec![vec![Step::Say(Vec::leak(text))]]).await;
+            if let Err(fault) = get(&client(), &server.url("/")).await {
+                assert!(matches!(fault, OutboundFault::Broken(_)), "{fault:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn no_url_makes_it_panic(text in "\\PC{0,40}", host in "[a-z0-9:@.\\[\\]%-]{0,20}") {
+        let _ = parse_url(&text);
+        if let Ok(uri) = parse_url(&format!("https://{host}/")) {
+            prop_assert!(!host.contains('@') && uri.host().is_some_and(|h| !h.is_empty()));
+        }
+    }
 }

@@ -188,6 +188,10 @@ fn parse_line(line: &str) -> Result<(&str, Hash), String> {
     if name.len() > NAME_BYTES_MAX {
         return Err(format!("the name is longer than {NAME_BYTES_MAX} bytes"));
     }
+    // An origin that is told the name in a field reads it without them, and takes it for another user.
+    if name.trim() != name {
+        return Err("there is white space around the name: take it out".to_owned());
+    }
     if name.chars().any(char::is_control) {
         return Err("there is a control character in the name".to_owned());
     }

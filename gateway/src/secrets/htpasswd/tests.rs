@@ -135,6 +135,8 @@ fn a_line_that_says_nothing_clear_is_refused() {
         "alice".to_owned(),
         format!(":{sha}"),
         format!("a\tb:{sha}"),
+        format!(" alice:{sha}"),
+        format!("alice\u{a0}:{sha}"),
         format!("{}:{sha}", "a".repeat(256)),
     ] {
         assert_eq!(fault(&bad).line, 1, "{bad}");
