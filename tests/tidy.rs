@@ -36,6 +36,8 @@ const LAYERS: &[&[&str]] = &[
         "reload",
         "watch",
         "workers",
+    &[
+        "admin", "doors", "health", "keyring", "reload", "watch", "workers",
     ],
     &["server"],
     &["cli", "main"],
