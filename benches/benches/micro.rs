@@ -100,7 +100,16 @@ fn wire(c: &mut Criterion) {
     let plan = benches::plan(1_000, 1_000);
     let (state, now) = (state(), Clock::system().now());
     c.bench_function("reload: wire 1,000 routes and 1,000 servers", |b| {
-        b.iter(|| black_box(Snapshot::wire(plan.clone(), String::new(), &state, now, None)));
+        b.iter(|| {
+            black_box(Snapshot::wire(
+                plan.clone(),
+                String::new(),
+                &state,
+                None,
+                now,
+                None,
+            ))
+        });
     });
 }
 

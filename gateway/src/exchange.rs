@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::cache::fill::Fill;
 use crate::cache::policy::CacheStatus;
 use crate::cache::{Key, Meta, Object};
+use crate::config::plan::LimitKey;
 use crate::facts::Facts;
+use crate::guard::token::Claims;
+use crate::guard::{adaptive, concurrency};
 use crate::kit::clock::Now;
 use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
@@ -130,6 +133,28 @@ pub struct Guarded {
     pub user: Option<String>,
     /// Fields by which the origin is told who asks.
     pub told: Vec<(String, String)>,
+    /// What the token says that let the request in.
+    pub claims: Option<Arc<Claims>>,
+    /// Places inside, by concurrency limits.
+    pub permits: Vec<concurrency::Permit>,
+    /// A place in flight to the upstream.
+    pub room: Option<adaptive::Permit>,
+    /// Name of the limit that refuses it.
+    pub violated: Option<String>,
+}
+
+impl Guarded {
+    /// The text of the claim that a limit counts by.
+    pub fn claim_of(&self, key: &LimitKey) -> Option<&str> {
+        match key {
+            LimitKey::JwtClaim(claim) => self.claims.as_ref()?.text(claim),
+            LimitKey::ClientIp
+            | LimitKey::Cookie(_)
+            | LimitKey::Global
+            | LimitKey::Header(_)
+            | LimitKey::Route => None,
+        }
+    }
 }
 
 impl Exchange {

@@ -40,6 +40,7 @@ pub mod relay;
 
 // L5: what goes on beside the requests.
 pub mod admin;
+pub mod beside;
 pub mod doors;
 pub mod health;
 pub mod keyring;

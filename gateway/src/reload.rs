@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::{Document, Loaded, Plan, Problem, Problems, Severity};
 use crate::doors::Doors;
@@ -33,6 +34,8 @@ pub struct Control {
     doors: Mutex<Doors>,
     log: LogWriter,
     prober: Prober,
+    /// Who counts and fetches for the guards.
+    pub beside: Beside,
     report: Mutex<Report>,
     draining: AtomicBool,
     /// Told when somebody asks for a stop.
@@ -70,6 +73,8 @@ pub struct Parts {
     pub log: LogWriter,
     /// The probes.
     pub prober: Prober,
+    /// Who counts and fetches for the guards.
+    pub beside: Beside,
     /// Warnings of the first load.
     pub warnings: Problems,
 }
@@ -91,12 +96,14 @@ impl Control {
             doors: parts.doors.into(),
             log: parts.log,
             prober: parts.prober,
+            beside: parts.beside,
             report: report.into(),
             draining: AtomicBool::new(false),
             stop_requested: Arc::default(),
             reloading: Mutex::default(),
         };
         control.prober.reconcile(health::wanted(&control.snapshot()));
+        control.beside.reconcile(&control.snapshot());
         control
     }
 
@@ -220,13 +227,18 @@ impl Control {
         let target = self.open_log(&plan, &before.plan)?;
 
         let now = self.clock.now();
-        let next = Snapshot::wire(plan, hash, &self.state, now, Some(now.mono));
+        let shared = self.beside.shared(&plan);
+        let next = Snapshot::wire(plan, hash, &self.state, shared.as_ref(), now, Some(now.mono));
         let next = Arc::new(next);
         self.current.store(Arc::clone(&next));
 
         for (zone, cache) in next.zones.iter().zip(&next.plan.caches) {
             zone.resize(cache);
         }
+        for limit in next.watches.limits() {
+            limit.cell.table.resize(limit.plan.max_keys);
+        }
+        self.beside.reconcile(&next);
         doors.apply(&next.plan.listeners, prepared, &self.workers);
         if let Some(target) = target {
             self.log.retarget(target);

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::admin;
+use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::plan::{Plan, SocketSpec};
 use crate::config::{Document, Problems};
@@ -111,7 +112,13 @@ impl Gateway {
         let log = LogWriter::start(target, metrics.access_log()).map_err(StartError::Log)?;
 
         let now = clock.now();
-        let snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, now, None);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let for_guards = Beside::new(runtime.handle(), &clock);
+        let shared = for_guards.shared(&loaded.plan);
+        let snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, shared.as_ref(), now, None);
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
         let snapshot = current.load_full();
         let workers = start_workers(&snapshot.plan, &current, &clock, &log, &state)?;
@@ -119,10 +126,6 @@ impl Gateway {
         doors.apply(&snapshot.plan.listeners, prepared, &workers);
         metrics.loaded(now);
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
         let (end, phase) = watch::channel(Phase::Running);
         let prober = Prober::new(runtime.handle().clone(), clock.clone());
         let warnings = loaded.warnings;
@@ -135,6 +138,7 @@ impl Gateway {
             doors,
             log,
             prober,
+            beside: for_guards,
             warnings,
         };
         let control = Arc::new(Control::new(parts));

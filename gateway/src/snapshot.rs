@@ -1,5 +1,7 @@
 //! One configuration, wired: the plan with the cells it claims. Immutable, shared, pinned once by each request.
 
+pub mod watch;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -7,11 +9,14 @@ use crate::balance::{self, Pool};
 use crate::compress;
 use crate::config::plan::{self, AuthMethod, Plan, UpstreamId};
 use crate::files::Files;
+use crate::guard::adaptive::Throttle;
 use crate::guard::cors;
+use crate::guard::shared::Shared;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
 use crate::route::Table;
 use crate::state::{State, Zone};
+use watch::{Watch, Watches};
 
 /// What requests are served by, from one swap to the next.
 pub struct Snapshot {
@@ -29,6 +34,8 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// In the order of the plan's caches.
     pub zones: Vec<Arc<Zone>>,
+    /// Limits and authorities.
+    pub watches: Watches,
     /// What an access-log line looks like.
     pub log_format: Format,
     /// Counts requests that no route is for.
@@ -50,6 +57,8 @@ pub struct Site {
     pub response_headers: plan::Edits,
     /// Fields by which the origin is told who asks.
     pub told_names: Vec<String>,
+    /// What is asked of a request.
+    pub watch: Watch,
     /// Whether its answers are compressed where they and their clients allow it.
     pub compresses: bool,
     /// What is counted.
@@ -76,6 +85,8 @@ pub struct Service {
     pub plan: Arc<plan::Upstream>,
     /// Its servers.
     pub pool: Arc<Pool>,
+    /// What it can do at once; None where it may be asked as much as comes.
+    pub throttle: Option<Arc<Throttle>>,
     /// What is counted of it.
     pub metrics: UpstreamMetrics,
     /// Name and counts of each server, in the pool's order.
@@ -94,21 +105,30 @@ impl Snapshot {
     /// Wires a plan. Touches nothing but cells nobody else uses yet, so what comes of it can be thrown away.
     ///
     /// `new_since` is None at the start of the process, when no server is newer than another.
-    pub fn wire(plan: Plan, hash: String, state: &State, now: Now, new_since: Option<Mono>) -> Self {
+    pub fn wire(
+        plan: Plan,
+        hash: String,
+        state: &State,
+        shared: Option<&Arc<dyn Shared>>,
+        now: Now,
+        new_since: Option<Mono>,
+    ) -> Self {
         let services: Vec<_> = plan
             .upstreams
             .iter()
             .map(|u| Arc::new(wire_service(u, state, new_since)))
             .collect();
         let zones: Vec<_> = plan.caches.iter().map(|cache| state.zone(cache)).collect();
+        let watches = Watches::wire(&plan, state, shared);
         let sites = plan.routes.iter().map(|route| {
-            let site = wire_site(route, &plan, &services, &zones, state);
+            let site = wire_site(route, &plan, (&services, &zones, &watches), state);
             (route.matches.clone(), Arc::new(site))
         });
         Self {
             routes: Table::new(sites.collect::<Vec<_>>()),
             services,
             zones,
+            watches,
             log_format: Format::new(&plan.access_log.format),
             no_route: state.metrics.route(NO_ROUTE),
             serial: state.serial(),
@@ -128,8 +148,7 @@ impl Snapshot {
 fn wire_site(
     route: &Arc<plan::Route>,
     plan: &Plan,
-    services: &[Arc<Service>],
-    zones: &[Arc<Zone>],
+    (services, zones, watches): (&[Arc<Service>], &[Arc<Zone>], &Watches),
     state: &State,
 ) -> Site {
     let told_names = route
@@ -142,6 +161,7 @@ fn wire_site(
         request_headers: without(&route.request_headers, told_names.iter().map(String::as_str)),
         response_headers: without(&route.response_headers, said_here),
         told_names,
+        watch: watches.of(&route.guards),
         compresses: compresses(route),
         zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
         metrics: state.metrics.route(&route.name),
@@ -189,6 +209,10 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         }
     };
     Service {
+        throttle: upstream
+            .overload
+            .is_on()
+            .then(|| state.guards.throttle(&upstream.name)),
         plan: Arc::clone(upstream),
         metrics: state.metrics.upstream(&upstream.name),
         servers: pool.members().iter().map(named).collect(),

@@ -3,6 +3,8 @@
 //! A cell's key holds all that its meaning depends on, and nothing else; whatever a reload may change is
 //! policy, stands in the snapshot, and is handed to the cell with each call.
 
+mod guards;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use crate::listen::Admission;
 use crate::observe::{CacheMetrics, Metrics};
 use crate::reply::Refusal;
 use crate::upstream::{Changes, Health, Running, Seat, Server};
+
+pub use guards::{Guards, Rate};
 
 /// Cells of one kind. A cell lives as long as some snapshot holds it.
 #[derive(Debug)]
@@ -101,6 +105,8 @@ pub struct State {
     seats: Cells<(String, Address), Seat>,
     running: Cells<String, Running>,
     zones: Cells<(String, Option<PathBuf>), Zone>,
+    /// What the guards remember.
+    pub guards: Guards,
     clock: Clock,
     /// Tells pools that a cell has changed.
     pub changes: Changes,
@@ -123,6 +129,7 @@ impl State {
             seats: Cells::default(),
             running: Cells::default(),
             zones: Cells::default(),
+            guards: Guards::default(),
             clock,
             changes: Changes::default(),
             admission: Arc::default(),

@@ -100,9 +100,9 @@ impl Desk {
             let (reply, keeps) = match read_head(stream, &mut buffer, &mut request, &limits).await {
                 Incoming::Whole => match self.read_body(stream, &mut buffer, &request).await {
                     Ok(body) => (self.answer(stream, &request, &body), request.wants_keep_alive()),
-                    Err(refusal) => (page::refuse(refusal, "", false), false),
+                    Err(refusal) => (page::refuse(refusal, "", false, None), false),
                 },
-                Incoming::Refused(_) => (page::refuse(Refusal::BadRequest, "", false), false),
+                Incoming::Refused(_) => (page::refuse(Refusal::BadRequest, "", false, None), false),
                 Incoming::Left | Incoming::Broken | Incoming::TooSlow => return,
             };
             if !self.send(stream, &request, &reply, keeps).await || !keeps {

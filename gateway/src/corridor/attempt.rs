@@ -23,6 +23,8 @@ pub(super) enum TryFault {
     Client(Refusal),
     /// The client has gone.
     ClientGone,
+    /// The upstream was not asked: it has as much to do as it can do.
+    Refused(Refusal),
     /// This machine has run out of something, which is nobody else's fault.
     Exhausted,
 }
@@ -33,6 +35,7 @@ impl TryFault {
         match self {
             Self::Server(failed) => Some(failed.refusal),
             Self::Exhausted => Some(Refusal::Exhausted),
+            Self::Refused(refusal) => Some(*refusal),
             Self::Client(_) | Self::ClientGone => None,
         }
     }

@@ -213,6 +213,7 @@ fn of_answer(answer: files::Answer) -> Reply {
     Reply {
         status: answer.status,
         fields: answer.fields,
+        relayed: None,
         body: Body {
             segments: segments.collect(),
         },

@@ -14,6 +14,7 @@ mod cached;
 mod coded;
 pub mod connection;
 mod deliver;
+mod guard;
 mod hot;
 mod intake;
 mod local;
@@ -36,6 +37,7 @@ use crate::upstream::head::{hex, max_forwards};
 use crate::wire::framing::{self, FramingFault};
 use crate::wire::target::Form;
 use crate::wire::{HeadFault, Length, Method, Name, Version};
+use guard::{Checked, Stage, Wait};
 use hot::Hot;
 use worker::{Counted, Door, Worker};
 
@@ -60,6 +62,10 @@ enum Verdict {
     Pass(Arc<Service>),
     /// Refused, with fields that belong to the refusal.
     Refuse(Refusal, Vec<(&'static str, String)>),
+    /// Not decided yet: something has to be waited for.
+    Wait(Arc<Site>, Wait),
+    /// Nobody is there any more to be answered.
+    Abandon,
 }
 
 /// One request being served.
@@ -86,7 +92,11 @@ impl Visit<'_> {
             Incoming::Refused(fault) => Box::pin(self.refuse_head(of_head_fault(fault))).await,
             Incoming::Whole => {
                 self.introduce();
-                match self.decide() {
+                let decided = match self.decide() {
+                    Ok(Verdict::Wait(site, wait)) => Ok(Box::pin(self.wait_in(&site, wait)).await),
+                    decided => decided,
+                };
+                match decided {
                     Ok(Verdict::Pass(service)) => match self.hot() {
                         Hot::Done(next) => next,
                         Hot::Rest(rest) => self.send_rest(rest).await,
@@ -95,6 +105,8 @@ impl Visit<'_> {
                     },
                     Ok(Verdict::Reply(reply)) => self.reply(reply).await,
                     Ok(Verdict::Refuse(refusal, fields)) => Box::pin(self.refuse(refusal, fields)).await,
+                    // Who waits is answered by somebody else; see `wait_in`.
+                    Ok(Verdict::Wait(..) | Verdict::Abandon) => Next::Abandon,
                     Err(refusal) => Box::pin(self.refuse_head(refusal)).await,
                 }
             }
@@ -143,6 +155,13 @@ impl Visit<'_> {
             }
             return Ok(Verdict::Reply(redirect_to_https(x)));
         }
+        if let Some(method) = guard::asked_method(x.request.method, &x.request.fields)
+            && let Some((site, verdict)) = site::for_method(x, self.door, method)
+                .and_then(|site| guard::preflight(x, &site).map(|verdict| (site, verdict)))
+        {
+            x.site = Some(site);
+            return Ok(verdict);
+        }
         let site = match site::find(x, self.door) {
             Ok(site) => site,
             Err(verdict) => return Ok(verdict),
@@ -153,10 +172,14 @@ impl Visit<'_> {
             Err(refusal) => return Ok(Verdict::refuse(refusal)),
         }
         coded::forget_part(x, &site);
-        if let Some(refusal) = guard(x, &site) {
+        if let Some(refusal) = expectation(x, &site) {
             return Ok(Verdict::refuse(refusal));
         }
-        Ok(self.act(&site))
+        Ok(match self.guard(&site, Stage::Address) {
+            Checked::In => self.act(&site),
+            Checked::Out(verdict) => verdict,
+            Checked::Wait(wait) => Verdict::Wait(site, wait),
+        })
     }
 
     fn act(&self, site: &Site) -> Verdict {
@@ -193,7 +216,12 @@ impl Visit<'_> {
     async fn refuse(&mut self, refusal: Refusal, fields: Vec<(&'static str, String)>) -> Next {
         self.x.refusal = Some(refusal);
         let prefers_html = accept::prefers_html(self.x.request.fields.elements(Name::Accept));
-        let mut reply = page::refuse(refusal, &self.x.request_id, prefers_html);
+        let mut reply = page::refuse(
+            refusal,
+            &self.x.request_id,
+            prefers_html,
+            self.x.guarded.violated.as_deref(),
+        );
         reply.fields.extend(fields);
         self.reply(reply).await
     }
@@ -228,8 +256,8 @@ fn answer_by_method(x: &Exchange) -> Option<Verdict> {
     }
 }
 
-/// guard: may this request come in?
-fn guard(x: &Exchange, site: &Site) -> Option<Refusal> {
+/// Whether what the request expects, and the body it announces, can be had here.
+fn expectation(x: &Exchange, site: &Site) -> Option<Refusal> {
     // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
     // 100-continue MAY respond with a 417". An HTTP/1.0 client's is ignored.
     let expects = |value: &[u8]| !value.eq_ignore_ascii_case(b"100-continue");

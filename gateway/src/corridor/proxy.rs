@@ -8,7 +8,7 @@ use super::afterwards;
 use super::attempt::{Failed, TryFault, try_server};
 use super::deliver::deliver;
 use super::worker::Worker;
-use super::{Next, Visit};
+use super::{Next, Visit, guard};
 use crate::balance::{self, Ask, HashFacts, Lease};
 use crate::config::plan::{LoadBalancing, Retries};
 use crate::exchange::Exchange;
@@ -108,6 +108,7 @@ impl Visit<'_> {
         match fault {
             TryFault::ClientGone => Next::Abandon,
             TryFault::Exhausted => self.refuse(Refusal::Exhausted, Vec::new()).await,
+            TryFault::Refused(refusal) => self.refuse(refusal, Vec::new()).await,
             TryFault::Client(refusal) => {
                 self.x.keeps = false;
                 self.x.length = Length::UntilClose;
@@ -138,6 +139,27 @@ pub(super) async fn try_servers(
     service: &Service,
     upload: &mut Upload<'_>,
 ) -> Outcome {
+    x.guarded.room = match guard::take(worker, service).await {
+        Ok(room) => room,
+        Err(refusal) => return Err(TryFault::Refused(refusal)),
+    };
+    let outcome = try_each(worker, x, service, upload).await;
+    if let Some(room) = &x.guarded.room {
+        let coped = match &outcome {
+            Ok(_) => !matches!(x.answer.status, 503 | 504),
+            Err(TryFault::Server(_)) => false,
+            // They say nothing of the upstream.
+            Err(TryFault::Client(_) | TryFault::ClientGone | TryFault::Exhausted | TryFault::Refused(_)) => {
+                return outcome;
+            }
+        };
+        let now = worker.mono();
+        room.learn(x.upstream_time.unwrap_or_default(), coped, now);
+    }
+    outcome
+}
+
+async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: &mut Upload<'_>) -> Outcome {
     let mut tries = Tries::new(service, worker.mono());
     let Some(mut lease) = pick(worker, x, &tries) else {
         return Err(TryFault::Server(Failed {

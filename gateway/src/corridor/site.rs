@@ -14,11 +14,19 @@ use crate::wire::target;
 /// The route of a request, or what is said where there is none.
 pub(super) fn find(x: &Exchange, door: &Door) -> Result<Arc<Site>, Verdict> {
     let path = x.request.path.as_str();
-    match look_up(x, door, path) {
+    match look_up(x, door, path, &x.request.method_text) {
         Found::Route(site) if is_passed_by(x, door, site) => Err(Verdict::refuse(Refusal::BadRequest)),
         Found::Route(site) => Ok(Arc::clone(site)),
         Found::MethodNotAllowed(methods) => Err(Verdict::refuse_method(methods.join(", "))),
         Found::Nothing => Err(Verdict::refuse(Refusal::NotFound)),
+    }
+}
+
+/// The route that the same request would take with that method.
+pub(super) fn for_method(x: &Exchange, door: &Door, method: &str) -> Option<Arc<Site>> {
+    match look_up(x, door, &x.request.path, method) {
+        Found::Route(site) => Some(Arc::clone(site)),
+        Found::MethodNotAllowed(_) | Found::Nothing => None,
     }
 }
 
@@ -30,19 +38,19 @@ fn is_passed_by(x: &Exchange, door: &Door, site: &Arc<Site>) -> bool {
     let Some(other) = target::other_reading(&x.request.path).filter(|_| !is_written) else {
         return false;
     };
-    match look_up(x, door, &other) {
+    match look_up(x, door, &other, &x.request.method_text) {
         Found::Route(by_other) => !Arc::ptr_eq(by_other, site),
         Found::MethodNotAllowed(_) => true,
         Found::Nothing => false,
     }
 }
 
-fn look_up<'a>(x: &'a Exchange, door: &'a Door, path: &str) -> Found<'a, Arc<Site>> {
+fn look_up<'a>(x: &'a Exchange, door: &'a Door, path: &str, method: &str) -> Found<'a, Arc<Site>> {
     x.snapshot.routes.find(&route::Facts {
         listener: door.listener.name.as_deref(),
         host: &x.request.host,
         path,
-        method: &x.request.method_text,
+        method,
         query: x.request.query.as_deref(),
         fields: &x.request.fields,
     })

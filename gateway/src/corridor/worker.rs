@@ -15,6 +15,7 @@ use crate::config::plan;
 use crate::exchange::{Exchange, Heads};
 use crate::kit::clock::{Clock, Mono, Now};
 use crate::observe::{CacheResult, Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
+use crate::outbound::{Client, Trust};
 use crate::reply::Refusal;
 use crate::reply::head::DateLine;
 use crate::snapshot::Snapshot;
@@ -59,10 +60,15 @@ pub struct Worker {
     stop_begun: Notify,
     scratch: RefCell<Scratch>,
     last_tick: Cell<Instant>,
+    outbound: RefCell<Option<Client>>,
+    complained_at: Cell<Option<Mono>>,
 }
 
 /// Between two ticks of a worker.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// Between two complaints of a worker about what each request meets.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Room to write in, for as long as nobody waits.
 #[derive(Debug, Default)]
@@ -148,6 +154,8 @@ impl Worker {
             scratch: RefCell::default(),
             // The runtime's time is told by its timers: nobody but `kit::clock` asks the system.
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
+            outbound: RefCell::default(),
+            complained_at: Cell::default(),
         }
     }
 
@@ -206,6 +214,23 @@ impl Worker {
             heads.lines.clear();
             spare.push(heads);
         }
+    }
+
+    /// Asks others on the gateway's own behalf, over connections of this worker.
+    pub fn outbound(&self, trust: &Trust) -> Client {
+        let mut client = self.outbound.borrow_mut();
+        client.get_or_insert_with(|| Client::new(trust)).clone()
+    }
+
+    /// Whether it is time to log a fault that each request meets: a line now and then says as much as one for each.
+    pub fn may_complain(&self) -> bool {
+        let now = self.mono();
+        let last = self.complained_at.get();
+        let is_due = last.is_none_or(|at| now.since(at) >= COMPLAINT_PAUSE);
+        if is_due {
+            self.complained_at.set(Some(now));
+        }
+        is_due
     }
 
     /// Begins a task on this worker that a stop waits for, as it waits for connections.

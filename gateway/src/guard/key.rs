@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::plan::LimitKey;
 use crate::facts::Facts;
+use crate::guard::shared::Part;
 use crate::wire::{Fields, Name};
 
 /// The hash of whatever a request is counted under, seeded anew in each process.
@@ -49,6 +50,23 @@ pub fn hash(key: &LimitKey, facts: &Facts<'_>, claim: Option<&str>, seed: u64) -
         LimitKey::Header(name) => named(Kind::Header, only(fields.values_of(name))),
         LimitKey::JwtClaim(_) => named(Kind::Claim, claim.map(str::as_bytes)),
         LimitKey::Route => of(Kind::Route, facts.route.as_bytes(), seed),
+    }
+}
+
+/// The same for whoever counts for several gateways, who hashes it itself.
+pub fn part<'a>(key: &'a LimitKey, facts: &Facts<'a>, claim: Option<&'a str>) -> Part<'a> {
+    let fields = &facts.request.fields;
+    let named = |value: Option<&'a [u8]>| match value {
+        Some(value) if !value.is_empty() => Part::Value(value),
+        Some(_) | None => facts.client_ip.map_or(Part::Everything, Part::Address),
+    };
+    match key {
+        LimitKey::ClientIp => named(None),
+        LimitKey::Cookie(name) => named(only(cookies(fields, name))),
+        LimitKey::Global => Part::Everything,
+        LimitKey::Header(name) => named(only(fields.values_of(name))),
+        LimitKey::JwtClaim(_) => named(claim.map(str::as_bytes)),
+        LimitKey::Route => Part::Value(facts.route.as_bytes()),
     }
 }
 

@@ -2,12 +2,12 @@
 
 pub mod access;
 pub mod adaptive;
-pub mod concurrency;
-pub mod cors;
-pub mod key;
-pub mod rate;
-pub mod token;
 pub mod api_key;
 pub mod basic;
+pub mod concurrency;
+pub mod cors;
 pub mod forward;
+pub mod key;
+pub mod rate;
 pub mod shared;
+pub mod token;

@@ -177,6 +177,12 @@ pub fn write_reply(
             write_line(out, name.as_bytes(), value.as_bytes());
         }
     }
+    for field in reply.relayed.iter().flat_map(|fields| fields.iter()) {
+        let is_ours = matches!(field.known, Name::Date | Name::Server | Name::XRequestId);
+        if !is_ours && !is_edited(edits, field.name) {
+            write_line(out, field.name, field.value);
+        }
+    }
     finish(out, facts, edits, delivery);
 }
 

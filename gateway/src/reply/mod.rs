@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::wire::Fields;
+
 pub use refusal::Refusal;
 
 /// An answer made here. The lane adds Date, Content-Length, Connection and what the route's edits say.
@@ -18,6 +20,8 @@ pub struct Reply {
     pub status: u16,
     /// Fields in order; never Date, Content-Length, Transfer-Encoding or Connection.
     pub fields: Vec<(&'static str, String)>,
+    /// Fields of somebody else's answer that this one passes on, without those of framing and connection.
+    pub relayed: Option<Box<Fields>>,
     /// What follows the head. For HEAD the lane sends the length and leaves the bytes out.
     pub body: Body,
 }
@@ -51,6 +55,7 @@ impl Reply {
         Self {
             status,
             fields: Vec::new(),
+            relayed: None,
             body: Body::default(),
         }
     }
@@ -63,6 +68,7 @@ impl Reply {
         Self {
             status,
             fields: vec![("Content-Type", content_type.to_owned())],
+            relayed: None,
             body,
         }
     }

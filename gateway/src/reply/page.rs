@@ -2,10 +2,14 @@
 
 use super::{Refusal, Reply};
 
+/// The problem type of a limit that refuses a request.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
 /// Builds the answer that tells a client of a refusal. It names the request, and nothing behind the gateway.
 ///
+/// `violated` names the limit that refuses it, which stands in the fields of limits too.
 /// `status` is the refusal's own unless a static file said otherwise.
-pub fn refuse(refusal: Refusal, request_id: &str, prefers_html: bool) -> Reply {
+pub fn refuse(refusal: Refusal, request_id: &str, prefers_html: bool, violated: Option<&str>) -> Reply {
     let facts = refusal.facts();
     let reply = if prefers_html {
         let (status, title, detail) = (facts.status, facts.title, facts.detail);
@@ -16,16 +20,21 @@ pub fn refuse(refusal: Refusal, request_id: &str, prefers_html: bool) -> Reply {
         );
         Reply::of(status, "text/html; charset=utf-8", page)
     } else {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": "about:blank", "title": facts.title, "status": facts.status, "detail": facts.detail,
             "reason": facts.word, "request_id": request_id,
         });
+        if let Some(limit) = violated {
+            // draft-ietf-httpapi-ratelimit-headers has a type and a member for it.
+            body["type"] = QUOTA_EXCEEDED.into();
+            body["violated-policies"] = serde_json::json!([limit]);
+        }
         Reply::of(facts.status, "application/problem+json", format!("{body}\n"))
     };
     let reply = reply.with("Cache-Control", "no-store");
     match refusal {
         // RFC 9110 §15.6.4: "The server MAY send a Retry-After"; one probe interval is what it may take.
-        Refusal::NoServer => reply.with("Retry-After", "5"),
+        Refusal::NoServer | Refusal::Overloaded => reply.with("Retry-After", "5"),
         _ => reply,
     }
 }
@@ -46,7 +55,7 @@ mod tests {
     fn every_refusal_is_valid_json_with_its_own_word_and_its_status() {
         let mut words = std::collections::HashSet::new();
         for refusal in Refusal::ALL {
-            let reply = refuse(*refusal, "abc", false);
+            let reply = refuse(*refusal, "abc", false, None);
             let problem: serde_json::Value = serde_json::from_str(body(&reply)).unwrap();
             assert_eq!(problem["status"], reply.status);
             assert_eq!(problem["request_id"], "abc");
@@ -56,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_browser_gets_a_page() {
-        let reply = refuse(Refusal::NotFound, "abc", true);
+        let reply = refuse(Refusal::NotFound, "abc", true, None);
         assert!(body(&reply).contains("<h1>Not Found</h1>"));
         assert_eq!(reply.fields[0].1, "text/html; charset=utf-8");
     }

@@ -111,6 +111,13 @@ pub struct Overload {
     pub adaptive: bool,
 }
 
+impl Overload {
+    /// Whether there is a limit at all.
+    pub fn is_on(&self) -> bool {
+        self.max_requests > 0 || self.adaptive
+    }
+}
+
 /// `[auth.NAME]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {

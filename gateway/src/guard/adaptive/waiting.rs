@@ -31,6 +31,11 @@ impl Permit {
         Self(throttle)
     }
 
+    /// Tells how it went, as [`done`](Self::done) does, and keeps the place: the answer's body is still on its way.
+    pub fn learn(&self, latency: Duration, ok: bool, now: Mono) {
+        self.0.observe(ok.then_some(latency), now);
+    }
+
     /// Tells how it went: `latency` from sending the request to the answer's head; not `ok` for a timeout, a connection that
     /// failed, or a 503.
     pub fn done(self, latency: Duration, ok: bool, now: Mono) {

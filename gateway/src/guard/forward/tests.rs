@@ -30,6 +30,9 @@ fn asked(head: &str, is_peer_trusted: bool, policy: &Forward) -> Vec<String> {
     let mut request = Request::default();
     request.parse(head.as_bytes(), LIMITS).unwrap();
     let facts = Facts {
+        told_names: &[],
+        told: &[],
+        guard_lines: b"",
         request: &request,
         client_ip: Some(CLIENT),
         peer_ip: Some(if is_peer_trusted { PROXY } else { CLIENT }),

@@ -45,7 +45,10 @@ impl<'a> Compact<'a> {
     }
 }
 
-fn parts(text: &[u8]) -> Result<(&[u8], &[u8], &[u8]), TokenFault> {
+/// Head, claims and signature.
+type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+fn parts(text: &[u8]) -> Result<Parts<'_>, TokenFault> {
     let mut parts = text.split(|byte| *byte == b'.');
     let taken = (parts.next(), parts.next(), parts.next());
     match (taken, parts.count()) {

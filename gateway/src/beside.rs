@@ -1,0 +1,88 @@
+//! What the control side does for the guards: a link to Redis, and fetching the keys of tokens.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
+
+use crate::config::Plan;
+use crate::guard::shared::Shared;
+use crate::guard::token::Issuer;
+use crate::keyring::{Cell, Keyring, Wanted};
+use crate::kit::clock::{Clock, Mono};
+use crate::outbound::Trust;
+use crate::redis_link::{Link, Links};
+use crate::secrets::TokenKey;
+use crate::snapshot::Snapshot;
+
+/// Links and fetches, which go on across reloads.
+pub struct Beside {
+    runtime: Handle,
+    clock: Clock,
+    links: Links,
+    /// Made for the first configuration that fetches keys: the system's authorities are not read for nothing.
+    keyring: OnceLock<Keyring<Issuer>>,
+    link: parking_lot::Mutex<Option<Arc<Link>>>,
+}
+
+impl Beside {
+    /// Nothing yet; all of it will run on `runtime`.
+    pub fn new(runtime: &Handle, clock: &Clock) -> Self {
+        Self {
+            links: Links::new(runtime.clone(), clock.clone(), fastrand::Rng::new()),
+            runtime: runtime.clone(),
+            clock: clock.clone(),
+            keyring: OnceLock::new(),
+            link: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Who counts for all gateways by that plan. A link begins to connect at once.
+    pub fn shared(&self, plan: &Plan) -> Option<Arc<dyn Shared>> {
+        let link = plan.redis.as_ref().map(|redis| self.links.claim(redis));
+        self.link.lock().clone_from(&link);
+        link.map(|link| -> Arc<dyn Shared> { link })
+    }
+
+    /// The link in use.
+    pub fn link(&self) -> Option<Arc<Link>> {
+        self.link.lock().clone()
+    }
+
+    /// Fetches what a configuration wants fetched, and nothing else.
+    pub fn reconcile(&self, snapshot: &Snapshot) {
+        let issuers = snapshot.watches.issuers(&snapshot.plan);
+        let wanted: Vec<_> = issuers
+            .into_iter()
+            .map(|(url, refresh, cell)| Wanted { url, refresh, cell })
+            .collect();
+        match self.keyring.get() {
+            Some(keyring) => keyring.reconcile(wanted),
+            None => {
+                if let Some(trust) = snapshot.watches.trust().filter(|_| !wanted.is_empty()) {
+                    self.keyring(trust).reconcile(wanted);
+                }
+            }
+        }
+    }
+
+    fn keyring(&self, trust: &Trust) -> &Keyring<Issuer> {
+        let make = || Keyring::new(self.runtime.clone(), self.clock.clone(), trust, TokenKey::jwks);
+        self.keyring.get_or_init(make)
+    }
+}
+
+impl Cell for Issuer {
+    type Key = TokenKey;
+
+    fn replace(&self, keys: Vec<TokenKey>, now: Mono) {
+        self.replace(keys, now);
+    }
+
+    fn note_failure(&self, now: Mono) {
+        self.note_failure(now);
+    }
+
+    async fn wanted(&self) {
+        self.wanted().await;
+    }
+}

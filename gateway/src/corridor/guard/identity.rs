@@ -1,0 +1,293 @@
+//! guard: who asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Stage, Step, Verdict, Visit, Wait};
+use crate::config::plan::{Basic, Keys as KeyPlan};
+use crate::exchange::Exchange;
+use crate::guard::api_key;
+use crate::guard::basic::{self, BasicFault, Checked, Login, Successes};
+use crate::guard::forward::{self, Verdict as Forwarded};
+use crate::guard::token::{self, Claims, Issuer, Keys, NoToken, Terms, TokenFault, Verified};
+use crate::kit::clock::Now;
+use crate::outbound::Ask;
+use crate::reply::{Body, Refusal, Reply, Segment};
+use crate::snapshot::Site;
+use crate::snapshot::watch::{Authority, KeySource, Method};
+
+/// How long a request waits for keys that are being fetched. Longer, and its client had better ask again.
+const KEYS_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Somebody who is not known yet.
+pub(in crate::corridor) enum Unknown {
+    /// His password is to be hashed.
+    Password {
+        login: Login,
+        name: String,
+        password: String,
+    },
+    /// Somebody else is to be asked.
+    Stranger,
+    /// The keys are on their way: another generation than this.
+    Keys(Arc<Issuer>, u64),
+}
+
+/// Why nobody is known.
+enum Nobody {
+    /// Nothing was shown.
+    Missing(String),
+    /// It was not good.
+    Invalid(String),
+    /// It cannot be found out now.
+    Unavailable,
+}
+
+impl Nobody {
+    fn verdict(self) -> Verdict {
+        // RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
+        let challenge = |text| vec![("WWW-Authenticate", text)];
+        match self {
+            Self::Missing(text) => Verdict::Refuse(Refusal::CredentialsMissing, challenge(text)),
+            Self::Invalid(text) => Verdict::Refuse(Refusal::CredentialsInvalid, challenge(text)),
+            Self::Unavailable => {
+                Verdict::Refuse(Refusal::AuthUnavailable, vec![("Retry-After", "5".to_owned())])
+            }
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// Finds out who asks, as far as that takes no time. `has_waited`: keys that were missing have been waited for.
+    pub(super) fn identify(&mut self, site: &Site, has_waited: bool) -> Step {
+        let Some(authority) = &site.watch.authority else {
+            return Step::On;
+        };
+        let now = self.worker.now();
+        let x = &mut self.x;
+        match &authority.method {
+            Method::Keys(plan) => by_key(x, &authority.name, plan),
+            Method::Forward { .. } => Step::Wait(Wait::Know(Unknown::Stranger)),
+            Method::Basic { plan, successes, .. } => by_password(x, &authority.name, plan, successes, now),
+            Method::Token {
+                terms,
+                source,
+                verified,
+            } => by_token(x, &authority.name, (terms, source, verified), now, has_waited),
+        }
+    }
+
+    pub(super) async fn find_out(&mut self, site: &Site, unknown: Unknown) -> Result<Stage, Verdict> {
+        let Some(authority) = &site.watch.authority else {
+            return Ok(Stage::RatesByClaim);
+        };
+        match unknown {
+            Unknown::Keys(issuer, generation) => {
+                // Whether they have come shows when they are used.
+                let _ = tokio::time::timeout(KEYS_WAIT_MAX, issuer.arrived(generation)).await;
+                Ok(Stage::Identity { has_waited: true })
+            }
+            Unknown::Password {
+                login,
+                name,
+                password,
+            } => self.check_password(authority, login, name, password).await,
+            Unknown::Stranger => self.ask_about(authority).await,
+        }
+    }
+
+    async fn check_password(
+        &mut self,
+        authority: &Authority,
+        login: Login,
+        name: String,
+        password: String,
+    ) -> Result<Stage, Verdict> {
+        let Method::Basic {
+            plan,
+            successes,
+            checks,
+        } = &authority.method
+        else {
+            return Err(Nobody::Unavailable.verdict());
+        };
+        match checks
+            .check(Arc::clone(&plan.users), name.clone(), password)
+            .await
+        {
+            Checked::Right => {
+                successes.note(login, self.worker.mono());
+                known(&mut self.x, name, plan.forward_user.as_deref());
+                Ok(Stage::RatesByClaim)
+            }
+            Checked::Wrong => Err(Nobody::Invalid(password_challenge(plan)).verdict()),
+            Checked::Busy => Err(Nobody::Unavailable.verdict()),
+        }
+    }
+
+    async fn ask_about(&mut self, authority: &Authority) -> Result<Stage, Verdict> {
+        let Method::Forward { plan, trust } = &authority.method else {
+            return Err(Nobody::Unavailable.verdict());
+        };
+        let question = forward::question(&self.x.facts(), plan);
+        let client = self.worker.outbound(trust);
+        let ask = Ask {
+            url: &plan.url,
+            headers: &question,
+            timeout: plan.timeout,
+            body_max: forward::BODY_BYTES_MAX,
+        };
+        match forward::verdict(client.get(ask).await, plan) {
+            Forwarded::Pass { copied } => {
+                self.x.guarded.told = copied;
+                Ok(Stage::RatesByClaim)
+            }
+            Forwarded::Refuse(refusal) => {
+                let mut reply = Reply::empty(refusal.status);
+                reply.relayed = Some(Box::new(refusal.fields));
+                reply.body = Body {
+                    segments: vec![Segment::Bytes(refusal.body)],
+                };
+                Err(Verdict::Reply(reply))
+            }
+            Forwarded::Broken(fault) => {
+                if self.worker.may_complain() {
+                    log::warn!("auth {}: {} gave no verdict: {fault}", authority.name, plan.url);
+                }
+                Err(Nobody::Unavailable.verdict())
+            }
+        }
+    }
+}
+
+/// Notes who it is, and what the origin is told.
+fn known(x: &mut Exchange, user: String, field: Option<&str>) {
+    if let Some(field) = field {
+        x.guarded.told.push((field.to_owned(), user.clone()));
+    }
+    x.guarded.user = Some(user);
+}
+
+fn by_key(x: &mut Exchange, auth: &str, plan: &KeyPlan) -> Step {
+    let challenge = || format!("ApiKey realm=\"{auth}\"");
+    let owner = api_key::owner(&x.request.fields, plan).map(str::to_owned);
+    match owner {
+        Ok(owner) => {
+            known(x, owner, plan.forward_name.as_deref());
+            Step::On
+        }
+        Err(api_key::KeyFault::Missing) => Step::Out(Nobody::Missing(challenge()).verdict()),
+        Err(fault @ (api_key::KeyFault::Repeated | api_key::KeyFault::Unknown)) => {
+            log::debug!("auth {auth}: {fault}, request {}", x.request_id);
+            Step::Out(Nobody::Invalid(challenge()).verdict())
+        }
+    }
+}
+
+fn by_password(x: &mut Exchange, auth: &str, plan: &Basic, successes: &Successes, now: Now) -> Step {
+    let (name, password) = match basic::credentials(&x.request.fields) {
+        Ok(shown) => shown,
+        Err(BasicFault::Missing | BasicFault::Scheme) => {
+            return Step::Out(Nobody::Missing(password_challenge(plan)).verdict());
+        }
+        Err(fault @ (BasicFault::Repeated | BasicFault::Malformed(_))) => {
+            log::debug!("auth {auth}: {fault}, request {}", x.request_id);
+            return Step::Out(Nobody::Invalid(password_challenge(plan)).verdict());
+        }
+    };
+    let login = successes.login(auth, &plan.users, &name, &password);
+    if successes.holds(&login, now.mono) {
+        known(x, name, plan.forward_user.as_deref());
+        return Step::On;
+    }
+    Step::Wait(Wait::Know(Unknown::Password {
+        login,
+        name,
+        password,
+    }))
+}
+
+fn password_challenge(plan: &Basic) -> String {
+    let mut text = Vec::new();
+    basic::challenge(&plan.realm, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn by_token(
+    x: &mut Exchange,
+    auth: &str,
+    (terms, source, verified): (&Terms, &KeySource, &Verified),
+    now: Now,
+    has_waited: bool,
+) -> Step {
+    let text = match token::bearer(&x.request.fields, terms.policy()) {
+        Ok(text) => text,
+        Err(why) => return Step::Out(without_token(why, auth)),
+    };
+    let keys = source.keys();
+    match verified.judge(text, &keys, terms, now.wall) {
+        Ok(claims) => {
+            tell(x, terms, claims);
+            Step::On
+        }
+        Err(fault) => not_believed(x, auth, fault, source, &keys, now, has_waited),
+    }
+}
+
+impl KeySource {
+    fn keys(&self) -> Arc<Keys> {
+        match self {
+            Self::Fetched(issuer) => issuer.keys(),
+            Self::Given(keys) => Arc::clone(keys),
+        }
+    }
+}
+
+fn not_believed(
+    x: &Exchange,
+    auth: &str,
+    fault: TokenFault,
+    source: &KeySource,
+    keys: &Keys,
+    now: Now,
+    has_waited: bool,
+) -> Step {
+    if let (KeySource::Fetched(issuer), TokenFault::UnknownKey) = (source, fault) {
+        if !has_waited && issuer.want(now.mono) {
+            let unknown = Unknown::Keys(Arc::clone(issuer), keys.generation);
+            return Step::Wait(Wait::Know(unknown));
+        }
+        if keys.fetched_at.is_none() {
+            // Nothing can be said of it, good or bad.
+            return Step::Out(Nobody::Unavailable.verdict());
+        }
+    }
+    log::debug!(
+        "auth {auth}: a token was refused: {}, request {}",
+        fault.word(),
+        x.request_id
+    );
+    let mut text = Vec::new();
+    token::challenge(&fault, auth, &mut text);
+    Step::Out(Nobody::Invalid(String::from_utf8_lossy(&text).into_owned()).verdict())
+}
+
+fn without_token(why: NoToken, auth: &str) -> Verdict {
+    let mut text = Vec::new();
+    token::challenge_without(why, auth, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match why {
+        NoToken::Missing => Nobody::Missing(text).verdict(),
+        NoToken::Ambiguous => Nobody::Invalid(text).verdict(),
+    }
+}
+
+fn tell(x: &mut Exchange, terms: &Terms, claims: Arc<Claims>) {
+    for (claim, field) in &terms.policy().forward_claims {
+        if let Some(value) = claims.text(claim) {
+            x.guarded.told.push((field.clone(), value.to_owned()));
+        }
+    }
+    x.guarded.user = claims.text("sub").map(str::to_owned);
+    x.guarded.claims = Some(claims);
+}
