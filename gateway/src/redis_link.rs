@@ -43,11 +43,13 @@ pub struct Links {
 
 impl Links {
     /// No link yet; their tasks will run on `runtime`, which must drive I/O and time.
-    pub fn new(runtime: Handle, clock: Clock, jitter: fastrand::Rng) -> Self {
+    ///
+    /// `seed` spreads their tries to connect: gateways with different ones do not try in the same moments.
+    pub fn new(runtime: Handle, clock: Clock, seed: u64) -> Self {
         Self {
             runtime,
             clock,
-            jitter: Mutex::new(jitter),
+            jitter: Mutex::new(fastrand::Rng::with_seed(seed)),
             cells: Cells::default(),
         }
     }
@@ -55,12 +57,8 @@ impl Links {
     /// The link to that URL: the one that lives, or a new one. Either way its deadline is that of `redis` from now on.
     pub fn claim(&self, redis: &plan::Redis) -> Arc<Link> {
         let make = || {
-            Link::start(
-                redis,
-                &self.runtime,
-                self.clock.clone(),
-                self.jitter.lock().fork(),
-            )
+            let seed = self.jitter.lock().u64(..);
+            Link::start(redis, &self.runtime, self.clock.clone(), seed)
         };
         let link = self.cells.claim(&redis.url, make);
         link.set_timeout(redis.timeout);
@@ -97,8 +95,9 @@ struct Inner {
 }
 
 impl Link {
-    /// Begins to connect. It is down until it has.
-    pub fn start(redis: &plan::Redis, runtime: &Handle, clock: Clock, jitter: fastrand::Rng) -> Self {
+    /// Begins to connect, on `runtime`, which must drive I/O and time. It is down until it has; see [`Links::new`] for
+    /// `seed`.
+    pub fn start(redis: &plan::Redis, runtime: &Handle, clock: Clock, seed: u64) -> Self {
         let info = redis.url.as_str().into_connection_info();
         let address = info.as_ref().map_or_else(
             |_| "an address that cannot be read".to_owned(),
@@ -112,7 +111,7 @@ impl Link {
         });
         let (inbox, questions) = mpsc::channel(QUEUE_MAX);
         let task = match info {
-            Ok(info) => Some(inner.spawn(info, questions, runtime, jitter)),
+            Ok(info) => Some(inner.spawn(info, questions, runtime, seed)),
             Err(error) => {
                 inner.goes_down(&LinkFault::Url(fault::shown(&error)));
                 None
@@ -187,8 +186,9 @@ impl Inner {
         info: ConnectionInfo,
         questions: mpsc::Receiver<Question>,
         runtime: &Handle,
-        jitter: fastrand::Rng,
+        seed: u64,
     ) -> AbortHandle {
+        let jitter = fastrand::Rng::with_seed(seed);
         let life = serve::run(Arc::clone(self), info, questions, jitter);
         runtime.spawn(life).abort_handle()
     }

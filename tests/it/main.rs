@@ -22,6 +22,8 @@ mod j_drain;
 mod k_cache_attacks;
 /// Clients that mean harm, or behave as if.
 mod k_hostile;
+/// Who may come in, how fast, how many.
+mod l_guards;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

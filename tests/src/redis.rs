@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
@@ -270,28 +269,24 @@ impl Reply {
     }
 }
 
-/// Who listens where a Redis should be, and is none.
+/// Who is where a Redis should be, and is none.
 pub struct NoRedis {
     address: SocketAddr,
+    /// Keeps a port that nobody listens on.
+    _port: Option<Socket>,
 }
 
 impl NoRedis {
-    /// Answers each connection with these bytes as soon as something was asked, and keeps it open.
+    /// Answers each question with these bytes, whatever it is.
     pub fn says(bytes: &'static [u8]) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
-        let address = listener.local_addr().expect("it is bound");
-        // It ends with the process: nothing tells a blocked accept to.
-        std::thread::spawn(move || {
-            let mut open = Vec::new();
-            for mut stream in listener.incoming().flatten() {
-                let asked = stream.read(&mut [0; 512]);
-                let said = asked.and_then(|_| stream.write_all(bytes));
-                if said.is_ok() {
-                    open.push(stream);
+        Self::listening(move |stream| {
+            let mut stream = stream;
+            while stream.read(&mut [0; 4_096]).is_ok_and(|read| read > 0) {
+                if stream.write_all(bytes).is_err() {
+                    return;
                 }
             }
-        });
-        Self { address }
+        })
     }
 
     /// Takes connections and says nothing.
@@ -299,14 +294,43 @@ impl NoRedis {
         Self::says(b"")
     }
 
+    /// Takes connections and closes them.
+    pub fn closing() -> Self {
+        Self::listening(drop)
+    }
+
+    /// Takes no connections.
+    pub fn unreachable() -> Self {
+        let port = reserve();
+        Self {
+            address: local_address(&port),
+            _port: Some(port),
+        }
+    }
+
     /// What stands in `url` of `[redis]`.
     pub fn url(&self) -> String {
         format!("redis://{}/0", self.address)
+    }
+
+    /// Its threads end with the process: nothing tells a blocked accept to.
+    fn listening(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the system has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serve = serve.clone();
+                std::thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address, _port: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -31,12 +31,12 @@ pub enum LinkFault {
 impl LinkFault {
     /// What an error of the client library means.
     pub fn of(error: &RedisError) -> Self {
-        // Before the kinds: an error of the server has a code, whichever kind the library files it under.
-        if error.code().is_some() {
-            return Self::Refused(shown(error));
+        // Redis's own words, as its manual has them.
+        if let Some(code) = error.code() {
+            return Self::Refused(shown(&format!("{code} {}", error.detail().unwrap_or_default())));
         }
         match error.kind() {
-            ErrorKind::AuthenticationFailed => Self::Refused(shown(error)),
+            ErrorKind::AuthenticationFailed => Self::Refused("wrong user or password".to_owned()),
             ErrorKind::Io => Self::Closed,
             _ => Self::NotRedis(shown(error)),
         }

@@ -21,7 +21,7 @@ for i = 1, #KEYS do
   local held = redis.pcall('GET', KEYS[i])
   local s, ns, spent_at = string.match(type(held) == 'string' and held or '', '^(%d+) (%d+) ([1-9]%d*)$')
   if s then
-    ahead = math.max(0, (tonumber(s) - now_s) * 1e9 + tonumber(ns) - now_ns)
+    ahead = math.max(0, (tonumber(s) - now_s) * 1e9 + (tonumber(ns) - now_ns))
     -- Counted at another rate: as many requests are spent at this one.
     if tonumber(spent_at) ~= interval then
       ahead = math.ceil(ahead * interval / tonumber(spent_at))
