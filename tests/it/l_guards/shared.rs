@@ -46,10 +46,10 @@ impl Control {
         let (release, released) = channel::<()>();
         let (tell, told) = channel();
         self.runtime.spawn(async move {
-            tell.send(()).unwrap();
+            tell.send(()).expect("who holds it waits");
             let _released = released.recv();
         });
-        told.recv().unwrap();
+        told.recv().expect("the runtime runs");
         release
     }
 
@@ -87,7 +87,7 @@ fn a_day(name: &str, burst: u32) -> Asked {
         key: LimitKey::Global,
         count: NonZeroU32::MIN,
         period: DAY,
-        burst: NonZeroU32::new(burst).unwrap(),
+        burst: NonZeroU32::new(burst).expect("a burst is at least one"),
         max_keys: 1,
         shared: true,
         on_redis_error: OnRedisError::Local,
@@ -442,7 +442,7 @@ fn a_link_that_is_dropped_answers_who_waits_and_hangs_up() {
 #[test]
 fn a_reload_keeps_the_link_unless_it_leads_elsewhere() {
     let (server, other, control) = (RedisServer::start(), RedisServer::start(), Control::start());
-    let links = Links::new(control.runtime.clone(), Clock::system(), 1);
+    let links = Links::new(control.runtime, Clock::system(), 1);
     let before = links.claim(&redis(&server.url(), SHORT));
     wait_phase(&before, Phase::Up);
     let same = links.claim(&redis(&server.url(), NEVER));
