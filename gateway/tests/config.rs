@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway::config::plan::Cache;
+use gateway::config::plan::{Cache, RateLimit};
 use gateway::config::{self, Changes, Loaded, Plan, Problems, Severity};
 use proptest::prelude::*;
 
@@ -14,6 +14,10 @@ use proptest::prelude::*;
 mod caches;
 #[path = "config/caching.rs"]
 mod caching;
+#[path = "config/guarding.rs"]
+mod guarding;
+#[path = "config/guards.rs"]
+mod guards;
 #[path = "config/plans.rs"]
 mod plans;
 #[path = "config/reference.rs"]
@@ -27,6 +31,8 @@ fn env(name: &str) -> Option<String> {
     let value = match name {
         "HOME" => "/home/sluice",
         "HOST" => "example.com",
+        "PASSWORD" => "opensesame",
+        "SECRETS" => "../tests/config/secrets",
         "THREADS" => "2",
         "WORD" => "word",
         _ => return None,
@@ -331,6 +337,15 @@ fn resized(caches: &[Arc<Cache>]) -> Vec<Arc<Cache>> {
     caches.iter().map(|c| Arc::new(larger(c))).collect()
 }
 
+/// The same limits, each with one more request in its time.
+fn faster(limits: &[Arc<RateLimit>]) -> Vec<Arc<RateLimit>> {
+    let faster = |limit: &Arc<RateLimit>| RateLimit {
+        count: limit.count.saturating_add(1),
+        ..RateLimit::clone(limit)
+    };
+    limits.iter().map(|l| Arc::new(faster(l))).collect()
+}
+
 /// A text with some of its bytes replaced, taken out or doubled.
 fn mutated(text: &str, edits: &[(prop::sample::Index, u8, u8)]) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -362,21 +377,29 @@ proptest! {
 
     #[test]
     fn there_are_changes_exactly_between_plans_that_differ(
-        old in plans::plan(), other in plans::plan(), takes: [bool; 6], turns: bool,
+        old in plans::plan(), other in plans::plan(), takes: [bool; 8], turns: bool,
     ) {
         let mut new = old.clone();
         if takes[0] { new.server = other.server; }
         if takes[1] { new.admin = other.admin; }
         if takes[2] { new.access_log = other.access_log; }
-        if takes[3] { (new.upstreams, new.caches, new.routes) = (other.upstreams, other.caches, other.routes); }
+        if takes[3] {
+            (new.upstreams, new.caches, new.routes) = (other.upstreams, other.caches, other.routes);
+            (new.rate_limits, new.concurrency_limits) = (other.rate_limits, other.concurrency_limits);
+            new.auths = other.auths;
+        }
         if takes[4] { new.compression = other.compression; }
         if takes[5] { new.caches = resized(&new.caches); }
+        if takes[6] { new.redis = other.redis; }
+        if takes[7] { new.rate_limits = faster(&new.rate_limits); }
         if turns { new.routes.reverse(); }
         let (there, back) = (Changes::between(&old, &new), Changes::between(&new, &old));
         prop_assert_eq!(there.is_empty(), old == new);
         prop_assert_eq!(there.routes.added, back.routes.removed);
         prop_assert_eq!(there.servers.altered, back.servers.altered);
         prop_assert_eq!(there.caches.added, back.caches.removed);
+        prop_assert_eq!(there.rate_limits.added, back.rate_limits.removed);
+        prop_assert_eq!(there.auth.altered, back.auth.altered);
         prop_assert_eq!(there.restart, back.restart);
     }
 

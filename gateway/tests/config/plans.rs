@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use gateway::config::plan::*;
 use gateway::kit::host::HostPattern;
-use gateway::kit::networks::Networks;
 use gateway::kit::pattern::Pattern;
 use gateway::kit::template::{RequestVariable, Template};
-use proptest::collection::{btree_map, btree_set, vec};
+use proptest::collection::{btree_map, btree_set};
 use proptest::option;
 use proptest::prelude::*;
 
 use crate::caches::{cache_rule, caches, compression};
+use crate::guards::{Guarding, guarding, guards, networks, overload};
 
 pub fn plan() -> impl Strategy<Value = Plan> {
     let upstreams = btree_map(name(), upstream(), 1..4).prop_map(|named| {
@@ -29,11 +29,11 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         access_log(),
         listeners(),
         upstreams,
-        (caches(), compression()),
+        (caches(), compression(), guarding()),
     )
         .prop_flat_map(|(server, admin, access_log, listeners, upstreams, kept)| {
             let names = listeners.iter().filter_map(|l| l.name.clone()).collect();
-            let routes = routes(names, upstreams.len(), kept.0.len());
+            let routes = routes(names, upstreams.len(), kept.0.len(), &kept.2);
             (
                 Just((server, admin, access_log, listeners, upstreams, kept)),
                 routes,
@@ -48,10 +48,10 @@ pub fn plan() -> impl Strategy<Value = Plan> {
                 upstreams,
                 caches: kept.0,
                 compression: kept.1,
-                redis: None,
-                rate_limits: Vec::new(),
-                concurrency_limits: Vec::new(),
-                auths: Vec::new(),
+                redis: kept.2.redis,
+                rate_limits: kept.2.rate_limits,
+                concurrency_limits: kept.2.concurrency_limits,
+                auths: kept.2.auths,
                 routes,
             },
         )
@@ -94,14 +94,7 @@ fn pattern() -> impl Strategy<Value = Pattern> {
 }
 
 fn server() -> impl Strategy<Value = Server> {
-    let networks = vec((any::<[u8; 4]>(), 0u8..=32), 0..4).prop_map(|list| {
-        Networks::new(list.into_iter().map(|(a, l)| {
-            format!("{}.{}.{}.{}/{l}", a[0], a[1], a[2], a[3])
-                .parse()
-                .unwrap()
-        }))
-    });
-    (1usize..9, duration(0), networks, limits()).prop_map(
+    (1usize..9, duration(0), networks(), limits()).prop_map(
         |(threads, drain_timeout, trusted_proxies, limits)| Server {
             threads,
             drain_timeout,
@@ -194,7 +187,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     ];
     let timeouts = (duration(1), duration(1), duration(1), duration(1));
     let probing = (option::of(health_check()), outlier_detection(), retries());
-    let rest = (0usize..9, option::of(token()));
+    let rest = (0usize..9, option::of(token()), overload());
     (load_balancing, servers(), timeouts, probing, rest).prop_map(
         |(load_balancing, servers, timeouts, probing, rest)| Upstream {
             name: String::new(),
@@ -209,7 +202,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             health_check: probing.0,
             outlier_detection: probing.1,
             retries: probing.2,
-            overload: Overload::default(),
+            overload: rest.2,
         },
     )
 }
@@ -258,12 +251,14 @@ fn health_check() -> impl Strategy<Value = HealthCheck> {
 }
 
 fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
-    (0u32..9, duration(1), 0u32..=100).prop_map(|(failures, ejection_time, percent)| OutlierDetection {
-        consecutive_failures: failures,
-        ejection_time,
-        max_ejection_percent: percent,
-        half_open_requests: NonZeroU32::MIN,
-    })
+    (0u32..9, duration(1), 0u32..=100, 1u32..=1_000).prop_map(
+        |(failures, ejection_time, percent, half_open)| OutlierDetection {
+            consecutive_failures: failures,
+            ejection_time,
+            max_ejection_percent: percent,
+            half_open_requests: NonZeroU32::new(half_open).unwrap(),
+        },
+    )
 }
 
 fn retries() -> impl Strategy<Value = Retries> {
@@ -287,8 +282,15 @@ fn retries() -> impl Strategy<Value = Retries> {
     )
 }
 
-fn routes(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strategy<Value = Vec<Arc<Route>>> {
-    btree_map(name(), route(listeners, upstreams, caches), 0..6).prop_map(|named| {
+fn routes(
+    listeners: Vec<String>,
+    upstreams: usize,
+    caches: usize,
+    guarding: &Guarding,
+) -> impl Strategy<Value = Vec<Arc<Route>>> + use<> {
+    let route = (route(listeners, upstreams, caches), guards(guarding));
+    let route = route.prop_map(|(route, guards)| Route { guards, ..route });
+    btree_map(name(), route, 0..6).prop_map(|named| {
         let routes = named.into_iter().enumerate();
         routes
             .map(|(at, (name, mut route))| {

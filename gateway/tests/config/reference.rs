@@ -1,16 +1,26 @@
-//! conf/reference.toml holds every key of the schema, and its values are the defaults.
+//! conf/reference.toml and, for the guards, conf/guards.toml hold every key of the schema, and their values are the
+//! defaults.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use gateway::config;
 use serde_json::Value as Schema;
 use toml::Value;
 
 const REFERENCE: &str = "../conf/reference.toml";
+const GUARDS: &str = "../conf/guards.toml";
 
-fn reference() -> toml::Table {
-    std::fs::read_to_string(REFERENCE).unwrap().parse().unwrap()
+/// What the two files say, with the lines for which people make files first, and with files of the tests for them.
+fn references() -> [toml::Table; 2] {
+    let guards = std::fs::read_to_string(GUARDS).unwrap();
+    let lines = guards.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key,
+        _ => line,
+    });
+    let guards = lines.collect::<Vec<_>>().join("\n");
+    let guards = guards.replace("/etc/sluice/", "../tests/config/secrets/");
+    let reference = std::fs::read_to_string(REFERENCE).unwrap();
+    [reference.parse().unwrap(), guards.parse().unwrap()]
 }
 
 fn schema() -> Schema {
@@ -85,6 +95,19 @@ fn written(
     }
 }
 
+/// Whether the value has this place.
+fn stands(value: &Value, place: &[String]) -> bool {
+    match (value, place) {
+        (_, []) => true,
+        (Value::Table(table), [step, rest @ ..]) => table.get(step).is_some_and(|inner| stands(inner, rest)),
+        (Value::Array(items), [step, rest @ ..]) => {
+            let item = step.parse::<usize>().ok().and_then(|at| items.get(at));
+            item.is_some_and(|inner| stands(inner, rest))
+        }
+        _ => false,
+    }
+}
+
 fn remove(value: &mut Value, place: &[String]) {
     match (value, place) {
         (Value::Table(table), [last]) => {
@@ -107,47 +130,47 @@ fn load(text: &str) -> config::Loaded {
 
 #[test]
 fn the_reference_loads_and_holds_every_key() {
-    let loaded =
-        config::load(Path::new(REFERENCE), &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
     let (mut in_schema, mut in_file) = (BTreeSet::new(), BTreeSet::new());
     known(&schema(), "", &mut in_schema);
-    written(
-        &Value::Table(reference()),
-        &schema(),
-        ("", &[]),
-        &mut in_file,
-        &mut Vec::new(),
-    );
+    for reference in references() {
+        let reference = Value::Table(reference);
+        let loaded = load(&text(&reference));
+        assert!(loaded.warnings.0.is_empty(), "{}", loaded.warnings);
+        written(&reference, &schema(), ("", &[]), &mut in_file, &mut Vec::new());
+    }
     let missing: Vec<_> = in_schema.difference(&in_file).collect();
-    assert!(missing.is_empty(), "not in {REFERENCE}: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "neither in {REFERENCE} nor in {GUARDS}: {missing:?}"
+    );
 }
 
 #[test]
 fn every_default_of_the_schema_stands_in_the_reference_and_changes_nothing() {
-    let whole = Value::Table(reference());
-    let plan = load(&text(&whole)).plan;
-    let mut defaults = Vec::new();
-    written(&whole, &schema(), ("", &[]), &mut BTreeSet::new(), &mut defaults);
-    // What these two fall back to is another key, so that the schema has no value for them.
-    defaults.push(vec!["defaults".into(), "max_body".into()]);
-    defaults.push(vec!["routes".into(), "0".into(), "max_body".into()]);
-    for place in &defaults {
-        let mut less = whole.clone();
-        remove(&mut less, place);
-        assert_eq!(load(&text(&less)).plan, plan, "without {place:?}");
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    for reference in references() {
+        let whole = Value::Table(reference);
+        let plan = load(&text(&whole)).plan;
+        let mut defaults = Vec::new();
+        written(&whole, &schema(), ("", &[]), &mut BTreeSet::new(), &mut defaults);
+        // What these two fall back to is another key, so that the schema has no value for them.
+        let fallbacks = [&["defaults", "max_body"][..], &["routes", "0", "max_body"]];
+        let fallbacks = fallbacks.map(|place| place.iter().map(|step| (*step).to_owned()).collect());
+        defaults.extend(
+            fallbacks
+                .into_iter()
+                .filter(|place: &Vec<_>| stands(&whole, place)),
+        );
+        for place in &defaults {
+            let mut less = whole.clone();
+            remove(&mut less, place);
+            assert_eq!(load(&text(&less)).plan, plan, "without {place:?}");
+        }
+        told.extend(defaults.iter().filter_map(|place| place.last().cloned()));
     }
-    let told: BTreeSet<&str> = defaults
-        .iter()
-        .filter_map(|p| p.last())
-        .map(String::as_str)
-        .collect();
     let mut with_default = BTreeSet::new();
     keys_with_default(&schema(), &mut with_default);
-    let untold: Vec<_> = with_default
-        .iter()
-        .filter(|k| !told.contains(k.as_str()))
-        .collect();
+    let untold: Vec<_> = with_default.iter().filter(|k| !told.contains(*k)).collect();
     assert!(untold.is_empty(), "not shown with their default: {untold:?}");
 }
 

@@ -1,0 +1,1 @@
+//! What of guards is inherited, inferred, watched and left out.
