@@ -13,6 +13,16 @@ pub enum NoToken {
     Ambiguous,
 }
 
+impl NoToken {
+    /// As logs name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
 /// The text of the one token: of `Authorization: Bearer`, or of the policy's cookie where there is no Authorization.
 ///
 /// # Errors

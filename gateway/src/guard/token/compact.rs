@@ -26,7 +26,7 @@ impl<'a> Compact<'a> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(TokenFault::TooLong);
         }
-        let (header, payload, signature) = parts(text)?;
+        let [header, payload, signature] = parts(text)?;
         let header = json::object(&decode(header)?).map_err(|_| TokenFault::Malformed)?;
         check_extensions(&header)?;
         let algorithm = string(&header, "alg")?.ok_or(TokenFault::Malformed)?;
@@ -45,14 +45,11 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// Head, claims and signature.
-type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8]);
-
-fn parts(text: &[u8]) -> Result<Parts<'_>, TokenFault> {
+/// Header, payload and signature.
+fn parts(text: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
     let mut parts = text.split(|byte| *byte == b'.');
-    let taken = (parts.next(), parts.next(), parts.next());
-    match (taken, parts.count()) {
-        ((Some(header), Some(payload), Some(signature)), 0) => Ok((header, payload, signature)),
+    match ([parts.next(), parts.next(), parts.next()], parts.count()) {
+        ([Some(header), Some(payload), Some(signature)], 0) => Ok([header, payload, signature]),
         // RFC 7516 §9: five parts are a JWE.
         (_, 2) => Err(TokenFault::Encrypted),
         _ => Err(TokenFault::Malformed),

@@ -29,7 +29,7 @@ pub enum TokenFault {
     Algorithm,
     /// It is for somebody else.
     Audience,
-    /// It asks for an extension to be understood (`crit`).
+    /// It asks for an extension to be understood (`crit`, or `b64` without it).
     Critical,
     /// It is encrypted.
     Encrypted,

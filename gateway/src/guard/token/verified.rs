@@ -31,16 +31,15 @@ impl Terms {
             context.update(bytes);
         };
         // Not the leeway: times are judged anew at each use.
+        feed(&(policy.algorithms.len() as u64).to_le_bytes());
         for algorithm in &policy.algorithms {
             feed(algorithm.jose_name().as_bytes());
         }
-        feed(b"issuer");
-        policy.issuer.iter().for_each(|issuer| feed(issuer.as_bytes()));
-        feed(b"audience");
-        policy
-            .audience
-            .iter()
-            .for_each(|audience| feed(audience.as_bytes()));
+        feed(&[u8::from(policy.issuer.is_some())]);
+        feed(policy.issuer.as_deref().unwrap_or_default().as_bytes());
+        for audience in &policy.audience {
+            feed(audience.as_bytes());
+        }
         let digest = array(&context.finish());
         Self { policy, digest }
     }
@@ -48,6 +47,12 @@ impl Terms {
     /// The policy.
     pub fn policy(&self) -> &Jwt {
         &self.policy
+    }
+
+    /// Equal only for policies that are, but for what does not show in a verdict on a signature and its claims.
+    #[cfg(test)]
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 }
 

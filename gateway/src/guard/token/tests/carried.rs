@@ -16,9 +16,15 @@ fn found(lines: &[(&str, &str)]) -> Result<String, NoToken> {
     bearer(&fields, &policy).map(|text| String::from_utf8_lossy(text).into_owned())
 }
 
+/// Lines of a head, and what is found in them.
+type Case = (
+    &'static [(&'static str, &'static str)],
+    Result<&'static str, NoToken>,
+);
+
 #[test]
 fn a_token_is_found_behind_its_scheme_or_in_its_cookie() {
-    let cases: Vec<(&[(&str, &str)], Result<&str, NoToken>)> = vec![
+    let cases: Vec<Case> = vec![
         (&[("authorization", "Bearer a.b.c")], Ok("a.b.c")),
         (&[("Authorization", "bEARER   a.b.c")], Ok("a.b.c")),
         (&[("Authorization", "Bearer a b")], Ok("a b")),

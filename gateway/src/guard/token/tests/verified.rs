@@ -113,6 +113,34 @@ fn under_other_terms_or_keys_nothing_is_remembered() {
 }
 
 #[test]
+fn terms_that_differ_are_never_taken_for_each_other() {
+    let texts = [None, Some(""), Some("a"), Some("b")];
+    let lists: [&[&str]; 7] = [&[], &[""], &["a"], &["b"], &["a", "b"], &["b", "a"], &["ab"]];
+    let algorithms: [&[TokenAlgorithm]; 3] = [
+        &[TokenAlgorithm::Es256],
+        &[TokenAlgorithm::Hs256],
+        &[TokenAlgorithm::Es256, TokenAlgorithm::Hs256],
+    ];
+    let mut digests = std::collections::BTreeSet::new();
+    for (issuer, audience, algorithms) in texts
+        .iter()
+        .flat_map(|text| lists.iter().map(move |list| (text, list)))
+        .flat_map(|(text, list)| algorithms.iter().map(move |some| (text, list, some)))
+    {
+        let terms = Terms::new(Jwt {
+            issuer: issuer.map(str::to_owned),
+            audience: audience.iter().map(|text| (*text).to_owned()).collect(),
+            ..policy(algorithms)
+        });
+        assert!(
+            digests.insert(terms.digest()),
+            "{issuer:?} {audience:?} {algorithms:?}"
+        );
+    }
+    assert_eq!(digests.len(), 4 * 7 * 3);
+}
+
+#[test]
 fn a_token_that_is_not_believed_is_not_remembered() {
     let verified = Verified::new(100);
     let text = token(ALGORITHM, &with("nbf", json!(NOW_S + 60)));
