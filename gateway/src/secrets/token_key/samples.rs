@@ -1,4 +1,4 @@
-//! Keys for tests, and what signs with them.
+//! Keys for tests, and what signs with them. They were made for this and are used nowhere else.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
