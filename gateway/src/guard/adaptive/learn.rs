@@ -39,8 +39,8 @@ pub const LIMIT_START: u32 = 20;
 /// Least length of a window: many times a scheduler's hiccup.
 pub const WINDOW: Duration = Duration::from_millis(100);
 
-/// Least number of answers in a window: the mean of so many, exponentially distributed, is right to about 12 %.
-pub const SAMPLES: u32 = 64;
+/// Least number of answers in a window: the mean of so many, exponentially distributed, is right to about 10 %.
+pub const SAMPLES: u32 = 100;
 
 /// Longest time a window waits for so many answers. What came by then is judged, if it is at least [`SAMPLES_FEW`].
 pub const WINDOW_LONGEST: Duration = Duration::from_secs(10);
@@ -58,7 +58,10 @@ pub const SHRINK_ABOVE: f64 = 1.5;
 const SHRINK_TO: f64 = 1.375;
 
 /// Of two latencies, at the limit and at half of it: as much as this, and half the limit does the same work. 2 without noise.
-const HALF_DOES: f64 = 1.7;
+const HALF_DOES: f64 = 1.75;
+
+/// As much as this, and it was no luck: the next half is asked about at once.
+const HALF_SURELY_DOES: f64 = 1.85;
 
 /// A sample counts for no more than this multiple of the base.
 pub const CEILING: u32 = 8;
@@ -68,7 +71,11 @@ pub const CEILING: u32 = 8;
 pub const PROBE_EVERY: u32 = 30;
 
 /// Windows between two probes if latency is suspicious.
-const PROBE_SOON: u32 = 5;
+const PROBE_SOON: u32 = 8;
+
+/// A latency above this multiple of the base is no noise: either there is far too much in flight, or the upstream has become
+/// slower and the base is wrong. Shrinking without asking which would be to no end.
+const PROBE_ABOVE: f64 = 1.9;
 
 /// Share of failures from which a limit does not grow, and which ends the doubling at the start.
 const FAILING: f64 = 0.1;
@@ -81,10 +88,24 @@ pub struct Learnt {
     /// Mean latency of an answer nobody hurried, in nanoseconds; None = nothing is known.
     base_ns: Option<f64>,
     phase: Phase,
-    /// Whether the limit has never yet been too high: until then it doubles.
-    is_starting: bool,
+    /// Mean latency of the window before; 0 = the limit was another one then.
+    before_ns: f64,
+    stage: Stage,
     /// Windows since the last probe.
     unprobed: u32,
+    /// As many as have to be before the next one if nothing is suspicious.
+    probe_after: u32,
+}
+
+/// How far the search for the knee has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Latency has never yet risen: the limit doubles.
+    Doubling,
+    /// It has, but the base may have been learnt beyond the knee: it is asked again and again, and nothing grows meanwhile.
+    Searching,
+    /// A probe has found half the limit to be below the knee.
+    Found,
 }
 
 /// What the present window is for.
@@ -163,8 +184,10 @@ impl Default for Learnt {
             limit: f64::from(LIMIT_START),
             base_ns: None,
             phase: Phase::Steady,
-            is_starting: true,
+            before_ns: 0.0,
+            stage: Stage::Doubling,
             unprobed: PROBE_SOON,
+            probe_after: PROBE_EVERY,
         }
     }
 }
@@ -201,7 +224,13 @@ impl Learnt {
             Phase::Refilling => return count >= whole(self.half()) || age >= WINDOW_LONGEST,
             Phase::Steady | Phase::Probing { .. } => window.in_flight_peak,
         };
-        let is_full = age >= WINDOW && count >= SAMPLES.max(generation);
+        // What is looked for at first is a latency that doubles: that is seen in a few.
+        let samples = match self.stage {
+            Stage::Doubling => SAMPLES / 4,
+            Stage::Searching => SAMPLES / 2,
+            Stage::Found => SAMPLES,
+        };
+        let is_full = age >= WINDOW && count >= samples.max(generation);
         is_full || age >= WINDOW_LONGEST && count >= SAMPLES_FEW
     }
 
@@ -236,7 +265,9 @@ impl Learnt {
         if !is_light {
             self.limit *= 1.0 - failed_share / 2.0;
         }
-        self.is_starting &= failed_share < FAILING;
+        if failed_share >= FAILING {
+            self.doubles_no_more();
+        }
         let Some(latency_ns) = window.latency_mean_ns() else {
             return self;
         };
@@ -247,14 +278,22 @@ impl Learnt {
         if is_light {
             self.base_ns = Some(base_ns + (latency_ns - base_ns) / 8.0);
         }
-        let ratio = latency_ns / base_ns;
+        // To be suspicious, two windows have to be: one of many is always high by chance, and it would be compared with its own
+        // luck. Only a limit that still doubles is not given the time.
+        let sure_ns = match self.stage {
+            Stage::Doubling => latency_ns,
+            Stage::Searching | Stage::Found => latency_ns.min(self.before_ns),
+        };
+        self.before_ns = latency_ns;
+        let (ratio, sure) = (latency_ns / base_ns, sure_ns / base_ns);
         let is_reached = f64::from(window.in_flight_peak) >= self.limit.floor();
-        if is_reached && !is_light && self.is_probe_due(ratio) {
-            return self.probe(latency_ns);
+        if is_reached && !is_light && self.is_probe_due(sure) {
+            return self.probe(if sure_ns > 0.0 { sure_ns } else { latency_ns });
         }
-        if ratio > SHRINK_ABOVE && is_reached && !is_light {
-            self.is_starting = false;
-            self.limit *= (SHRINK_TO / ratio).max(0.5);
+        if sure > SHRINK_ABOVE && is_reached && !is_light {
+            self.doubles_no_more();
+            self.limit *= (SHRINK_TO / sure).max(0.5);
+            self.before_ns = 0.0;
         } else if ratio < GROW_BELOW && failed_share < FAILING {
             self.grow(window);
         }
@@ -268,25 +307,40 @@ impl Learnt {
         }
         // The root is what a load at the knee varies by, so it is a step that is small against the limit and still finds
         // twice the limit in a number of steps that grows slower than it.
-        self.limit += match self.is_starting {
-            true => self.limit,
-            false => self.limit.sqrt(),
-        };
+        match self.stage {
+            Stage::Doubling => {
+                // Twice as many at once: those of before are no measure of it.
+                self.limit *= 2.0;
+                self.phase = Phase::Refilling;
+            }
+            Stage::Searching => {}
+            Stage::Found => self.limit += self.limit.sqrt(),
+        }
+    }
+
+    fn doubles_no_more(&mut self) {
+        if self.stage == Stage::Doubling {
+            self.stage = Stage::Searching;
+        }
     }
 
     fn is_probe_due(&self, ratio: f64) -> bool {
-        let after = match ratio > SHRINK_ABOVE {
-            true => PROBE_SOON,
-            false => PROBE_EVERY,
+        let after = match self.stage {
+            Stage::Doubling if ratio > SHRINK_ABOVE => 0,
+            Stage::Searching => 1,
+            Stage::Found if ratio > PROBE_ABOVE => PROBE_SOON,
+            Stage::Doubling | Stage::Found => self.probe_after,
         };
         self.unprobed >= after && self.limit > f64::from(LIMIT_MIN)
     }
 
-    fn probe(self, full_ns: f64) -> Self {
+    fn probe(mut self, full_ns: f64) -> Self {
+        self.doubles_no_more();
         Self {
             phase: Phase::Emptying { full_ns },
-            is_starting: false,
+            before_ns: 0.0,
             unprobed: 0,
+            probe_after: PROBE_EVERY,
             ..self
         }
     }
@@ -297,20 +351,30 @@ impl Learnt {
         let Some(half_ns) = window.latency_mean_ns() else {
             return self;
         };
-        // Against the share that was really tried: at the least limit that is more than half.
-        if full_ns / half_ns >= HALF_DOES * self.limit / (2.0 * half) {
+        // As if it had been half that was tried: at the least limit it is more.
+        let quotient = full_ns / half_ns * 2.0 * half / self.limit;
+        if quotient >= HALF_DOES {
+            self.probe_after = 2 * PROBE_SOON;
             self.limit = half;
             self.base_ns = Some(half_ns);
-            return match half > f64::from(LIMIT_MIN) {
-                true => self.probe(half_ns),
-                false => self,
-            };
+            if half <= f64::from(LIMIT_MIN) {
+                self.stage = Stage::Found;
+                return self;
+            }
+            let is_clear = self.stage == Stage::Searching || quotient >= HALF_SURELY_DOES;
+            return if is_clear { self.probe(half_ns) } else { self };
+        }
+        // So much, but not all of it: the base may still be above the knee. It is asked again when the limit has come down.
+        if quotient >= SHRINK_ABOVE && half > f64::from(LIMIT_MIN) {
+            self.probe_after = 2 * PROBE_SOON;
+        } else {
+            self.stage = Stage::Found;
         }
         // Where it is far from what was believed, the upstream has changed; otherwise it is noise, of which the mean of
         // two has less.
         let base_ns = self.base_ns.unwrap_or(half_ns);
         let has_changed = !(0.67..=1.5).contains(&(half_ns / base_ns));
-        self.base_ns = Some(match has_changed {
+        self.base_ns = Some(match has_changed || self.stage == Stage::Searching {
             true => half_ns,
             false => (base_ns + half_ns) / 2.0,
         });

@@ -85,24 +85,28 @@ pub struct Outcome {
     pub latency_ms: Vec<f64>,
     /// From coming to the gateway to the answer, ascending.
     pub total_ms: Vec<f64>,
+    /// Those of them that waited in vain, from the start on.
+    pub timed_out: u64,
     /// Of the limit: lowest, highest, last.
     pub limit: (u32, u32, u32),
     /// The limit at each whole second, from the start on.
     pub limits: Vec<u32>,
 }
 
-pub fn percentile(sorted: &[f64], share: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * share) as usize]
+impl Outcome {
+    /// What this share of the requests did not exceed at the upstream.
+    pub fn latency(&self, share: f64) -> f64 {
+        percentile(&self.latency_ms, share)
+    }
+
+    /// The same with the time in line.
+    pub fn total(&self, share: f64) -> f64 {
+        percentile(&self.total_ms, share)
+    }
 }
 
-impl Outcome {
-    pub fn p50(&self) -> f64 {
-        percentile(&self.latency_ms, 0.5)
-    }
-
-    pub fn p99(&self) -> f64 {
-        percentile(&self.latency_ms, 0.99)
-    }
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
 fn exponential(random: &mut fastrand::Rng) -> f64 {
@@ -302,6 +306,7 @@ impl Run<'_> {
         let (from_s, to_s) = self.scenario.measured_s;
         let [answered, useful, refused] = self.counts.map(|count| f64::from(count) / (to_s - from_s));
         let mut outcome = self.outcome;
+        outcome.timed_out = self.throttle.timed_out();
         outcome.latency_ms.sort_by(f64::total_cmp);
         outcome.total_ms.sort_by(f64::total_cmp);
         Outcome {
