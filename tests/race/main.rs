@@ -1,4 +1,4 @@
-//! Every order of threads, not the few that happen: the shared parts of the cache under a scheduler that chooses.
+//! Every order of threads, not the few that happen: the shared parts of the cache and of the guard under a scheduler that chooses.
 //!
 //! The gateway's own files are compiled here once more, against locks and counters that hand every step to shuttle. It
 //! tries random orders, and orders with few but ill-placed interruptions; when all threads wait, a wake-up was lost, and it
@@ -11,12 +11,17 @@
 )]
 
 use gateway::cache::object;
+use gateway::{config, kit};
 
+mod adaptive;
+mod concurrency;
 mod fill;
 mod fills;
 mod flight;
 mod flights;
+mod gates;
 mod sync;
+mod throttles;
 
 /// Orders tried of each model, by each of the two ways to choose them.
 const ORDERS: usize = 1500;

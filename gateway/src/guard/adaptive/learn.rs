@@ -77,6 +77,10 @@ const PROBE_SOON: u32 = 8;
 /// slower and the base is wrong. Shrinking without asking which would be to no end.
 const PROBE_ABOVE: f64 = 1.9;
 
+/// Steps down until it is asked whether they are to any end. Each takes the queue with it if there is one; an upstream that has
+/// become a little slower would otherwise be throttled to nothing.
+const SHRINKS: u32 = 3;
+
 /// Share of failures from which a limit does not grow, and which ends the doubling at the start.
 const FAILING: f64 = 0.1;
 
@@ -93,6 +97,8 @@ pub struct Learnt {
     stage: Stage,
     /// Windows since the last probe.
     unprobed: u32,
+    /// Steps down since then.
+    shrunk: u32,
     /// As many as have to be before the next one if nothing is suspicious.
     probe_after: u32,
 }
@@ -187,6 +193,7 @@ impl Default for Learnt {
             before_ns: 0.0,
             stage: Stage::Doubling,
             unprobed: PROBE_SOON,
+            shrunk: 0,
             probe_after: PROBE_EVERY,
         }
     }
@@ -277,6 +284,9 @@ impl Learnt {
         };
         if is_light {
             self.base_ns = Some(base_ns + (latency_ns - base_ns) / 8.0);
+        } else if self.limit <= f64::from(LIMIT_MIN) {
+            // There is no less to compare with: what it takes here is what it takes.
+            self.base_ns = Some(base_ns.midpoint(latency_ns));
         }
         // To be suspicious, two windows have to be: one of many is always high by chance, and it would be compared with its own
         // luck. Only a limit that still doubles is not given the time.
@@ -294,6 +304,7 @@ impl Learnt {
             self.doubles_no_more();
             self.limit *= (SHRINK_TO / sure).max(0.5);
             self.before_ns = 0.0;
+            self.shrunk += 1;
         } else if ratio < GROW_BELOW && failed_share < FAILING {
             self.grow(window);
         }
@@ -328,6 +339,7 @@ impl Learnt {
         let after = match self.stage {
             Stage::Doubling if ratio > SHRINK_ABOVE => 0,
             Stage::Searching => 1,
+            Stage::Found if self.shrunk >= SHRINKS => 0,
             Stage::Found if ratio > PROBE_ABOVE => PROBE_SOON,
             Stage::Doubling | Stage::Found => self.probe_after,
         };
@@ -340,6 +352,7 @@ impl Learnt {
             phase: Phase::Emptying { full_ns },
             before_ns: 0.0,
             unprobed: 0,
+            shrunk: 0,
             probe_after: PROBE_EVERY,
             ..self
         }
@@ -376,7 +389,7 @@ impl Learnt {
         let has_changed = !(0.67..=1.5).contains(&(half_ns / base_ns));
         self.base_ns = Some(match has_changed || self.stage == Stage::Searching {
             true => half_ns,
-            false => (base_ns + half_ns) / 2.0,
+            false => base_ns.midpoint(half_ns),
         });
         self
     }

@@ -31,20 +31,19 @@ pub struct Throttle {
     timed_out: AtomicU64,
 }
 
-/// Those who wait, and since when somebody has without a break.
+/// Those who wait.
 #[derive(Default)]
 struct Standing {
     line: Line,
+    /// Since when there have been some, with breaks that were shorter than one may wait: a line under overload is empty at
+    /// moments too.
     since: Mono,
+    /// When last somebody wanted to join.
+    asked: Mono,
 }
 
 /// One who waits, in [`Throttle::load`].
 const ONE_WAITS: u64 = 1 << 32;
-
-/// Once somebody has waited without a break for as long as one may, this is no burst but more than the upstream can do. Then
-/// nobody joins while the first in line has waited for this part of what it may: a line serves a burst, but under a lasting
-/// overload all it does is to make each of them late, and most of them in vain.
-const PATIENCE: u32 = 8;
 
 impl Default for Throttle {
     fn default() -> Self {
@@ -87,7 +86,7 @@ impl Throttle {
         loop {
             let load = self.load.load(Ordering::Acquire);
             let has_room = waiting(load) == 0 && in_flight(load) < self.allowed();
-            if !has_room && !standing.may_join(policy, now) {
+            if !has_room && !standing.may_join(policy, self.allowed(), now) {
                 drop(standing);
                 return self.refuse();
             }
@@ -98,7 +97,7 @@ impl Throttle {
                 .compare_exchange(load, next, Ordering::AcqRel, Ordering::Acquire);
             match swapped {
                 Ok(_) if has_room => return Entry::Permit(Permit::new(Arc::clone(self))),
-                Ok(_) => return Entry::Wait(Waiting::new(Arc::clone(self), standing.join(now))),
+                Ok(_) => return Entry::Wait(Waiting::new(Arc::clone(self), standing.line.join(now))),
                 Err(_) => {}
             }
         }
@@ -255,20 +254,22 @@ impl Throttle {
 }
 
 impl Standing {
-    fn may_join(&self, policy: &Overload, now: Mono) -> bool {
-        let Some(first) = self.line.head_since() else {
-            return policy.queue > 0;
-        };
-        let is_lasting = now.since(self.since) >= policy.queue_timeout;
-        let is_late = now.since(first) >= policy.queue_timeout / PATIENCE;
-        self.line.len() < policy.queue as usize && !(is_lasting && is_late)
-    }
-
-    fn join(&mut self, now: Mono) -> u64 {
-        if self.line.is_empty() {
+    /// Whether one more may wait. A line serves a burst: for as long as one may wait, it takes as many as the policy says. When
+    /// there has been somebody in it ever since, that is more than the upstream can do, and all that a long line does then is to
+    /// make everybody late, and most of them in vain. So it holds no more than are in flight: by Little's law the last of them
+    /// waits about as long as an answer takes.
+    fn may_join(&mut self, policy: &Overload, allowed: u32, now: Mono) -> bool {
+        if self.line.is_empty() && now.since(self.asked) >= policy.queue_timeout {
             self.since = now;
         }
-        self.line.join(now)
+        self.asked = self.asked.max(now);
+        let is_lasting = now.since(self.since) >= policy.queue_timeout;
+        let longest = if is_lasting {
+            policy.queue.min(allowed)
+        } else {
+            policy.queue
+        };
+        self.line.len() < longest as usize
     }
 }
 

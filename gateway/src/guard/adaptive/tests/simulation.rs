@@ -14,7 +14,7 @@ const SERVICES: [Service; 4] = [
 ];
 
 /// Places and milliseconds: a few slow ones, many quick ones, and what is between.
-const SIZES: [(u32, f64); 4] = [(4, 10.0), (10, 20.0), (32, 50.0), (100, 50.0)];
+const SIZES: [(u32, f64); 4] = [(4, 10.0), (10, 20.0), (32, 50.0), (100, 100.0)];
 
 fn policy(adaptive: bool, max_requests: u32, queue: u32) -> Overload {
     Overload {
@@ -35,7 +35,7 @@ fn scenario(upstream: Upstream, load: f64, policy: Overload) -> Scenario {
         offered: vec![(0.0, upstream.capacity() * load)],
         policy,
         client_timeout_ms: 20.0 * upstream.mean_ms(),
-        measured_s: (15.0, 35.0),
+        measured_s: (15.0, 27.0),
         seed: 7,
     }
 }
@@ -71,7 +71,10 @@ fn shares(service: Service) -> &'static [f64] {
 }
 
 fn assert_holds(upstream: Upstream, full: &Outcome, what: &str) {
-    let idle = run(&scenario(upstream, 0.1, learns()));
+    let idle = run(&Scenario {
+        measured_s: (0.0, 200_000.0 / upstream.capacity()),
+        ..scenario(upstream, 0.1, learns())
+    });
     let goodput = full.answered / upstream.capacity();
     assert!(
         goodput >= 0.9,
@@ -106,7 +109,7 @@ fn a_slow_upstream_takes_minutes_to_be_known_and_is_known_then() {
     };
     for_all(SERVICES.map(slow).to_vec(), |upstream| {
         let full = run(&Scenario {
-            measured_s: (240.0, 600.0),
+            measured_s: (240.0, 900.0),
             ..scenario(upstream, 3.0, learns())
         });
         assert_holds(upstream, &full, "slowly");
@@ -184,7 +187,7 @@ fn without_shedding_the_same_load_is_the_end() {
         let early = scenario(upstream, 3.0, policy(false, 0, 0));
         let without = run(&early);
         let later = run(&Scenario {
-            measured_s: (35.0, 55.0),
+            measured_s: (27.0, 39.0),
             ..early
         });
         assert!(
@@ -195,7 +198,7 @@ fn without_shedding_the_same_load_is_the_end() {
         assert!(without.answered >= 0.9 * capacity, "it works as hard");
         assert!(without.useful < 0.5 * capacity, "{upstream:?}: for nobody");
         assert!(
-            later.latency(0.99) > 1.3 * without.latency(0.99),
+            later.latency(0.99) > 1.25 * without.latency(0.99),
             "{upstream:?}: without bound"
         );
         assert!(without.latency(0.99) > 20.0 * with.latency(0.99), "{upstream:?}");
@@ -221,18 +224,15 @@ fn a_line_takes_up_a_burst_and_makes_nobody_late_under_a_lasting_overload() {
             "{upstream:?}: {}",
             lasting.answered / capacity
         );
-        assert!(
-            lasting.total(0.99) - lasting.latency(0.99) < 300.0,
-            "{}",
-            lasting.total(0.99)
-        );
-        assert_eq!(lasting.timed_out, 0, "who waits is served");
-        // For half a second three times as much as it can do, then a while with little.
+        assert!(lasting.total(0.99) <= 3.0 * lasting.latency(0.99));
+        assert!(lasting.total(0.5) <= 3.0 * lasting.latency(0.5));
+        assert!(lasting.timed_out == 0.0, "who waits is served");
+        // For a moment three times as much as it can do, then a while with little.
         let burst = run(&Scenario {
             offered: vec![
                 (0.0, 0.5 * capacity),
                 (20.0, 3.0 * capacity),
-                (20.3, 0.2 * capacity),
+                (20.2, 0.2 * capacity),
             ],
             measured_s: (19.0, 30.0),
             ..scenario(upstream, 1.0, policy(true, 0, 10_000))

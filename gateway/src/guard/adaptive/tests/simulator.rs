@@ -85,8 +85,8 @@ pub struct Outcome {
     pub latency_ms: Vec<f64>,
     /// From coming to the gateway to the answer, ascending.
     pub total_ms: Vec<f64>,
-    /// Those of them that waited in vain, from the start on.
-    pub timed_out: u64,
+    /// Those of them that waited in vain.
+    pub timed_out: f64,
     /// Of the limit: lowest, highest, last.
     pub limit: (u32, u32, u32),
     /// The limit at each whole second, from the start on.
@@ -143,7 +143,8 @@ struct Run<'a> {
     serving: u32,
     queue: VecDeque<usize>,
     outcome: Outcome,
-    counts: [u32; 3],
+    /// Answered, useful, refused, timed out.
+    counts: [u32; 4],
 }
 
 fn at<T: Copy>(list: &[(f64, T)], now_ms: f64) -> T {
@@ -167,7 +168,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
             limit: (u32::MAX, 0, 0),
             ..Outcome::default()
         },
-        counts: [0; 3],
+        counts: [0; 4],
     };
     run.schedule(0.0, Event::Comes);
     let end_ns = mono(scenario.measured_s.1 * 1_000.0).0;
@@ -278,6 +279,7 @@ impl Run<'_> {
                 self.line.pop_front();
                 self.throttle.count_timeout();
                 self.count(2, now_ms);
+                self.count(3, now_ms);
             } else {
                 return;
             }
@@ -304,15 +306,16 @@ impl Run<'_> {
         self.jobs.clear();
         assert_eq!((self.throttle.in_flight(), self.throttle.waiting()), (0, 0));
         let (from_s, to_s) = self.scenario.measured_s;
-        let [answered, useful, refused] = self.counts.map(|count| f64::from(count) / (to_s - from_s));
+        let [answered, useful, refused, timed_out] =
+            self.counts.map(|count| f64::from(count) / (to_s - from_s));
         let mut outcome = self.outcome;
-        outcome.timed_out = self.throttle.timed_out();
         outcome.latency_ms.sort_by(f64::total_cmp);
         outcome.total_ms.sort_by(f64::total_cmp);
         Outcome {
             answered,
             useful,
             refused,
+            timed_out,
             ..outcome
         }
     }
