@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
-use crate::observe::{CacheSample, ListenerSample, Sample, ServerSample};
+use crate::observe::{BreakerState, CacheSample, ListenerSample, Sample, ServerSample};
 use crate::reload::Control;
 use crate::snapshot::Snapshot;
+use crate::upstream::Breaker;
 
 /// The page of metrics, and its content type.
 pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u8>) {
@@ -55,6 +56,11 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
                 in_flight: row.in_flight.into(),
                 is_up: !matches!(row.state, Standing::Down | Standing::Off),
                 is_ejected: row.state == Standing::Ejected,
+                breaker: match row.breaker {
+                    Breaker::Closed => BreakerState::Closed,
+                    Breaker::HalfOpen => BreakerState::HalfOpen,
+                    Breaker::Open => BreakerState::Open,
+                },
             })
             .collect(),
     };

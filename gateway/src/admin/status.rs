@@ -59,7 +59,10 @@ struct Upstream {
 #[derive(Serialize)]
 struct Server {
     address: String,
+    /// up, down, ejected, drain, off. A half-open server is up, as it gets requests.
     state: &'static str,
+    /// closed, open (which is why it is ejected), half_open.
+    breaker: &'static str,
     weight: u32,
     backup: bool,
     in_flight: u32,
@@ -179,6 +182,7 @@ fn server(row: crate::balance::ServerStatus) -> Server {
     Server {
         address: row.address,
         state: row.state.name(),
+        breaker: row.breaker.name(),
         weight: row.weight,
         backup: row.backup,
         in_flight: row.in_flight,

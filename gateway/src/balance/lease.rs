@@ -1,28 +1,37 @@
 //! A request's place at a server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::pool::{Member, Pool};
 use crate::kit::clock::Mono;
-use crate::upstream::{Ejection, Failure, Server};
+use crate::upstream::{Epoch, Failure, Server, Shift, Ticket};
 
 /// A place at a server, counted there until it is dropped.
 ///
 /// Hold it until the response has ended. Say [`succeeded`](Self::succeeded) or [`failed`](Self::failed)
-/// once; dropped in silence, it speaks neither for nor against the server (the client went away).
+/// once; dropped in silence, it speaks neither for nor against the server (the client went away). An answer that breaks
+/// off after it had begun well has failed after all: then both are said.
 #[derive(Debug)]
 pub struct Lease {
     pool: Arc<Pool>,
     index: usize,
+    /// Which of the server's openings it began after: after another it has nothing to say.
+    epoch: Epoch,
+    /// It has one of the half-open server's places, and gives it back as soon as it has spoken: what is decided by the head
+    /// of an answer need not wait for the end of its body.
+    is_probing: AtomicBool,
 }
 
 impl Lease {
     /// For a place already taken by `Server::join_*`; the only caller is [`Pool::pick`].
-    pub(super) fn of(pool: &Arc<Pool>, index: usize) -> Self {
+    pub(super) fn of(pool: &Arc<Pool>, (index, ticket): (usize, Ticket)) -> Self {
         Self {
             pool: Arc::clone(pool),
             index,
+            epoch: ticket.epoch,
+            is_probing: AtomicBool::new(ticket.is_probe),
         }
     }
 
@@ -51,22 +60,54 @@ impl Lease {
         self.member().sticky_value()
     }
 
-    /// The server answered; `latency` is the time from sending the request to the answer's head.
-    pub fn succeeded(&self, latency: Duration, now: Mono) {
-        self.server()
-            .answered(latency, self.pool.outlier_detection(), now);
+    /// Whether it is one of the few requests that a half-open server is let have.
+    pub fn is_probing(&self) -> bool {
+        self.is_probing.load(Ordering::Relaxed)
     }
 
-    /// The try failed. Some if the server was ejected for it.
-    pub fn failed(&self, failure: Failure, now: Mono) -> Option<Ejection> {
+    /// The server answered; `latency` is the time from sending the request to the answer's head. Some if its circuit has
+    /// closed for it.
+    pub fn succeeded(&self, latency: Duration, now: Mono) -> Option<Shift> {
+        let policy = self.pool.outlier_detection();
+        let shift = self.server().answered(latency, self.epoch, policy, now);
+        self.told(shift, None)
+    }
+
+    /// The try failed. Some if the server's circuit has opened for it, or closed: an application's 500 is an answer.
+    pub fn failed(&self, failure: Failure, now: Mono) -> Option<Shift> {
         let may_eject = || self.pool.may_eject(self.index, now);
-        self.server()
-            .failed(failure, self.pool.outlier_detection(), may_eject, now)
+        let policy = self.pool.outlier_detection();
+        let shift = self.server().failed(failure, self.epoch, policy, may_eject, now);
+        self.told(shift, Some(failure))
+    }
+
+    /// After the verdict, and not before: a place that is free again must not be taken in the circuit that was.
+    fn told(&self, shift: Option<Shift>, failure: Option<Failure>) -> Option<Shift> {
+        self.leave_probing();
+        let (upstream, server) = (self.pool.name(), self.member().address());
+        match shift? {
+            Shift::Opened(ejection) => log::warn!(
+                "upstream {upstream}: server {server} is ejected for {:?} ({})",
+                ejection.time,
+                failure.map_or("", Failure::name)
+            ),
+            Shift::Closed => {
+                log::info!("upstream {upstream}: server {server} has answered and is back in service")
+            }
+        }
+        shift
+    }
+
+    fn leave_probing(&self) {
+        if self.is_probing.swap(false, Ordering::Relaxed) {
+            self.server().leave_probing();
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.leave_probing();
         self.server().leave();
     }
 }

@@ -5,9 +5,15 @@
 //!
 //! Who is eligible: not `down = true`, not ordered down or to drain, up by its probes, not ejected, not tried for
 //! this request, below its `max_conns`. Backups are looked at only when no primary is eligible; as in nginx a
-//! primary that is full or already tried is not. A server that drains takes only clients bound to it. If nothing at all
-//! is in service and servers are merely ejected, those are used: probably it is not they who are sick, and a
-//! bad chance is better than a certain refusal. A server whose probes fail is not used even then.
+//! primary that is full or already tried is not. A server that drains takes only clients bound to it.
+//!
+//! A server whose ejection has ended is half-open: it is chosen in its turn as if it did nothing but its probes, and is not
+//! eligible while its `half_open_requests` are taken, also not for a client bound to it or a key that is its own. They then
+//! go elsewhere, and where there is nobody else they are refused. The first success closes its circuit, and its slow start
+//! begins; a failure ejects it again. Without traffic it stays half-open.
+//!
+//! If nothing at all is in service and servers are merely ejected, those are let half-open before their time: probably it is
+//! not they who are sick, and one success tells. A server whose probes fail is not used even then.
 
 mod key;
 mod lease;

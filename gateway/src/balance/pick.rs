@@ -9,6 +9,7 @@ use crate::config::plan::LoadBalancing;
 use crate::kit::clock::Mono;
 use crate::kit::ewma::LATENCY_US_MAX;
 use crate::kit::turns;
+use crate::upstream::{Load, Ticket};
 
 /// How often a choice is made again because somebody else got in between, before exactness is given up for progress.
 const CLAIMS_MAX: u32 = 32;
@@ -16,11 +17,14 @@ const CLAIMS_MAX: u32 = 32;
 /// Points looked at on the ring until it is taken for granted that hardly anybody is eligible.
 const RING_STEPS_MAX: usize = 256;
 
+/// A server, and a place there.
+type Taken = (usize, Ticket);
+
 /// The server a look came to, and what it was chosen by.
 #[derive(Clone, Copy)]
 struct Candidate {
     index: usize,
-    load: Load,
+    burden: Burden,
     rank: u64,
     clock: u64,
 }
@@ -32,9 +36,9 @@ struct First {
     index: usize,
 }
 
-/// A server's load, to be divided by its weight.
+/// What a server's load amounts to, to be divided by its weight.
 #[derive(Clone, Copy, PartialEq)]
-struct Load {
+struct Burden {
     /// At most [`AMOUNT_MAX`].
     amount: u64,
     /// Servers that are level rotate among themselves whatever their weights. Their amounts are equal.
@@ -59,7 +63,7 @@ impl Pool {
     /// The server the client is bound to, if it may still be sent there.
     ///
     /// Also a backup while primaries serve: a client stays on its server while that is healthy.
-    pub(super) fn bound(&self, ask: &Ask<'_>) -> Option<usize> {
+    pub(super) fn bound(&self, ask: &Ask<'_>) -> Option<Taken> {
         let value = ask.sticky?;
         let index = self
             .members()
@@ -67,74 +71,83 @@ impl Pool {
             .position(|m| m.sticky_value().as_bytes() == value)?;
         let slot = &self.slots[index];
         let may = slot.takes_bound() && !ask.tried.contains(&slot.id);
-        (may && slot.server.join_below(slot.max_conns)).then_some(index)
+        may.then(|| slot.join()).flatten().map(|ticket| (index, ticket))
     }
 
     /// Chooses within a tier and takes the place.
-    pub(super) fn choose(&self, tier: &Tier, ask: &Ask<'_>, draw: u64, now: Mono) -> Option<usize> {
+    pub(super) fn choose(&self, tier: &Tier, ask: &Ask<'_>, draw: u64, now: Mono) -> Option<Taken> {
         match &self.policy {
-            LoadBalancing::LeastConn => {
-                self.least_loaded(tier, ask.tried, |_, in_flight| connections(in_flight))
+            LoadBalancing::LeastConn => self.least_loaded(tier, ask.tried, |_, load| connections(load)),
+            LoadBalancing::LeastTime => {
+                self.least_loaded(tier, ask.tried, |slot, load| time(slot, load, now))
             }
-            LoadBalancing::LeastTime => self.least_loaded(tier, ask.tried, |slot, in_flight| {
-                time(slot.server.latency_us(now), in_flight)
-            }),
             LoadBalancing::RoundRobin => self.next_in_turn(tier, ask.tried),
             LoadBalancing::RandomTwo => self.better_of_two(tier, ask.tried, draw),
             LoadBalancing::Hash(_) => ask
                 .hash
                 .and_then(|hash| self.next_on_ring(tier, ask.tried, hash))
-                .or_else(|| self.least_loaded(tier, ask.tried, |_, in_flight| connections(in_flight))),
+                .or_else(|| self.least_loaded(tier, ask.tried, |_, load| connections(load))),
         }
     }
 
     /// The smallest load per weight, by turns where equal.
     ///
     /// Exact: the place is taken only if the load is still what it was chosen by, else the choice is made again.
-    fn least_loaded(&self, tier: &Tier, tried: &[u64], load: impl Fn(&Slot, u32) -> Load) -> Option<usize> {
+    fn least_loaded(
+        &self,
+        tier: &Tier,
+        tried: &[u64],
+        burden: impl Fn(&Slot, Load) -> Burden,
+    ) -> Option<Taken> {
         for _ in 0..CLAIMS_MAX {
-            let candidate = self.look(tier, tried, &load)?;
+            let candidate = self.look(tier, tried, &burden)?;
             let slot = &self.slots[candidate.index];
-            let in_flight = slot.server.in_flight();
-            if load(slot, in_flight) == candidate.load && slot.server.join_at(in_flight) {
+            let same = slot
+                .offer()
+                .filter(|(_, load)| burden(slot, *load) == candidate.burden);
+            if let Some(ticket) = same.and_then(|(_, load)| slot.join_at(load)) {
                 if !self.take_turn(tier, candidate) {
                     // Somebody joined and left in between and took this turn: the next one is as good.
                     slot.seat
                         .pass
                         .fetch_add(slot.stride.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
-                return Some(candidate.index);
+                return Some((candidate.index, ticket));
             }
         }
-        self.join_any(|| self.look(tier, tried, &load).map(|c| c.index))
+        self.join_any(|| self.look(tier, tried, &burden).map(|c| c.index))
     }
 
     /// Whoever's turn it is.
     ///
     /// Exact: passes only grow, so a pass that is still what it was when it was the smallest is still the smallest.
-    fn next_in_turn(&self, tier: &Tier, tried: &[u64]) -> Option<usize> {
-        let alike = |_: &Slot, _: u32| Load {
+    fn next_in_turn(&self, tier: &Tier, tried: &[u64]) -> Option<Taken> {
+        let alike = |_: &Slot, _: Load| Burden {
             amount: 0,
             level: true,
         };
         for _ in 0..CLAIMS_MAX {
             let candidate = self.look(tier, tried, alike)?;
-            let slot = &self.slots[candidate.index];
             // A server that filled up just now has lost its turn.
-            if self.take_turn(tier, candidate) && slot.server.join_below(slot.max_conns) {
-                return Some(candidate.index);
+            if self.take_turn(tier, candidate)
+                && let Some(ticket) = self.slots[candidate.index].join()
+            {
+                return Some((candidate.index, ticket));
             }
         }
         self.join_any(|| self.look(tier, tried, alike).map(|c| c.index))
     }
 
     /// Two distinct servers drawn by weight, and of them the one with the smaller load.
-    fn better_of_two(&self, tier: &Tier, tried: &[u64], draw: u64) -> Option<usize> {
+    fn better_of_two(&self, tier: &Tier, tried: &[u64], draw: u64) -> Option<Taken> {
         let mut draw = draw;
         self.join_any(|| {
             let eligible = || {
-                self.eligible(tier, tried)
-                    .map(|(index, _, weight, load)| Drawn { index, weight, load })
+                self.eligible(tier, tried).map(|(index, _, weight, load)| Drawn {
+                    index,
+                    weight,
+                    load: load.count(),
+                })
             };
             let total: u64 = eligible().map(|drawn| u64::from(drawn.weight)).sum();
             let first = at_weight(eligible(), scaled(draw & u64::from(u32::MAX), total))?;
@@ -154,23 +167,20 @@ impl Pool {
     }
 
     /// The next eligible server clockwise from the key.
-    fn next_on_ring(&self, tier: &Tier, tried: &[u64], hash: u64) -> Option<usize> {
-        self.ring.walk(hash).take(RING_STEPS_MAX).find(|index| {
-            let slot = &self.slots[*index];
-            tier.slots.contains(index)
-                && slot.weight() > 0
-                && !tried.contains(&slot.id)
-                && slot.server.join_below(slot.max_conns)
+    fn next_on_ring(&self, tier: &Tier, tried: &[u64], hash: u64) -> Option<Taken> {
+        self.ring.walk(hash).take(RING_STEPS_MAX).find_map(|index| {
+            let slot = &self.slots[index];
+            let may = tier.slots.contains(&index) && slot.weight() > 0 && !tried.contains(&slot.id);
+            may.then(|| slot.join()).flatten().map(|ticket| (index, ticket))
         })
     }
 
     /// Takes a place wherever the choice falls, exact or not; asks again if the server has filled up meanwhile.
-    fn join_any(&self, mut choose: impl FnMut() -> Option<usize>) -> Option<usize> {
+    fn join_any(&self, mut choose: impl FnMut() -> Option<usize>) -> Option<Taken> {
         for _ in 0..CLAIMS_MAX {
             let index = choose()?;
-            let slot = &self.slots[index];
-            if slot.server.join_below(slot.max_conns) {
-                return Some(index);
+            if let Some(ticket) = self.slots[index].join() {
+                return Some((index, ticket));
             }
         }
         None
@@ -180,12 +190,12 @@ impl Pool {
     ///
     /// If a level server is the least loaded, all level ones are: an idle server of weight 2 beside an idle one of weight
     /// 3 has no load to compare, and would else never be sent a request on a quiet site.
-    fn look(&self, tier: &Tier, tried: &[u64], load: impl Fn(&Slot, u32) -> Load) -> Option<Candidate> {
+    fn look(&self, tier: &Tier, tried: &[u64], burden: impl Fn(&Slot, Load) -> Burden) -> Option<Candidate> {
         let clock = self.running.turns.load(Ordering::Acquire);
         let (mut level, mut level_amount, mut level_weight) = (NOBODY, 0, 0);
         let (mut least, mut least_amount, mut least_weight) = (NOBODY, AMOUNT_MAX, 0);
-        for (index, slot, weight, in_flight) in self.eligible(tier, tried) {
-            let (load, weight) = (load(slot, in_flight), u64::from(weight));
+        for (index, slot, weight, load) in self.eligible(tier, tried) {
+            let (load, weight) = (burden(slot, load), u64::from(weight));
             if load.level {
                 (level_amount, level_weight) = (load.amount, weight.max(level_weight));
                 level.or(self.rank(slot, clock), index);
@@ -208,30 +218,27 @@ impl Pool {
         } else {
             (least, least_amount)
         };
-        let load = Load {
+        let burden = Burden {
             amount,
             level: is_level,
         };
         (index != NOBODY.index).then_some(Candidate {
             index,
-            load,
+            burden,
             rank,
             clock,
         })
     }
 
-    /// (index, slot, effective weight, in flight) of those in a tier that may be sent this request.
+    /// (index, slot, effective weight, load) of those in a tier that may be sent this request.
     #[inline]
-    fn eligible(&self, tier: &Tier, tried: &[u64]) -> impl Iterator<Item = (usize, &Slot, u32, u32)> {
+    fn eligible(&self, tier: &Tier, tried: &[u64]) -> impl Iterator<Item = (usize, &Slot, u32, Load)> {
         let first = tier.slots.start;
         let slots = self.slots[tier.slots.clone()].iter().zip(first..);
         slots.filter_map(move |(slot, index)| {
-            let weight = slot.weight();
-            if weight == 0 || (!tried.is_empty() && tried.contains(&slot.id)) {
-                return None;
-            }
-            let in_flight = slot.server.in_flight();
-            (in_flight < slot.max_conns).then_some((index, slot, weight, in_flight))
+            let (weight, load) = slot.offer()?;
+            let is_tried = !tried.is_empty() && tried.contains(&slot.id);
+            (!is_tried).then_some((index, slot, weight, load))
         })
     }
 
@@ -294,24 +301,29 @@ impl First {
     }
 }
 
-/// Load by connections: what it would be with this request. Idle servers are level.
-fn connections(in_flight: u32) -> Load {
-    Load {
-        amount: u64::from(in_flight) + 1,
-        level: in_flight == 0,
+/// Burden by connections: what they would be with this request. Idle servers are level.
+fn connections(load: Load) -> Burden {
+    Burden {
+        amount: u64::from(load.count()) + 1,
+        level: load.count() == 0,
     }
 }
 
-/// Load by time: what waits there × how long an answer takes lately.
+/// Burden by time: what waits there × how long an answer takes lately.
 ///
 /// An idle server that was not measured lately comes before all others, to be measured; with that one request on its
-/// way it comes after all others, so that no herd follows before the answer is known.
-fn time(latency_us: u32, in_flight: u32) -> Load {
+/// way it comes after all others, so that no herd follows before the answer is known. A half-open server is taken as not
+/// measured: what its failures have left of its record would keep the requests away that are to clear it.
+fn time(slot: &Slot, load: Load, now: Mono) -> Burden {
+    let latency_us = match load {
+        Load::Requests(_) => slot.server.latency_us(now),
+        Load::Probes(_) => 0,
+    };
     let unknown = latency_us == 0;
-    let level = unknown && in_flight == 0;
+    let level = unknown && load.count() == 0;
     let latency_us = if unknown { LATENCY_US_MAX } else { latency_us };
-    let waiting = u64::from(in_flight) + 1;
-    Load {
+    let waiting = u64::from(load.count()) + 1;
+    Burden {
         amount: if level {
             0
         } else {

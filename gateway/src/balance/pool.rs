@@ -1,5 +1,6 @@
 //! One upstream's servers, and who of them is in service.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,9 @@ use crate::config::plan::{Address, LoadBalancing, OutlierDetection, Upstream, Up
 use crate::kit::clock::Mono;
 use crate::kit::ring::Ring;
 use crate::kit::turns;
+use crate::upstream::circuit::EPOCH_BITS;
 use crate::upstream::outlier::ejections_max;
-use crate::upstream::{Changes, Health, Order, Running, Seat, Server};
+use crate::upstream::{Breaker, Changes, Epoch, Health, Load, Order, Probing, Running, Seat, Server, Ticket};
 
 /// One upstream as one configuration has it.
 ///
@@ -39,7 +41,7 @@ pub struct Pool {
 /// What a pick reads of a member.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Effective weight for new requests, in 1/[`STEPS`]; 0 = out of service. [`BOUND`] apart.
+    /// Effective weight for new requests, in 1/[`STEPS`]; 0 = out of service. [`BOUND`], [`PROBING`] and the epoch apart.
     word: AtomicU64,
     /// How long its turn lasts at this weight.
     pub(super) stride: AtomicU64,
@@ -48,10 +50,16 @@ pub(super) struct Slot {
     pub(super) seat: Arc<Seat>,
     /// u32::MAX = no limit.
     pub(super) max_conns: u32,
+    half_open_requests: NonZeroU32,
 }
 
 /// In a slot's word: takes clients that are bound to it.
 const BOUND: u64 = 1 << 32;
+
+/// In a slot's word: its circuit is tripped, and lets a few in who know its last opening, which stands above this bit.
+const PROBING: u64 = 1 << 33;
+const EPOCH_SHIFT: u32 = 34;
+const _: () = assert!(EPOCH_SHIFT + EPOCH_BITS <= u64::BITS);
 
 /// When the slots were last worked out, and until when that holds.
 #[derive(Debug)]
@@ -112,7 +120,9 @@ impl Pool {
             .map(|server| {
                 let cells = cells(server);
                 let member = Member::new(&upstream.name, server, cells.health);
-                (member, Slot::new(server, cells.server, cells.seat))
+                let half_open_requests = upstream.outlier_detection.half_open_requests;
+                let slot = Slot::new(server, cells.server, cells.seat, half_open_requests);
+                (member, slot)
             })
             .collect::<(Vec<_>, Vec<_>)>();
         Arc::new(Self {
@@ -136,16 +146,20 @@ impl Pool {
         for _ in 0..LOOKS_MAX {
             self.renew(now);
             let version = self.service.version.load(Ordering::Acquire);
+            let at_change = self.service.at_change.load(Ordering::Acquire);
             let chosen = self.bound(ask).or_else(|| {
                 self.tiers()
                     .iter()
                     .find_map(|tier| self.choose(tier, ask, draw, now))
             });
-            if let Some(index) = chosen {
-                return Some(Lease::of(self, index));
+            if let Some(taken) = chosen {
+                return Some(Lease::of(self, taken));
             }
-            // Nobody, seen in the midst of a renewal, may be the one who went and not the one who came.
-            if version.is_multiple_of(2) && self.service.version.load(Ordering::Acquire) == version {
+            // Nobody, seen in the midst of a renewal, may be the one who went and not the one who came; and a circuit that
+            // has opened since is closed to whoever has not looked again.
+            let is_steady =
+                version.is_multiple_of(2) && self.service.version.load(Ordering::Acquire) == version;
+            if is_steady && self.changes.count() == at_change {
                 return None;
             }
         }
@@ -190,12 +204,16 @@ impl Pool {
 
     /// Whether a server serves at this moment.
     pub fn standing(&self, index: usize, now: Mono) -> Standing {
+        self.standing_with(index, self.slots[index].server.circuit(now).0)
+    }
+
+    fn standing_with(&self, index: usize, breaker: Breaker) -> Standing {
         let (member, slot) = (&self.members[index], &self.slots[index]);
         Standing::of(Facts {
             off: member.server.down,
             order: slot.seat.order(),
             healthy: member.health.as_ref().is_none_or(|health| health.up()),
-            ejected: slot.server.ejected_until(now).is_some(),
+            ejected: breaker == Breaker::Open,
         })
     }
 
@@ -205,20 +223,20 @@ impl Pool {
         self.slots[index].seat.weight().unwrap_or(configured).get()
     }
 
-    /// Whether one more ejection leaves enough: within the percentage, and somebody else in service.
+    /// Whether one more ejection leaves enough: within the percentage, and somebody else in full service.
     ///
-    /// Called under [`Changes::ejecting`]. Servers that were taken out by hand are not counted as the upstream's.
+    /// Called under [`Changes::ejecting`]. Servers that were taken out by hand are not counted as the upstream's. A half-open
+    /// one is out, as one request at a time is no service; to open again it asks only for somebody else.
     pub(super) fn may_eject(&self, index: usize, now: Mono) -> bool {
         let by_hand = |i: usize| self.members[i].server.down || self.slots[i].seat.order() == Order::Down;
+        let breaker = |i: usize| self.slots[i].server.circuit(now).0;
         let counted: Vec<usize> = (0..self.slots.len()).filter(|i| !by_hand(*i)).collect();
-        let ejected = counted
-            .iter()
-            .filter(|i| self.slots[**i].server.ejected_until(now).is_some())
-            .count();
+        let out = counted.iter().filter(|i| breaker(**i) != Breaker::Closed).count();
         let somebody_else = counted
             .iter()
-            .any(|i| *i != index && self.standing(*i, now) == Standing::Up);
-        somebody_else && ejected < ejections_max(counted.len(), self.outlier_detection.max_ejection_percent)
+            .any(|i| *i != index && breaker(*i) == Breaker::Closed && self.standing(*i, now) == Standing::Up);
+        let is_within = out < ejections_max(counted.len(), self.outlier_detection.max_ejection_percent);
+        somebody_else && (is_within || breaker(index) != Breaker::Closed)
     }
 
     /// Primaries, then backups.
@@ -257,7 +275,11 @@ impl Pool {
 
     /// Returns when time alone changes something.
     fn renew_slots(&self, now: Mono) -> Mono {
-        let standings: Vec<Standing> = (0..self.slots.len()).map(|i| self.standing(i, now)).collect();
+        // Each circuit is read once: what is made of it must not be half of one state and half of another.
+        let circuits: Vec<(Breaker, Epoch)> = self.slots.iter().map(|s| s.server.circuit(now)).collect();
+        let standings: Vec<Standing> = (0..self.slots.len())
+            .map(|i| self.standing_with(i, circuits[i].0))
+            .collect();
         let nobody_up = !standings.contains(&Standing::Up);
         let mut until = Mono(u64::MAX);
         let mut totals = [0u64; 2];
@@ -270,9 +292,11 @@ impl Pool {
                 Standing::Ejected => nobody_up,
                 Standing::Off | Standing::Down | Standing::Drain => false,
             };
+            let (breaker, epoch) = circuits[index];
             slot.set(
                 if in_service { weight } else { 0 },
                 in_service || standing == Standing::Drain,
+                (breaker != Breaker::Closed).then_some(epoch),
             );
             totals[usize::from(index >= self.primaries)] += u64::from(slot.weight());
             until = until
@@ -333,7 +357,12 @@ impl Member {
 }
 
 impl Slot {
-    fn new(plan: &UpstreamServer, server: Arc<Server>, seat: Arc<Seat>) -> Self {
+    fn new(
+        plan: &UpstreamServer,
+        server: Arc<Server>,
+        seat: Arc<Seat>,
+        half_open_requests: NonZeroU32,
+    ) -> Self {
         Self {
             word: AtomicU64::new(0),
             stride: AtomicU64::new(turns::LAP),
@@ -345,13 +374,37 @@ impl Slot {
             } else {
                 plan.max_conns
             },
+            half_open_requests,
         }
     }
 
     /// Its effective weight for new requests; 0 = out of service.
     pub(super) fn weight(&self) -> u32 {
-        let low = self.word.load(Ordering::Acquire) & (BOUND - 1);
-        u32::try_from(low).unwrap_or(u32::MAX)
+        weight_in(self.word.load(Ordering::Acquire))
+    }
+
+    /// Its effective weight, and the load it would be chosen by; None if it is out of service, full, or has no probe
+    /// place free.
+    #[inline]
+    pub(super) fn offer(&self) -> Option<(u32, Load)> {
+        let word = self.word.load(Ordering::Acquire);
+        let weight = weight_in(word);
+        if weight == 0 || self.server.in_flight() >= self.max_conns {
+            return None;
+        }
+        Some((weight, self.server.load(self.probing_in(word))?))
+    }
+
+    /// Takes a place, if its load is still this.
+    pub(super) fn join_at(&self, load: Load) -> Option<Ticket> {
+        let probing = self.probing_in(self.word.load(Ordering::Acquire));
+        self.server.join_at(load, self.max_conns, probing)
+    }
+
+    /// Takes a place.
+    pub(super) fn join(&self) -> Option<Ticket> {
+        let probing = self.probing_in(self.word.load(Ordering::Acquire));
+        self.server.join_below(self.max_conns, probing)
     }
 
     /// Whether it takes clients that are bound to it.
@@ -359,12 +412,25 @@ impl Slot {
         self.word.load(Ordering::Acquire) & BOUND != 0
     }
 
-    fn set(&self, weight: u32, bound: bool) {
+    #[inline]
+    fn probing_in(&self, word: u64) -> Option<Probing> {
+        (word & PROBING != 0).then(|| Probing {
+            epoch: Epoch::from_bits(word >> EPOCH_SHIFT),
+            places: self.half_open_requests,
+        })
+    }
+
+    fn set(&self, weight: u32, bound: bool, probing: Option<Epoch>) {
         self.stride.store(turns::stride(weight), Ordering::Relaxed);
+        let probing = probing.map_or(0, |epoch| PROBING | (epoch.bits() << EPOCH_SHIFT));
         // Released, so that who has seen any new word also sees that the version is odd.
-        let word = u64::from(weight) | if bound { BOUND } else { 0 };
+        let word = u64::from(weight) | if bound { BOUND } else { 0 } | probing;
         self.word.store(word, Ordering::Release);
     }
+}
+
+fn weight_in(word: u64) -> u32 {
+    u32::try_from(word & (BOUND - 1)).unwrap_or(u32::MAX)
 }
 
 impl Service {

@@ -3,14 +3,17 @@
 use super::pool::Pool;
 use super::standing::Standing;
 use crate::kit::clock::Mono;
+use crate::upstream::Breaker;
 
 /// One server's line in `/status` and the metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerStatus {
     /// As written.
     pub address: String,
-    /// Whether it serves.
+    /// Whether it serves. A half-open server is "up": it gets traffic, though little; `breaker` tells it from others.
     pub state: Standing,
+    /// How its circuit stands, also while it is down, drains or is off.
+    pub breaker: Breaker,
     /// The operator's weight, else the configured one; a slow start does not show.
     pub weight: u32,
     /// Serves only when no primary can.
@@ -34,6 +37,7 @@ impl Pool {
                 ServerStatus {
                     address: member.address().to_string(),
                     state: self.standing(index, now),
+                    breaker: server.circuit(now).0,
                     weight: self.weight(index),
                     backup: member.backup(),
                     in_flight: server.in_flight(),

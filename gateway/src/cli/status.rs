@@ -61,6 +61,8 @@ struct Upstream {
 struct Server {
     address: String,
     state: String,
+    /// Empty from a gateway that has none.
+    breaker: String,
     weight: u64,
     backup: bool,
     in_flight: u64,
@@ -147,6 +149,7 @@ fn servers(upstreams: &BTreeMap<String, Upstream>) -> Table {
         ("UPSTREAM", Side::Left),
         ("SERVER", Side::Left),
         ("STATE", Side::Left),
+        ("BREAKER", Side::Left),
         ("WEIGHT", Side::Right),
         ("IN FLIGHT", Side::Right),
         ("REQUESTS", Side::Right),
@@ -160,6 +163,11 @@ fn servers(upstreams: &BTreeMap<String, Upstream>) -> Table {
                 name.clone(),
                 format!("{}{backup}", server.address),
                 server.state.clone(),
+                match server.breaker.as_str() {
+                    "" => "-".to_owned(),
+                    "half_open" => "half-open".to_owned(),
+                    word => word.to_owned(),
+                },
                 server.weight.to_string(),
                 server.in_flight.to_string(),
                 server.requests.to_string(),
@@ -258,7 +266,7 @@ mod tests {
         "config": { "path": "a.toml", "hash": "x", "loaded_at": "T1", "last_reload": { "at": "T2", "ok": true, "problems": [] } },
         "listeners": [ { "name": "public", "address": "127.0.0.1:8080", "connections": 3, "idle": 12 } ],
         "upstreams": { "app": { "servers": [
-            { "address": "10.0.0.1:8000", "state": "up", "weight": 3, "backup": false, "in_flight": 2, "requests": 1024, "failures": 0, "latency_ms": 1.25 },
+            { "address": "10.0.0.1:8000", "state": "up", "breaker": "half_open", "weight": 3, "backup": false, "in_flight": 2, "requests": 1024, "failures": 0, "latency_ms": 1.25 },
             { "address": "b:80", "state": "down", "weight": 1, "backup": true, "in_flight": 0, "requests": 0, "failures": 7, "latency_ms": null } ] } } }"#;
 
     #[test]
@@ -271,9 +279,9 @@ serves by a.toml, in use since T1
 LISTENER                 CONNECTIONS  IDLE
 127.0.0.1:8080 (public)            3    12
 
-UPSTREAM  SERVER         STATE  WEIGHT  IN FLIGHT  REQUESTS  FAILURES  LATENCY
-app       10.0.0.1:8000  up          3          2      1024         0   1.2 ms
-app       b:80 (backup)  down        1          0         0         7        -
+UPSTREAM  SERVER         STATE  BREAKER    WEIGHT  IN FLIGHT  REQUESTS  FAILURES  LATENCY
+app       10.0.0.1:8000  up     half-open       3          2      1024         0   1.2 ms
+app       b:80 (backup)  down   -               1          0         0         7        -
 ";
         assert_eq!(status.render(false), expected);
     }

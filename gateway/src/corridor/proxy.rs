@@ -19,7 +19,7 @@ use crate::relay::upload::UploadLimits;
 use crate::relay::{Origin, Upload};
 use crate::reply::Refusal;
 use crate::snapshot::Service;
-use crate::upstream::{Failure, Retry};
+use crate::upstream::{Failure, Retry, Shift};
 use crate::wire::Length;
 
 /// Everything the tries of one request share.
@@ -252,14 +252,7 @@ impl<'a> Tries<'a> {
             }
         };
         self.count(lease, result);
-        if let Some(ejection) = lease.failed(failed.failure, now) {
-            let server = lease.member().address();
-            log::warn!(
-                "upstream {}: server {server} is ejected for {:?} ({})",
-                lease.pool().name(),
-                ejection.time,
-                failed.failure.name()
-            );
+        if let Some(Shift::Opened(_)) = lease.failed(failed.failure, now) {
             self.service.servers[lease.index()].metrics.ejected();
         }
     }

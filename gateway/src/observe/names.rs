@@ -73,6 +73,8 @@ metrics! {
         "1 unless probes find the server down or the configuration says so.";
     UPSTREAM_EJECTED: Gauge "sluice_upstream_ejected" ["upstream", "server"]
         "1 while outlier detection keeps requests away from the server.";
+    UPSTREAM_BREAKER_STATE: Gauge "sluice_upstream_breaker_state" ["upstream", "server"]
+        "The server's circuit: 0 closed, 1 half-open (a few requests at once until one succeeds), 2 open (ejected).";
     UPSTREAM_RETRIES: Counter "sluice_upstream_retries_total" ["upstream", "reason"]
         "Further tries by what made them necessary.";
     UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]

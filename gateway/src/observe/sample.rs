@@ -65,6 +65,19 @@ pub struct ServerSample<'a> {
     pub is_up: bool,
     /// Ejected by outlier detection.
     pub is_ejected: bool,
+    /// Its circuit.
+    pub breaker: BreakerState,
+}
+
+/// How a server's circuit stands; the number is the metric's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Requests pass.
+    Closed = 0,
+    /// A few requests at once may show whether it is well.
+    HalfOpen = 1,
+    /// It is left alone.
+    Open = 2,
 }
 
 /// The families a sample fills.
@@ -91,6 +104,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         family(&names::UPSTREAM_IN_FLIGHT, servers(|s| s.in_flight)),
         family(&names::UPSTREAM_UP, servers(|s| u64::from(s.is_up))),
         family(&names::UPSTREAM_EJECTED, servers(|s| u64::from(s.is_ejected))),
+        family(&names::UPSTREAM_BREAKER_STATE, servers(|s| s.breaker as u64)),
     ]);
     families
 }

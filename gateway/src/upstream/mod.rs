@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod changes;
+pub mod circuit;
 pub mod connect;
 pub mod head;
 pub mod health;
@@ -12,9 +13,10 @@ pub mod server;
 
 pub use budget::{Retry, Running, RunningRequest};
 pub use changes::Changes;
+pub use circuit::{Breaker, Epoch, Probing, Ticket};
 pub use connect::Names;
 pub use health::Health;
 pub use idle::Idle;
-pub use outlier::{Ejection, Failure};
+pub use outlier::{Ejection, Failure, Shift};
 pub use seat::{Order, Seat};
-pub use server::Server;
+pub use server::{Load, Server};

@@ -1,7 +1,9 @@
-//! Passive ejection: a server that fails real requests in a row is left alone for a while.
+//! Passive ejection: a server that fails real requests in a row is left alone for a while, and is then let back in by
+//! a few requests that have to succeed first. It is a circuit breaker per server.
 
 use std::time::Duration;
 
+use super::circuit::{Breaker, Epoch};
 use crate::config::plan::OutlierDetection;
 use crate::kit::clock::Mono;
 
@@ -31,20 +33,47 @@ pub enum Outcome {
     Failed,
 }
 
-/// A server's record.
+/// A server's record: the state machine of its circuit breaker.
+///
+/// ```text
+///            consecutive_failures in a row
+///   closed ───────────────────────────────► open ── ejection_time ──► half-open
+///      ▲                                      ▲                        │     │
+///      │                                      └──── a failure ─────────┘     │
+///      └────────────────────────────── a success ────────────────────────────┘
+/// ```
+///
+/// Only requests that began after the last opening are heard: what one from before it says is about a server that was.
+/// A success while it is still open (it was used although it is ejected, for want of anybody else) closes it too;
+/// a failure then tells nothing new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Failures since the last answer.
     streak: u32,
     /// Ejections not yet forgiven.
     ejections: u32,
+    /// Openings ever.
+    epoch: Epoch,
+    /// Open until `ejected_until`, half-open from then on.
+    is_tripped: bool,
     ejected_until: Mono,
+    /// When it was closed last: good behaviour counts from there.
+    closed_at: Mono,
+}
+
+/// What an outcome has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    /// It was taken out.
+    Opened(Ejection),
+    /// It is back in full service.
+    Closed,
 }
 
 /// A server was taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ejection {
-    /// When it comes back.
+    /// When the first requests may go there again.
     pub until: Mono,
     /// For how long.
     pub time: Duration,
@@ -59,6 +88,20 @@ impl Record {
     /// Failures since the last answer or ejection.
     pub fn streak(&self) -> u32 {
         self.streak
+    }
+
+    /// The last opening.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// How the circuit stands.
+    pub fn breaker(&self, now: Mono) -> Breaker {
+        match self.is_tripped {
+            false => Breaker::Closed,
+            true if now < self.ejected_until => Breaker::Open,
+            true => Breaker::HalfOpen,
+        }
     }
 }
 
@@ -91,46 +134,65 @@ impl Failure {
     }
 }
 
-/// Takes one outcome into the record; `may_eject` is asked only when the record calls for an ejection.
+/// Takes the outcome of a request that began in `epoch` into the record; `may_eject` is asked only when the record
+/// calls for an ejection.
 ///
-/// Refused, the streak stands, and the next failure asks again.
+/// Refused while it is closed, the streak stands, and the next failure asks again. Refused while it is half-open, it
+/// stays so.
 pub fn step(
     record: &mut Record,
     outcome: Outcome,
+    epoch: Epoch,
     policy: &OutlierDetection,
     may_eject: impl FnOnce() -> bool,
     now: Mono,
-) -> Option<Ejection> {
-    match outcome {
-        Outcome::Answered => {
+) -> Option<Shift> {
+    if epoch != record.epoch {
+        return None;
+    }
+    match (outcome, record.breaker(now)) {
+        (Outcome::Answered, Breaker::Closed) => {
             record.streak = 0;
             None
         }
-        // Stragglers sent before the ejection, or a pool with nobody left: it is out already.
-        Outcome::Failed if now < record.ejected_until => None,
-        Outcome::Failed => {
-            record.streak = record.streak.saturating_add(1);
-            let due = policy.consecutive_failures > 0 && record.streak >= policy.consecutive_failures;
-            (due && may_eject()).then(|| eject(record, policy, now))
+        (Outcome::Answered, Breaker::Open | Breaker::HalfOpen) => {
+            record.is_tripped = false;
+            record.closed_at = now;
+            Some(Shift::Closed)
         }
+        (Outcome::Failed, Breaker::Closed) => {
+            record.streak = record.streak.saturating_add(1);
+            let is_due = policy.consecutive_failures > 0 && record.streak >= policy.consecutive_failures;
+            (is_due && may_eject()).then(|| {
+                record.ejections = forgiven(record, policy, now);
+                eject(record, policy, now)
+            })
+        }
+        (Outcome::Failed, Breaker::HalfOpen) => {
+            // Zero failures means never, also for who inherits a circuit that another policy has opened.
+            (policy.consecutive_failures > 0 && may_eject()).then(|| eject(record, policy, now))
+        }
+        (Outcome::Failed, Breaker::Open) => None,
     }
 }
 
-fn eject(record: &mut Record, policy: &OutlierDetection, now: Mono) -> Ejection {
-    record.ejections = forgiven(record, policy, now).saturating_add(1);
+fn eject(record: &mut Record, policy: &OutlierDetection, now: Mono) -> Shift {
+    record.ejections = record.ejections.saturating_add(1);
+    record.epoch = record.epoch.next();
+    record.is_tripped = true;
+    record.streak = 0;
     let time = ejection_time(policy, record.ejections);
     record.ejected_until = now.plus(time);
-    record.streak = 0;
-    Ejection {
+    Shift::Opened(Ejection {
         until: record.ejected_until,
         time,
         nth: record.ejections,
-    }
+    })
 }
 
-/// The ejections that are still held against it: each is forgiven by as long a time in service as it took.
+/// The ejections that are still held against it: each is forgiven by as long a time in full service as it took.
 fn forgiven(record: &Record, policy: &OutlierDetection, now: Mono) -> u32 {
-    let mut behaved = now.since(record.ejected_until);
+    let mut behaved = now.since(record.closed_at);
     let mut left = record.ejections;
     while left > 0 {
         let Some(rest) = behaved.checked_sub(ejection_time(policy, left)) else {
@@ -164,130 +226,4 @@ pub fn ejections_max(servers: usize, percent: u32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const POLICY: OutlierDetection = OutlierDetection {
-        consecutive_failures: 3,
-        ejection_time: Duration::from_secs(30),
-        max_ejection_percent: 50,
-        half_open_requests: std::num::NonZeroU32::MIN,
-    };
-
-    fn at(secs: u64) -> Mono {
-        Mono::default().plus(Duration::from_secs(secs))
-    }
-
-    fn fail(record: &mut Record, secs: u64) -> Option<Ejection> {
-        step(record, Outcome::Failed, &POLICY, || true, at(secs))
-    }
-
-    /// Fails until it is out; returns for how many seconds.
-    fn fall(record: &mut Record, secs: u64) -> u64 {
-        (0..3).find_map(|_| fail(record, secs)).unwrap().time.as_secs()
-    }
-
-    #[test]
-    fn only_failures_in_a_row_eject() {
-        let mut record = Record::default();
-        for _ in 0..10 {
-            assert_eq!((fail(&mut record, 1), fail(&mut record, 1)), (None, None));
-            step(&mut record, Outcome::Answered, &POLICY, || true, at(1));
-        }
-        assert_eq!(fall(&mut record, 2), 30);
-    }
-
-    #[test]
-    fn a_repeat_offender_is_out_twice_as_long_up_to_five_minutes() {
-        let mut record = Record::default();
-        let mut now = 1;
-        let times: Vec<u64> = (0..6)
-            .map(|_| {
-                let time = fall(&mut record, now);
-                now += time;
-                time
-            })
-            .collect();
-        assert_eq!(times, [30, 60, 120, 240, 300, 300]);
-    }
-
-    #[test]
-    fn good_behaviour_as_long_as_an_ejection_takes_it_back() {
-        let mut record = Record::default();
-        assert_eq!(fall(&mut record, 0), 30);
-        assert_eq!(fall(&mut record, 30), 60);
-        assert_eq!(fall(&mut record.clone(), 90 + 59), 120, "not long enough");
-        assert_eq!(fall(&mut record.clone(), 90 + 60), 60, "the second is forgiven");
-        assert_eq!(fall(&mut record.clone(), 90 + 60 + 30), 30, "and the first");
-    }
-
-    #[test]
-    fn failures_of_stragglers_do_not_extend_an_ejection() {
-        let mut record = Record::default();
-        fall(&mut record, 0);
-        assert!((0..10).all(|_| fail(&mut record, 29).is_none()));
-        assert_eq!(fail(&mut record, 30), None, "back with a clean streak");
-        assert_eq!(fail(&mut record, 30), None);
-    }
-
-    #[test]
-    fn a_refused_ejection_is_asked_for_again_at_the_next_failure() {
-        let mut record = Record::default();
-        for _ in 0..5 {
-            assert_eq!(step(&mut record, Outcome::Failed, &POLICY, || false, at(1)), None);
-        }
-        assert!(fail(&mut record, 1).is_some());
-    }
-
-    #[test]
-    fn zero_consecutive_failures_means_never() {
-        let never = OutlierDetection {
-            consecutive_failures: 0,
-            ..POLICY
-        };
-        let mut record = Record::default();
-        assert!((0..100).all(|_| step(&mut record, Outcome::Failed, &never, || true, at(1)).is_none()));
-    }
-
-    #[test]
-    fn an_applications_500_is_an_answer() {
-        assert_eq!(Failure::Status(500).outcome(), Outcome::Answered);
-        assert_eq!(Failure::Status(503).outcome(), Outcome::Failed);
-        assert_eq!(Failure::Connect.outcome(), Outcome::Failed);
-    }
-
-    #[test]
-    fn the_share_is_held_but_one_of_two_may_go_and_the_last_never() {
-        let cases = [
-            (0, 50, 0),
-            (1, 100, 0),
-            (2, 0, 1),
-            (2, 100, 1),
-            (3, 50, 1),
-            (4, 50, 2),
-            (10, 50, 5),
-            (10, 100, 9),
-        ];
-        for (servers, percent, max) in cases {
-            assert_eq!(ejections_max(servers, percent), max, "{servers} at {percent}%");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_ejection_is_longer_than_the_limit_or_shorter_than_the_first(
-            failures in proptest::collection::vec((any::<bool>(), 0u64..100), 1..300),
-        ) {
-            let (mut record, mut now) = (Record::default(), 0);
-            for (failed, pause) in failures {
-                now += pause;
-                let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
-                if let Some(ejection) = step(&mut record, outcome, &POLICY, || true, at(now)) {
-                    prop_assert!((POLICY.ejection_time..=EJECTION_TIME_MAX).contains(&ejection.time));
-                    prop_assert_eq!(ejection.until, at(now).plus(ejection.time));
-                }
-            }
-        }
-    }
-}
+mod tests;

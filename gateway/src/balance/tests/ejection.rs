@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::upstream::Failure;
 
 /// Lets requests to these servers fail, all others succeed.
 fn serve_failing(rig: &Rig, sick: &[usize], count: usize, now: Mono) {
@@ -39,6 +38,8 @@ fn a_server_that_fails_in_a_row_is_left_alone_and_comes_back() {
         assert_eq!(rig.cells[1].server.failures(), 3, "and got nothing more");
         assert_eq!(rig.states(at(31)), ["up", "up", "up"]);
         assert!(rig.serve(400, at(300))[1] > 0);
+        serve_failing(&rig, &[], 400, at(300));
+        assert_eq!(rig.breakers(at(300)), ["closed"; 3]);
     }
 }
 
@@ -52,7 +53,9 @@ fn an_ejection_is_told_once_with_its_time() {
         .map(|l| l.failed(Failure::Reset, at(1)))
         .collect();
     assert_eq!(told.iter().flatten().count(), 1);
-    let ejection = told[2].unwrap();
+    let Some(Shift::Opened(ejection)) = told[2] else {
+        panic!("{told:?}")
+    };
     assert_eq!(
         (ejection.time.as_secs(), ejection.until, ejection.nth),
         (30, at(31), 1)
@@ -99,8 +102,7 @@ fn a_lease_dropped_in_silence_speaks_neither_for_nor_against() {
     let rig = Rig::new(LoadBalancing::RoundRobin, &[1, 1]);
     let fail = |times| {
         for _ in 0..times {
-            let server = &rig.cells[0].server;
-            server.failed(Failure::Connect, rig.pool.outlier_detection(), || true, at(1));
+            rig.pick_at(0, at(1)).failed(Failure::Connect, at(1));
         }
     };
     fail(2);
@@ -132,7 +134,7 @@ proptest! {
         for pause in times {
             now += pause;
             serve_failing(&rig, &sick, 60, at(now));
-            let out = rig.states(at(now)).iter().filter(|s| **s == "ejected").count();
+            let out = rig.breakers(at(now)).iter().filter(|s| **s != "closed").count();
             prop_assert!(out <= most, "{out} of {count} at {percent}%");
             prop_assert!(rig.pick(at(now)).is_some());
         }

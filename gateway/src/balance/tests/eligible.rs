@@ -193,9 +193,7 @@ fn a_status_row_tells_what_the_server_did() {
     let rig = Rig::with(LoadBalancing::LeastConn, &[3, 1], |i, s| s.backup = i == 1);
     let lease = rig.pick(at(1)).unwrap();
     lease.succeeded(Duration::from_millis(20), at(1));
-    rig.pick(at(1))
-        .unwrap()
-        .failed(crate::upstream::Failure::Status(500), at(1));
+    rig.pick(at(1)).unwrap().failed(Failure::Status(500), at(1));
     let rows = rig.pool.status(at(1));
     let row = &rows[0];
     assert_eq!(

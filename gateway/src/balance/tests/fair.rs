@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::upstream::Epoch;
 
 /// Takes and gives back in a random order; calls `check` before each pick with who is chosen.
 fn churn(rig: &Rig, moves: &[(bool, prop::sample::Index)], mut check: impl FnMut(&[u32], usize)) {
@@ -93,9 +94,12 @@ fn least_time_measures_each_server_first_and_sends_one_request_to_do_so() {
 #[test]
 fn least_time_does_not_stampede_a_server_of_which_nothing_is_known() {
     let rig = Rig::new(LoadBalancing::LeastTime, &[1, 1]);
-    rig.cells[0]
-        .server
-        .answered(Duration::from_secs(2), rig.pool.outlier_detection(), at(1));
+    rig.cells[0].server.answered(
+        Duration::from_secs(2),
+        Epoch::default(),
+        rig.pool.outlier_detection(),
+        at(1),
+    );
     let held: Vec<Lease> = (0..20).map(|_| rig.pick(at(1)).unwrap()).collect();
     assert_eq!(rig.in_flight(), [19, 1]);
     drop(held);
@@ -104,12 +108,15 @@ fn least_time_does_not_stampede_a_server_of_which_nothing_is_known() {
 #[test]
 fn a_server_that_fails_fast_does_not_look_fast() {
     let rig = Rig::new(LoadBalancing::LeastTime, &[1, 1]);
-    rig.cells[1]
-        .server
-        .answered(Duration::from_millis(50), rig.pool.outlier_detection(), at(1));
+    rig.cells[1].server.answered(
+        Duration::from_millis(50),
+        Epoch::default(),
+        rig.pool.outlier_detection(),
+        at(1),
+    );
     let lease = rig.pick(at(1)).unwrap();
     assert_eq!(rig.index(&lease), 0, "unmeasured, hence first");
-    lease.failed(crate::upstream::Failure::Connect, at(1));
+    lease.failed(Failure::Connect, at(1));
     drop(lease);
     assert_eq!(rig.serve(10, at(1)), [0, 10]);
 }

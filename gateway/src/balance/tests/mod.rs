@@ -1,5 +1,6 @@
 //! Pools without sockets: a plan, cells, and time by hand.
 
+mod breaker;
 mod ejection;
 mod eligible;
 mod fair;
@@ -17,7 +18,7 @@ use crate::config::plan::{
 };
 use crate::kit::clock::Mono;
 use crate::upstream::health::Thresholds;
-use crate::upstream::{Changes, Health, Running, Seat, Server};
+use crate::upstream::{Changes, Failure, Health, Running, Seat, Server, Shift};
 
 const ALL_POLICIES: [LoadBalancing; 5] = [
     LoadBalancing::LeastConn,
@@ -66,6 +67,16 @@ impl Rig {
         }
     }
 
+    /// With so many half-open requests.
+    fn of_places(places: u32, policy: LoadBalancing, weights: &[u32]) -> Self {
+        let rig = Self::new(policy.clone(), weights);
+        let servers = rig.pool.members().iter().map(|m| m.plan().clone()).collect();
+        let mut upstream = plan_upstream(policy, servers);
+        upstream.outlier_detection.half_open_requests = NonZeroU32::new(places).unwrap();
+        let pool = wire(&upstream, &rig.running, &rig.changes, &rig.cells);
+        Self { pool, ..rig }
+    }
+
     fn pick(&self, now: Mono) -> Option<Lease> {
         self.pool.pick(&Ask::default(), 0, now)
     }
@@ -100,6 +111,37 @@ impl Rig {
             unhealthy: NonZeroU32::MIN,
         };
         self.cells[index].health.as_ref().unwrap().observe(good, once);
+    }
+
+    /// Picks until this server has its turn; all others are given back.
+    fn pick_at(&self, index: usize, now: Mono) -> Lease {
+        draws(1_000)
+            .find_map(|draw| {
+                let ask = Ask {
+                    hash: Some(draw),
+                    ..Ask::default()
+                };
+                let lease = self.pool.pick(&ask, draw, now)?;
+                (self.index(&lease) == index).then_some(lease)
+            })
+            .expect("its turn comes")
+    }
+
+    /// Lets as many requests at this server fail as it takes.
+    fn eject(&self, index: usize, now: Mono) {
+        let leases: Vec<Lease> = (0..3).map(|_| self.pick_at(index, now)).collect();
+        let told = leases
+            .iter()
+            .filter_map(|lease| lease.failed(Failure::Reset, now));
+        assert!(matches!(told.collect::<Vec<_>>()[..], [Shift::Opened(_)]));
+    }
+
+    fn breakers(&self, now: Mono) -> Vec<&'static str> {
+        self.pool
+            .status(now)
+            .iter()
+            .map(|row| row.breaker.name())
+            .collect()
     }
 
     fn states(&self, now: Mono) -> Vec<&'static str> {

@@ -1,7 +1,7 @@
 //! A server that comes (back) up gets its share by and by.
 
 use super::*;
-use crate::upstream::{Failure, Order};
+use crate::upstream::Order;
 
 const RAMP: Duration = Duration::from_secs(60);
 
@@ -54,15 +54,15 @@ fn a_server_that_its_probes_bring_back_ramps() {
 }
 
 #[test]
-fn a_server_whose_ejection_ends_ramps_from_its_end() {
+fn a_server_that_was_ejected_ramps_from_when_its_circuit_closes() {
     let rig = rig();
-    for _ in 0..3 {
-        rig.cells[0]
-            .server
-            .failed(Failure::Connect, rig.pool.outlier_detection(), || true, at(10));
-    }
+    rig.eject(0, at(10));
     assert_eq!(rig.serve(10, at(39)), [0, 10]);
-    assert_ramps(&rig, 40);
+    assert_eq!(rig.serve(10, at(100)), [5, 5], "half-open it takes its turns");
+    let probe = rig.pick_at(0, at(100));
+    probe.succeeded(Duration::from_millis(1), at(100));
+    drop(probe);
+    assert_ramps(&rig, 100);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::names::{ALL, Kind};
-use crate::observe::{CacheResult, CacheSample, ListenerSample, MethodLabel, PurgeKind, ServerSample};
+use crate::observe::{
+    BreakerState, CacheResult, CacheSample, ListenerSample, MethodLabel, PurgeKind, ServerSample,
+};
 
 const VERSION: &str = "1.2.3";
 const OPEN_METRICS: &[u8] = b"application/openmetrics-text; version=1.0.0";
@@ -42,6 +44,7 @@ fn sample() -> Sample<'static> {
                 in_flight: 6,
                 is_up: true,
                 is_ejected: false,
+                breaker: BreakerState::HalfOpen,
             },
             ServerSample {
                 upstream: "app",
@@ -49,6 +52,7 @@ fn sample() -> Sample<'static> {
                 in_flight: 0,
                 is_up: false,
                 is_ejected: true,
+                breaker: BreakerState::Open,
             },
         ],
     }
@@ -310,6 +314,14 @@ fn a_sample_is_exported_as_it_is() {
             (
                 r#"sluice_upstream_ejected{upstream="app",server="10.0.0.2:8000"}"#,
                 1.0,
+            ),
+            (
+                r#"sluice_upstream_breaker_state{upstream="app",server="10.0.0.1:8000"}"#,
+                1.0,
+            ),
+            (
+                r#"sluice_upstream_breaker_state{upstream="app",server="10.0.0.2:8000"}"#,
+                2.0,
             ),
         ],
     );
