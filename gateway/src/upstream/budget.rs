@@ -1,5 +1,14 @@
 //! Retry budget: further tries may be a share of the running requests, so that a sick upstream is not
 //! sent a multiple of its traffic.
+//!
+//! What is limited are further tries *at once*. A request is at one server at a time, so however many tries it makes, the
+//! servers together never work on more than the running requests; of these, `budget_percent` and no more may be further
+//! tries, or [`RETRIES_MIN`]. While tries take equally long, that is also the share of further tries over time. Failures
+//! that come quicker than that give their permits back sooner and let more requests be tried again than the percentage
+//! says, each at most `retries.attempts` times: to refuse them would cost clients answers and spare the servers little.
+//!
+//! Failed connections are not charged: no server has work from them. They are bounded by the attempts, each at another
+//! server, and by the servers that ejection leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

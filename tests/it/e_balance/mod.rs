@@ -1,3 +1,4 @@
+mod breaker;
 mod health;
 mod retries;
 

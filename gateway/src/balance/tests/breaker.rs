@@ -292,7 +292,7 @@ fn a_reload_finds_the_circuit_and_its_probes_as_they_were() {
     let rig = Rig { pool, ..rig };
     assert_eq!(rig.serve(10, at(31)), [0, 10]);
     assert_eq!(probe.succeeded(QUICK, at(31)), Some(Shift::Closed));
-    assert_eq!(rig.serve(10, at(31)), [5, 5]);
+    assert!((4..=6).contains(&rig.serve(10, at(31))[0]));
 }
 
 /// What a step of the property below does; numbers are taken modulo what there is.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
-use crate::upstream::{Failure, Order};
+use crate::upstream::{Breaker, Order};
 
 const THREADS: usize = 8;
 const PICKS: usize = 4_000;
@@ -102,8 +102,11 @@ fn standing_may_change_at_any_moment_and_the_last_word_holds() {
                         ..Ask::default()
                     };
                     let lease = rig.pool.pick(&ask, draw, now).expect("server 3 is always there");
-                    if draw % 5 == 0 {
-                        lease.failed(Failure::Reset, now);
+                    // Of server 3 nothing bad is said, or it might be out when the others are.
+                    match draw % 5 {
+                        0 if rig.index(&lease) != 3 => _ = lease.failed(Failure::Reset, now),
+                        1 => _ = lease.succeeded(Duration::from_millis(1), now),
+                        _ => {}
                     }
                 }
             }
@@ -151,4 +154,112 @@ fn a_place_is_given_back_wherever_the_lease_dies() {
         threads.spawn(move || drop(lease));
     });
     assert_eq!(rig.in_flight(), [0]);
+}
+
+/// Asks each worker to send its requests to a half-open server beside one that is well.
+fn half_open(places: u32, policy: LoadBalancing) -> Rig {
+    let rig = Rig::of_places(places, policy, &[1, 1]);
+    rig.eject(0, at(1));
+    assert_eq!(rig.breakers(at(31))[0], "half_open");
+    rig
+}
+
+#[test]
+fn a_half_open_server_never_has_more_than_its_places_and_no_place_is_lost() {
+    for policy in ALL_POLICIES {
+        for places in [1, 3] {
+            let rig = half_open(places, policy.clone());
+            let most = AtomicU32::new(0);
+            hammer(|draw| {
+                let ask = Ask {
+                    hash: Some(draw),
+                    ..Ask::default()
+                };
+                let lease = rig.pool.pick(&ask, draw, at(31)).expect("server 1 is well");
+                if rig.index(&lease) == 0 {
+                    // All that is in flight there are probes.
+                    most.fetch_max(lease.server().in_flight(), Ordering::Relaxed);
+                    assert!(lease.is_probing() && lease.server().probes() <= places);
+                    std::thread::yield_now();
+                }
+            });
+            let most = most.into_inner();
+            assert!(
+                (1..=places).contains(&most),
+                "{most} of {places}, {}",
+                policy.name()
+            );
+            assert_eq!((rig.in_flight(), rig.cells[0].server.probes()), (vec![0, 0], 0));
+            rig.pick_at(0, at(31));
+        }
+    }
+}
+
+#[test]
+fn of_many_probes_one_decides_and_the_others_are_stragglers() {
+    let rig = half_open(8, LoadBalancing::RoundRobin);
+    let (clock, told) = (AtomicU32::new(31_000), parking_lot::Mutex::new(Vec::new()));
+    hammer(|draw| {
+        // Time goes on past one ejection after the other, up to the longest.
+        let now = at(u64::from(clock.fetch_add(1, Ordering::SeqCst)) / 4);
+        let lease = rig
+            .pool
+            .pick(&Ask::default(), draw, now)
+            .expect("server 1 is well");
+        if rig.index(&lease) == 0
+            && let Some(shift) = lease.failed(Failure::Reset, now)
+        {
+            told.lock().push(shift);
+        }
+    });
+    let mut nths: Vec<u32> = told
+        .into_inner()
+        .into_iter()
+        .map(|shift| match shift {
+            Shift::Opened(ejection) => ejection.nth,
+            Shift::Closed => panic!("nobody has said anything good"),
+        })
+        .collect();
+    nths.sort_unstable();
+    let expected: Vec<u32> = (2..).take(nths.len()).collect();
+    assert_eq!(nths, expected, "each opening is told once, and none is skipped");
+    assert!(nths.len() > 5);
+    assert_eq!(rig.cells[0].server.probes(), 0);
+}
+
+#[test]
+fn whatever_probes_say_at_once_each_change_is_told_once_and_the_places_come_back() {
+    let rig = half_open(2, LoadBalancing::LeastConn);
+    let (clock, opened, closed) = (AtomicU32::new(31_000), AtomicU32::new(0), AtomicU32::new(0));
+    hammer(|draw| {
+        let now = at(u64::from(clock.fetch_add(1, Ordering::SeqCst)) / 4);
+        let lease = rig
+            .pool
+            .pick(&Ask::default(), draw, now)
+            .expect("server 1 is well");
+        let shift = match (rig.index(&lease), draw % 8) {
+            (0, 0..6) => lease.failed(Failure::Reset, now),
+            (_, 7) => None,
+            _ => lease.succeeded(Duration::from_millis(1), now),
+        };
+        match shift {
+            Some(Shift::Opened(_)) => opened.fetch_add(1, Ordering::SeqCst),
+            Some(Shift::Closed) => closed.fetch_add(1, Ordering::SeqCst),
+            None => 0,
+        };
+    });
+    let end = at(1_000_000);
+    let (opened, closed) = (opened.into_inner(), closed.into_inner());
+    assert!(closed > 0 && opened > closed, "{opened} and {closed}");
+    assert_eq!((rig.in_flight(), rig.cells[0].server.probes()), (vec![0, 0], 0));
+    let (breaker, epoch) = rig.cells[0].server.circuit(end);
+    assert_eq!(epoch.bits(), u64::from(opened) + 1, "the first came before");
+    if breaker == Breaker::HalfOpen {
+        let probe = rig.pick_at(0, end);
+        assert_eq!(
+            probe.succeeded(Duration::from_millis(1), end),
+            Some(Shift::Closed)
+        );
+    }
+    assert_eq!(rig.breakers(end)[0], "closed");
 }

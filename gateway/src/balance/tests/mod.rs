@@ -113,18 +113,21 @@ impl Rig {
         self.cells[index].health.as_ref().unwrap().observe(good, once);
     }
 
-    /// Picks until this server has its turn; all others are given back.
+    /// Picks until this server has its turn; the others are held meanwhile, or it would have none under least_conn.
     fn pick_at(&self, index: usize, now: Mono) -> Lease {
-        draws(1_000)
-            .find_map(|draw| {
-                let ask = Ask {
-                    hash: Some(draw),
-                    ..Ask::default()
-                };
-                let lease = self.pool.pick(&ask, draw, now)?;
-                (self.index(&lease) == index).then_some(lease)
-            })
-            .expect("its turn comes")
+        let mut elsewhere = Vec::new();
+        for draw in draws(1_000) {
+            let ask = Ask {
+                hash: Some(draw),
+                ..Ask::default()
+            };
+            let lease = self.pool.pick(&ask, draw, now).expect("somebody is there");
+            if self.index(&lease) == index {
+                return lease;
+            }
+            elsewhere.push(lease);
+        }
+        panic!("its turn does not come");
     }
 
     /// Lets as many requests at this server fail as it takes.
