@@ -28,7 +28,7 @@ impl Beside {
     /// Nothing yet; all of it will run on `runtime`.
     pub fn new(runtime: &Handle, clock: &Clock) -> Self {
         Self {
-            links: Links::new(runtime.clone(), clock.clone(), fastrand::Rng::new()),
+            links: Links::new(runtime.clone(), clock.clone(), fastrand::u64(..)),
             runtime: runtime.clone(),
             clock: clock.clone(),
             keyring: OnceLock::new(),

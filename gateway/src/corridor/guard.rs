@@ -55,9 +55,9 @@ pub(super) enum Checked {
 /// What takes time.
 pub(super) enum Wait {
     /// Somebody counts for all gateways.
-    Count(Counted),
+    Count(Box<Counted>),
     /// Somebody finds out who it is.
-    Know(Unknown),
+    Know(Box<Unknown>),
     /// A place becomes free, by the limit with this index.
     Place(usize, Waiting),
 }
@@ -113,8 +113,8 @@ impl Visit<'_> {
     /// The stage it goes on with when the wait is over.
     async fn over(&mut self, site: &Site, wait: Wait) -> Result<Stage, Verdict> {
         match wait {
-            Wait::Count(counted) => self.rule(site, counted).await,
-            Wait::Know(unknown) => self.find_out(site, unknown).await,
+            Wait::Count(counted) => self.rule(site, *counted).await,
+            Wait::Know(unknown) => self.find_out(site, *unknown).await,
             Wait::Place(at, waiting) => self.wait_for_place(&site.watch.places[at], waiting, at).await,
         }
     }
@@ -168,7 +168,7 @@ impl Stage {
 }
 
 /// The method a browser wants leave for, if it asks whether a page of another origin may send a request.
-pub(super) fn asked_method<'a>(method: Method, fields: &'a Fields) -> Option<&'a str> {
+pub(super) fn asked_method(method: Method, fields: &Fields) -> Option<&str> {
     cors::asked_method(fields).filter(|_| method == Method::Options)
 }
 

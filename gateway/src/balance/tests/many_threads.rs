@@ -238,7 +238,7 @@ fn whatever_probes_say_at_once_each_change_is_told_once_and_the_places_come_back
             .pick(&Ask::default(), draw, now)
             .expect("server 1 is well");
         let shift = match (rig.index(&lease), draw % 8) {
-            (0, 0..6) => lease.failed(Failure::Reset, now),
+            (0, 0..=5) => lease.failed(Failure::Reset, now),
             (_, 7) => None,
             _ => lease.succeeded(Duration::from_millis(1), now),
         };

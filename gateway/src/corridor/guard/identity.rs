@@ -67,7 +67,7 @@ impl Visit<'_> {
         let x = &mut self.x;
         match &authority.method {
             Method::Keys(plan) => by_key(x, &authority.name, plan),
-            Method::Forward { .. } => Step::Wait(Wait::Know(Unknown::Stranger)),
+            Method::Forward { .. } => Step::Wait(Wait::Know(Box::new(Unknown::Stranger))),
             Method::Basic { plan, successes, .. } => by_password(x, &authority.name, plan, successes, now),
             Method::Token {
                 terms,
@@ -200,11 +200,11 @@ fn by_password(x: &mut Exchange, auth: &str, plan: &Basic, successes: &Successes
         known(x, name, plan.forward_user.as_deref());
         return Step::On;
     }
-    Step::Wait(Wait::Know(Unknown::Password {
+    Step::Wait(Wait::Know(Box::new(Unknown::Password {
         login,
         name,
         password,
-    }))
+    })))
 }
 
 fn password_challenge(plan: &Basic) -> String {
@@ -255,7 +255,7 @@ fn not_believed(
     if let (KeySource::Fetched(issuer), TokenFault::UnknownKey) = (source, fault) {
         if !has_waited && issuer.want(now.mono) {
             let unknown = Unknown::Keys(Arc::clone(issuer), keys.generation);
-            return Step::Wait(Wait::Know(unknown));
+            return Step::Wait(Wait::Know(Box::new(unknown)));
         }
         if keys.fetched_at.is_none() {
             // Nothing can be said of it, good or bad.

@@ -75,7 +75,9 @@ impl Visit<'_> {
         }
         match limits.iter().find_map(|limit| limit.shared.as_ref()) {
             None => Step::On,
-            Some(link) => Step::Wait(Wait::Count(self.count_elsewhere(site, group, &**link, now))),
+            Some(link) => Step::Wait(Wait::Count(Box::new(
+                self.count_elsewhere(site, group, &**link, now),
+            ))),
         }
     }
 
