@@ -137,6 +137,33 @@ impl Buffer {
         Ok(read)
     }
 
+    /// The unread bytes, to be changed where they lie.
+    pub(super) fn unread_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Room for at least `min` bytes behind the unread ones, in one piece; [`Buffer::commit`] says how many came.
+    pub(super) fn room(&mut self, min: usize) -> &mut [u8] {
+        let unread = self.end - self.start;
+        if self.bytes.len() < unread + min {
+            self.grow(unread + min);
+        } else if self.bytes.len() < self.end + min {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, unread);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// The first `n` bytes of the room have come.
+    pub(super) fn commit(&mut self, n: usize) {
+        self.was_filled = self.end + n == self.bytes.len();
+        self.end += n;
+        assert!(
+            self.end <= self.bytes.len(),
+            "more has come than there was room for"
+        );
+    }
+
     fn space(&mut self) -> &mut [u8] {
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -1,31 +1,38 @@
-//! One connected byte stream, and the buffers it is read into.
+//! One connected byte stream, plain or by TLS, and the buffers it is read into.
 
 pub mod buffer;
+mod socket;
+pub mod tls;
 
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 pub use buffer::{Buffer, Shelf};
+use socket::Socket;
+use tls::Tls;
 
 // Trying a socket costs nothing of the runtime's budget for a task: without paying it here, a fast peer that is
 // always ready would keep its worker to itself.
 use tokio::task::coop::consume_budget;
 
 /// A connected socket. Everything takes `&self`, so that both directions can go on at once in one task.
+///
+/// A write that took less than it was given is gone on with from where it stopped, or given up together with the
+/// connection: under TLS, what was taken cannot be unsaid.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP, with Nagle's algorithm off.
     Tcp(TcpStream),
     /// A socket of the file system.
     Unix(UnixStream),
+    /// TLS over one of the two; see [`tls::accept`] and [`tls::connect`].
+    Tls(Box<Tls>),
 }
 
 /// Why a read or write has come to nothing.
@@ -43,18 +50,19 @@ impl From<io::Error> for IoFault {
     }
 }
 
-/// Runs the two arms on whichever kind of socket it is.
-macro_rules! either {
-    ($self:expr, $socket:ident => $work:expr) => {
-        match $self {
-            Stream::Tcp($socket) => $work,
-            Stream::Unix($socket) => $work,
-        }
-    };
-}
-
 impl Stream {
+    fn socket(&self) -> Socket<'_> {
+        match self {
+            Self::Tcp(socket) => Socket::Tcp(socket),
+            Self::Unix(socket) => Socket::Unix(socket),
+            Self::Tls(tls) => tls.socket(),
+        }
+    }
+
     /// Reads what has arrived, waiting for the first byte. 0 is the end.
+    ///
+    /// Under TLS an end that the peer has not announced is the error `UnexpectedEof`: somebody else may have cut the
+    /// connection, so what came is not to be taken for the whole (RFC 8446 §6.1).
     pub async fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         loop {
             consume_budget().await;
@@ -67,23 +75,28 @@ impl Stream {
 
     /// Waits until there may be something to read, or the end.
     pub async fn readable(&self) -> io::Result<()> {
-        either!(self, s => s.readable().await)
+        match self {
+            Self::Tls(tls) => tls.readable().await,
+            Self::Tcp(_) | Self::Unix(_) => self.socket().readable().await,
+        }
     }
 
     /// Reads what has arrived, if anything has: `WouldBlock` otherwise. 0 is the end.
     pub fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
-        use rustix::net::{RecvFlags, recv};
-        // Not through the C library: its calls can be cancelled, which costs as much as the call itself.
-        let take = |socket: BorrowedFd<'_>, space: &mut [u8]| Ok(recv(socket, space, RecvFlags::empty())?.1);
-        either!(self, s => s.try_io(Interest::READABLE, || take(s.as_fd(), space)))
+        match self {
+            Self::Tls(tls) => tls.try_read(space),
+            Self::Tcp(_) | Self::Unix(_) => self.socket().receive(space),
+        }
     }
 
     /// Tells the runtime that the last read has taken all there was, so that the next wait does not begin with a
     /// read in vain. Only right after a read that brought less than there was room for: what comes later is
     /// announced anew.
     pub fn note_drained(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = either!(self, s => s.try_io(Interest::READABLE, nothing));
+        match self {
+            Self::Tls(tls) => tls.note_drained(),
+            Self::Tcp(_) | Self::Unix(_) => self.socket().note_drained(),
+        }
     }
 
     /// Writes as much as the socket takes of the pieces, waiting for the first byte.
@@ -91,7 +104,7 @@ impl Stream {
         loop {
             consume_budget().await;
             match self.try_write(pieces) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.socket().writable().await?,
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 done => return done,
             }
@@ -99,14 +112,13 @@ impl Stream {
     }
 
     /// Writes as much as the socket takes right now: `WouldBlock` if it takes nothing.
+    ///
+    /// If the whole was taken, the socket has all of it, whatever it had to become on its way.
     pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match pieces {
-            [one] => {
-                use rustix::net::{SendFlags, send};
-                let give = |socket: BorrowedFd<'_>| Ok(send(socket, one, SendFlags::NOSIGNAL)?);
-                either!(self, s => s.try_io(Interest::WRITABLE, || give(s.as_fd())))
-            }
-            several => either!(self, s => s.try_write_vectored(several)),
+        match (self, pieces) {
+            (Self::Tls(tls), pieces) => tls.try_write(pieces),
+            (Self::Tcp(_) | Self::Unix(_), [one]) => self.socket().send(one),
+            (Self::Tcp(_) | Self::Unix(_), several) => self.socket().send_several(several),
         }
     }
 
@@ -114,28 +126,43 @@ impl Stream {
     pub async fn write_all(&self, mut pieces: &mut [IoSlice<'_>], limit: Duration) -> Result<(), IoFault> {
         IoSlice::advance_slices(&mut pieces, 0);
         while !pieces.is_empty() {
-            let written = within(limit, self.write_some(pieces)).await?;
-            IoSlice::advance_slices(&mut pieces, written);
+            consume_budget().await;
+            match self.try_write(pieces) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    within(limit, self.socket().writable()).await?;
+                }
+                Err(e) => return Err(e.into()),
+            }
         }
         Ok(())
     }
 
     /// Sends as much of a stretch of a file as the socket takes right now: `WouldBlock` if it takes nothing.
     pub fn try_send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
-        let send = |socket: BorrowedFd<'_>| {
-            let mut at = offset;
-            Ok(rustix::fs::sendfile(socket, file, Some(&mut at), length)?)
-        };
-        either!(self, s => s.try_io(Interest::WRITABLE, || send(s.as_fd())))
+        match self {
+            Self::Tls(tls) => tls.try_send_file(file, offset, length),
+            Self::Tcp(_) | Self::Unix(_) => self.socket().send_file(file, offset, length),
+        }
     }
 
-    /// Sends a stretch of a file without a copy through this process; returns how many bytes the socket took.
+    /// Whether a file goes out without a copy through this process. If not, bytes that are in memory anyway are the
+    /// shorter way.
+    pub fn hands_over_files(&self) -> bool {
+        match self {
+            Self::Tls(_) => false,
+            Self::Tcp(_) | Self::Unix(_) => true,
+        }
+    }
+
+    /// Sends a stretch of a file, if it can without a copy through this process; returns how many bytes the socket took.
     ///
     /// 0 means that the file has ended before `length`.
     pub async fn send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
         loop {
             match self.try_send_file(file, offset, length) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => either!(self, s => s.writable().await)?,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.socket().writable().await?,
                 done => return done,
             }
         }
@@ -144,43 +171,41 @@ impl Stream {
     /// Resolves when the connection has broken, and not when the peer has merely finished sending: a client
     /// that half-closes still waits for its answer.
     pub async fn broken(&self) -> io::Error {
-        match either!(self, s => s.ready(Interest::ERROR).await) {
-            Ok(_) => either!(self, s => s.take_error())
-                .ok()
-                .flatten()
-                .unwrap_or(io::ErrorKind::ConnectionReset.into()),
-            Err(e) => e,
-        }
+        self.socket().broken().await
     }
 
     /// Whether an idle connection is still good: nothing has arrived on it, neither bytes nor its end.
+    ///
+    /// What TLS says to itself, such as a late session ticket, is no noise.
     pub fn is_quiet(&self) -> bool {
-        use rustix::net::{RecvFlags, recv};
-        let mut byte = [0u8; 1];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = either!(self, s => recv(s, &mut byte[..], flags));
-        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+        match self {
+            Self::Tls(tls) => tls.is_quiet(),
+            Self::Tcp(_) | Self::Unix(_) => self.socket().is_quiet(),
+        }
     }
 
     /// Tells the peer that nothing more will be sent.
     pub fn finish_sending(&self) {
-        let _ = either!(self, s => rustix::net::shutdown(s, rustix::net::Shutdown::Write));
+        match self {
+            Self::Tls(tls) => tls.finish_sending(),
+            Self::Tcp(_) | Self::Unix(_) => self.socket().finish_sending(),
+        }
     }
 
     /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
     pub fn close_by_reset(&self) {
-        self.linger(Some(Duration::ZERO));
+        if let Self::Tls(tls) = self {
+            tls.end_in_order(false);
+        }
+        self.socket().linger(Some(Duration::ZERO));
     }
 
     /// Makes the coming close an ordinary one again.
     pub fn close_in_order(&self) {
-        self.linger(None);
-    }
-
-    fn linger(&self, time: Option<Duration>) {
-        if let Self::Tcp(s) = self {
-            let _ = socket2::SockRef::from(s).set_linger(time);
+        if let Self::Tls(tls) = self {
+            tls.end_in_order(true);
         }
+        self.socket().linger(None);
     }
 }
 
