@@ -7,6 +7,6 @@ pub mod line;
 #[path = "../../gateway/src/guard/concurrency/waiting.rs"]
 mod waiting;
 
-pub use super::sync;
+pub(super) use super::sync;
 pub use gate::Gate;
 pub use waiting::{Entry, Permit, Waiting};

@@ -97,7 +97,7 @@ impl Throttle {
                 .compare_exchange(load, next, Ordering::AcqRel, Ordering::Acquire);
             match swapped {
                 Ok(_) if has_room => return Entry::Permit(Permit::new(Arc::clone(self))),
-                Ok(_) => return Entry::Wait(Waiting::new(Arc::clone(self), standing.line.join(now))),
+                Ok(_) => return Entry::Wait(Waiting::new(Arc::clone(self), standing.line.join())),
                 Err(_) => {}
             }
         }

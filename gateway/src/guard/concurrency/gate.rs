@@ -9,7 +9,6 @@ use super::line::Line;
 use super::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use super::{Entry, Permit, Waiting};
 use crate::config::plan::ConcurrencyLimit;
-use crate::kit::clock::Mono;
 
 /// Parts of the table, each with its own lock: several times the number of workers, so that two seldom meet. As a power
 /// of two.
@@ -114,7 +113,7 @@ impl Gate {
             return Entry::Permit(Permit::new(Arc::clone(self), key));
         }
         if places.line.len() < policy.queue as usize {
-            let ticket = places.line.join(Mono::default());
+            let ticket = places.line.join();
             shard.waiting += 1;
             return Entry::Wait(Waiting::new(Arc::clone(self), key, ticket));
         }

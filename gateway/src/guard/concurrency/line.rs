@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use crate::kit::clock::Mono;
-
 /// A first-in, first-out line out of which anybody may step at any time.
 ///
 /// Each who joins gets a ticket, one higher than the last. Whoever is served has a ticket below [`Line::served`], and all
@@ -21,7 +19,6 @@ pub struct Line {
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
-    since: Mono,
     waker: Option<Waker>,
     has_left: bool,
 }
@@ -37,19 +34,13 @@ impl Line {
         self.waiting == 0
     }
 
-    /// Since when the one who has waited longest waits.
-    pub fn head_since(&self) -> Option<Mono> {
-        self.entries.front().map(|first| first.since)
-    }
-
     /// Steps into the line, at its end.
-    pub fn join(&mut self, now: Mono) -> u64 {
+    pub fn join(&mut self) -> u64 {
         let ticket = self.next;
         self.next += 1;
         self.waiting += 1;
         self.entries.push_back(Waiter {
             ticket,
-            since: now,
             waker: None,
             has_left: false,
         });

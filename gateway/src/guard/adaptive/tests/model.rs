@@ -89,7 +89,7 @@ proptest! {
                 }
                 Deed::Exit(at) => {
                     if let Some((who, permit)) = pick(&mut permits, at) {
-                        permit.done(Duration::from_millis(1), at % 2 == 0, NOW);
+                        permit.done(Duration::from_millis(1), at.is_multiple_of(2), NOW);
                         model.remove(who);
                     }
                 }

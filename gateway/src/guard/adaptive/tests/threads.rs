@@ -32,7 +32,7 @@ fn crowd(throttle: &Arc<Throttle>, policy: &Overload, leaves: bool, inside_max: 
         thread::yield_now();
         inside.fetch_sub(1, Ordering::SeqCst);
         match ok {
-            true => permit.done(Duration::from_millis(now.0 % 7), now.0 % 11 > 0, now),
+            true => permit.done(Duration::from_millis(now.0 % 7), !now.0.is_multiple_of(11), now),
             false => drop(permit),
         }
     };
