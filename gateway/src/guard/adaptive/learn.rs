@@ -129,7 +129,7 @@ enum Phase {
         /// Mean latency at the whole limit.
         full_ns: f64,
     },
-    /// The limit is in force again; who was let in under half of it goes.
+    /// The limit is in force again, or a higher one; who was let in under half of it goes.
     Refilling,
 }
 
@@ -226,9 +226,11 @@ impl Learnt {
     pub fn is_due(&self, window: &Window, now: Mono) -> bool {
         let (count, age) = (window.count(), now.since(window.since));
         let generation = match self.phase {
-            // From the whole limit down to half, or up: as many go as were there before.
-            Phase::Emptying { .. } => return count >= self.limit() || age >= WINDOW_LONGEST,
-            Phase::Refilling => return count >= whole(self.half()) || age >= WINDOW_LONGEST,
+            // As many as go with the change, and on the way up also those who came while it filled: they too have waited
+            // for less than a whole limit.
+            Phase::Emptying { .. } | Phase::Refilling => {
+                return count >= self.limit() || age >= WINDOW_LONGEST;
+            }
             Phase::Steady | Phase::Probing { .. } => window.in_flight_peak,
         };
         // What is looked for at first is a latency that doubles: that is seen in a few.

@@ -95,8 +95,13 @@ fn assert_holds(upstream: Upstream, full: &Outcome, what: &str) {
 #[test]
 fn three_times_what_it_can_do_leaves_it_its_throughput_and_its_latency() {
     for_all(all(), |upstream| {
-        let full = run(&scenario(upstream, 3.0, learns()));
-        assert_holds(upstream, &full, "under 3 times the load");
+        for seed in [1, 2, 7] {
+            let full = run(&Scenario {
+                seed,
+                ..scenario(upstream, 3.0, learns())
+            });
+            assert_holds(upstream, &full, "under 3 times the load");
+        }
     });
 }
 
@@ -201,7 +206,7 @@ fn without_shedding_the_same_load_is_the_end() {
             later.latency(0.99) > 1.25 * without.latency(0.99),
             "{upstream:?}: without bound"
         );
-        assert!(without.latency(0.99) > 20.0 * with.latency(0.99), "{upstream:?}");
+        assert!(without.latency(0.5) > 20.0 * with.latency(0.5), "{upstream:?}");
     });
 }
 
