@@ -1,11 +1,14 @@
 //! `GET /metrics`: the counts that live elsewhere, put beside those that are counted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
 use crate::observe::{BreakerState, CacheSample, ListenerSample, Sample, ServerSample};
+use crate::observe::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 use crate::reload::Control;
-use crate::snapshot::Snapshot;
+use crate::snapshot::watch::{Limit, Place};
+use crate::snapshot::{Service, Snapshot};
 use crate::upstream::Breaker;
 
 /// The page of metrics, and its content type.
@@ -40,6 +43,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .sum(),
         snapshots_alive: control.state.snapshots_alive() as u64,
         caches: caches(&snapshot),
+        guards: guards(control, &snapshot),
         listeners: listeners
             .iter()
             .map(|(listener, active, idle)| ListenerSample {
@@ -83,4 +87,45 @@ fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {
         }
     })
     .collect()
+}
+
+fn guards<'a>(control: &Control, snapshot: &'a Snapshot) -> GuardSample<'a> {
+    let rate = |limit: &'a Arc<Limit>| RateSample {
+        limit: &limit.plan.name,
+        refused: limit.cell.refused(),
+        keys: limit.cell.table.keys() as u64,
+        forgotten: limit.cell.table.forgotten(),
+    };
+    let place = |place: &'a Arc<Place>| PlaceSample {
+        limit: &place.plan.name,
+        in_use: place.gate.in_use() as u64,
+        waiting: place.gate.waiting() as u64,
+        refused: [
+            place.gate.refused_queue_full(),
+            place.gate.refused_keys_full(),
+            place.gate.timed_out(),
+        ],
+    };
+    let load = |service: &'a Arc<Service>| {
+        let throttle = service.throttle.as_ref()?;
+        Some(LoadSample {
+            upstream: &service.plan.name,
+            limit: throttle.limit().map(u64::from),
+            waiting: throttle.waiting().into(),
+            shed: [throttle.shed(), throttle.timed_out()],
+        })
+    };
+    GuardSample {
+        rates: snapshot.watches.limits().iter().map(rate).collect(),
+        places: snapshot.watches.places().iter().map(place).collect(),
+        upstreams: snapshot.services.iter().filter_map(load).collect(),
+        redis: control.beside.link().map(|link| {
+            let counts = link.status().counts;
+            RedisSample {
+                is_up: link.is_up(),
+                asks: counts.asks,
+                failures: [counts.errors, counts.timeouts, counts.unavailable],
+            }
+        }),
+    }
 }

@@ -6,10 +6,13 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::config::Problem;
+use crate::guard::adaptive::Throttle;
 use crate::kit::clock::Now;
 use crate::observe::{CacheResult, TimeCache};
+use crate::redis_link::{self, Phase};
 use crate::reload::Control;
 use crate::snapshot::Snapshot;
+use crate::snapshot::watch::{Limit, Place};
 use crate::state::Zone;
 
 /// All of it.
@@ -22,7 +25,48 @@ pub struct Status {
     listeners: Vec<Listener>,
     upstreams: BTreeMap<String, Upstream>,
     caches: BTreeMap<String, Cache>,
-    rate_limits: BTreeMap<String, ()>,
+    rate_limits: BTreeMap<String, RateLimit>,
+    concurrency_limits: BTreeMap<String, ConcurrencyLimit>,
+    /// Missing without `[redis]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<Redis>,
+}
+
+#[derive(Serialize)]
+struct RateLimit {
+    keys: usize,
+    max_keys: usize,
+    forgotten: u64,
+    refused: u64,
+    /// "redis" or "local".
+    counted: &'static str,
+}
+
+#[derive(Serialize)]
+struct ConcurrencyLimit {
+    max: u32,
+    in_use: usize,
+    waiting: usize,
+    refused: u64,
+}
+
+#[derive(Serialize)]
+struct Redis {
+    address: String,
+    state: &'static str,
+    fault: Option<String>,
+    asks: u64,
+    failures: u64,
+}
+
+/// What protects an upstream from more than it can do.
+#[derive(Serialize)]
+struct Overload {
+    limit: Option<u32>,
+    adaptive: bool,
+    in_flight: u32,
+    waiting: u32,
+    shed: u64,
 }
 
 #[derive(Serialize)]
@@ -53,6 +97,8 @@ struct Upstream {
     load_balancing: &'static str,
     in_flight: u32,
     retrying: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overload: Option<Overload>,
     servers: Vec<Server>,
 }
 
@@ -118,6 +164,10 @@ pub fn status(control: &Control) -> Status {
             load_balancing: service.plan.load_balancing.name(),
             in_flight: running.running(),
             retrying: running.retrying(),
+            overload: service
+                .throttle
+                .as_ref()
+                .map(|t| overload(t, service.plan.overload.adaptive)),
             servers: service.pool.status(now.mono).into_iter().map(server).collect(),
         };
         (service.plan.name.clone(), upstream)
@@ -130,7 +180,62 @@ pub fn status(control: &Control) -> Status {
         listeners: listeners(control),
         upstreams: upstreams.collect(),
         caches: caches(&snapshot),
-        rate_limits: BTreeMap::new(),
+        rate_limits: snapshot.watches.limits().iter().map(|l| rate_limit(l)).collect(),
+        concurrency_limits: snapshot
+            .watches
+            .places()
+            .iter()
+            .map(|p| concurrency_limit(p))
+            .collect(),
+        redis: control.beside.link().map(|link| redis(link.status())),
+    }
+}
+
+fn overload(throttle: &Throttle, adaptive: bool) -> Overload {
+    Overload {
+        limit: throttle.limit(),
+        adaptive,
+        in_flight: throttle.in_flight(),
+        waiting: throttle.waiting(),
+        shed: throttle.shed() + throttle.timed_out(),
+    }
+}
+
+fn rate_limit(limit: &Limit) -> (String, RateLimit) {
+    let table = &limit.cell.table;
+    let shown = RateLimit {
+        keys: table.keys(),
+        max_keys: limit.plan.max_keys,
+        forgotten: table.forgotten(),
+        refused: limit.cell.refused(),
+        counted: if limit.shared.is_some() { "redis" } else { "local" },
+    };
+    (limit.plan.name.clone(), shown)
+}
+
+fn concurrency_limit(place: &Place) -> (String, ConcurrencyLimit) {
+    let gate = &place.gate;
+    let shown = ConcurrencyLimit {
+        max: place.plan.max.get(),
+        in_use: gate.in_use(),
+        waiting: gate.waiting(),
+        refused: gate.refused_queue_full() + gate.refused_keys_full() + gate.timed_out(),
+    };
+    (place.plan.name.clone(), shown)
+}
+
+fn redis(status: redis_link::Status) -> Redis {
+    let counts = status.counts;
+    Redis {
+        address: status.address,
+        state: match status.phase {
+            Phase::Down => "down",
+            Phase::Slow => "slow",
+            Phase::Up => "up",
+        },
+        fault: status.fault,
+        asks: counts.asks,
+        failures: counts.errors + counts.timeouts + counts.unavailable,
     }
 }
 

@@ -328,6 +328,7 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
         status: x.status,
         bytes_sent: x.bytes_sent,
         bytes_received: x.bytes_received,
+        user: x.guarded.user.as_ref().map(String::as_bytes),
         route: x.site.as_ref().map(|s| s.route.name.as_str()),
         upstream: x.service.as_ref().map(|s| s.plan.name.as_str()),
         server: x

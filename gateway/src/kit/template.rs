@@ -207,6 +207,8 @@ pub enum LogVariable {
     Upstream,
     /// `${upstream_ms}`: from the first try to the origin's head, or `-`.
     UpstreamMs,
+    /// `${user}`: who the route's authority has found it to be, or `-`.
+    User,
 }
 
 impl Variable for LogVariable {
@@ -228,6 +230,7 @@ impl Variable for LogVariable {
             "tries" => Self::Tries,
             "upstream" => Self::Upstream,
             "upstream_ms" => Self::UpstreamMs,
+            "user" => Self::User,
             other => Self::Request(RequestVariable::named(other)?),
         })
     }
@@ -248,6 +251,7 @@ impl Variable for LogVariable {
             "tries",
             "upstream",
             "upstream_ms",
+            "user",
         ]);
         names
     }

@@ -15,7 +15,7 @@ use crate::wire::name::Name;
 /// How a request is written down. Whatever the client sent, it is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As nginx writes `combined`, byte for byte. The user is always `-`, since nobody here has verified one,
+    /// As nginx writes `combined`, byte for byte. The user is the one a route's authority has verified, else `-`,
     /// and the time is the request's start, as with Apache.
     Combined,
     /// One object; keys in a fixed order, absent facts left out.
@@ -55,6 +55,7 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>, times: &mut TimeCache) {
         address(out, ip);
         out.push(b'"');
     }
+    text(out, r#","user":""#, line.user);
     text(out, r#","method":""#, present(line.method));
     text(out, r#","scheme":""#, present(line.scheme.as_bytes()));
     text(out, r#","host":""#, present(line.host));
@@ -110,7 +111,9 @@ fn time(out: &mut Vec<u8>, key: &'static str, value: Option<Duration>) {
 
 fn combined(out: &mut Vec<u8>, line: &Line<'_>, times: &mut TimeCache) {
     client(out, line.client_ip);
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    or_dash(out, line.user);
+    out.extend_from_slice(b" [");
     times.combined(out, line.start.wall);
     out.extend_from_slice(b"] \"");
     request_line(out, line);
@@ -157,6 +160,7 @@ fn variable(out: &mut Vec<u8>, variable: &LogVariable, line: &Line<'_>, times: &
             Some(duration) => millis(out, duration),
             None => out.push(b'-'),
         },
+        LogVariable::User => or_dash(out, line.user),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Line<'a> {
     pub bytes_sent: u64,
     /// Body bytes from the client.
     pub bytes_received: u64,
+    /// Who asked, by the route's authority; None where nobody was asked to say.
+    pub user: Option<&'a [u8]>,
     /// Name of the route; None when none matched.
     pub route: Option<&'a str>,
     /// Name of the upstream; None when none was asked.

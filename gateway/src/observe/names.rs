@@ -97,6 +97,30 @@ metrics! {
         "Answers kept in memory only because the disk could not keep up or had no room.";
     CACHE_DISK_UP: Gauge "sluice_cache_disk_up" ["cache"]
         "1 while the disk tier is in use, 0 while its folder cannot be; missing without a disk tier.";
+    RATE_LIMITED: Counter "sluice_rate_limited_total" ["limit"]
+        "Requests a rate limit has refused.";
+    RATE_LIMIT_KEYS: Gauge "sluice_rate_limit_keys" ["limit"]
+        "Keys a rate limit remembers.";
+    RATE_LIMIT_FORGOTTEN: Counter "sluice_rate_limit_forgotten_total" ["limit"]
+        "Keys that were forgotten although they owed something, because there were more than max_keys.";
+    CONCURRENCY_IN_USE: Gauge "sluice_concurrency_in_use" ["limit"]
+        "Requests inside by a concurrency limit.";
+    CONCURRENCY_WAITING: Gauge "sluice_concurrency_waiting" ["limit"]
+        "Requests that wait for a concurrency limit.";
+    CONCURRENCY_REFUSED: Counter "sluice_concurrency_refused_total" ["limit", "reason"]
+        "Requests a concurrency limit has refused: queue_full, keys_full, timeout.";
+    UPSTREAM_LIMIT: Gauge "sluice_upstream_limit" ["upstream"]
+        "Requests that may be in flight to an upstream at once; missing without [upstreams.*.overload].";
+    UPSTREAM_WAITING: Gauge "sluice_upstream_waiting" ["upstream"]
+        "Requests that wait for a place in flight to an upstream.";
+    UPSTREAM_SHED: Counter "sluice_upstream_shed_total" ["upstream", "reason"]
+        "Requests refused because an upstream had as much to do as it can do: full, timeout.";
+    REDIS_UP: Gauge "sluice_redis_up" []
+        "1 while limits are counted in Redis, 0 while it cannot be asked; missing without [redis].";
+    REDIS_ASKS: Counter "sluice_redis_asks_total" []
+        "Questions of requests to Redis.";
+    REDIS_FAILURES: Counter "sluice_redis_failures_total" ["reason"]
+        "Questions without an answer: error, timeout, unavailable.";
     ACCESS_LOG_DROPPED: Counter "sluice_access_log_dropped_total" []
         "Access-log lines lost because the log's target could not keep up.";
     ACCESS_LOG_ERRORS: Counter "sluice_access_log_errors_total" []

@@ -1,9 +1,12 @@
 //! Figures that are looked at when someone scrapes, and counted nowhere.
 
+pub mod guards;
+
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::names::{self, Described, Kind};
 use super::process::Usage;
+use guards::GuardSample;
 
 /// What is not counted but looked at when someone scrapes. No row may stand twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Sample<'a> {
     pub servers: Vec<ServerSample<'a>>,
     /// Every cache.
     pub caches: Vec<CacheSample<'a>>,
+    /// What the guards count.
+    pub guards: GuardSample<'a>,
 }
 
 /// What a cache holds, and what it has given up.
@@ -90,6 +95,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         sample.servers.iter().map(row).collect()
     };
     let mut families = cached(&sample.caches);
+    families.extend(guards::guarded(&sample.guards));
     families.extend([
         family(
             &names::REQUESTS_IN_FLIGHT,

@@ -50,6 +50,7 @@ fn note(journal: &mut Journal, text: &str) {
         status: 200,
         bytes_sent: 0,
         bytes_received: 0,
+        user: None,
         route: None,
         upstream: None,
         server: None,

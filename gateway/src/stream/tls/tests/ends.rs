@@ -56,7 +56,7 @@ fn an_end_that_was_not_announced_is_an_error_behind_what_came_before() {
 fn an_end_within_a_record_is_an_error() {
     block_on(async {
         let (stream, mut peer) = pair().await;
-        std::io::Write::write_all(&mut peer.session.writer(), &[7; 50]).unwrap();
+        io::Write::write_all(&mut peer.session.writer(), &[7; 50]).unwrap();
         let mut sealed = Vec::new();
         peer.session.write_tls(&mut sealed).unwrap();
         let (last, most) = sealed.split_last().unwrap();
@@ -193,7 +193,7 @@ fn tickets_that_come_late_are_no_noise() {
         let mut peer = Peer::new(there, session.into());
         let shelf = Rc::new(Shelf::default());
         let name = ServerName::try_from(NAME).unwrap();
-        let connected = super::super::connect(
+        let connected = connect(
             Stream::Tcp(here),
             &shelf,
             Arc::new(certificate.client()),
