@@ -11,7 +11,7 @@ use crate::config::plan::LimitKey;
 use crate::facts::Facts;
 use crate::guard::token::Claims;
 use crate::guard::{adaptive, concurrency};
-use crate::kit::clock::Now;
+use crate::kit::clock::{Mono, Now};
 use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
 use crate::snapshot::{Service, Site, Snapshot};
@@ -135,6 +135,8 @@ pub struct Guarded {
     pub told: Vec<(String, String)>,
     /// What the token says that let the request in.
     pub claims: Option<Arc<Claims>>,
+    /// When the limits were charged that need not know who asks.
+    pub counted_at: Mono,
     /// Places inside, by concurrency limits.
     pub permits: Vec<concurrency::Permit>,
     /// A place in flight to the upstream.

@@ -61,6 +61,9 @@ impl Visit<'_> {
         }
         let now = self.worker.mono();
         let x = &mut self.x;
+        if group == Group::Early {
+            x.guarded.counted_at = now;
+        }
         let verdict = match limits {
             // The usual case, without a list.
             [only] if only.shared.is_none() => {
@@ -70,7 +73,7 @@ impl Visit<'_> {
             several => rate::admit(&charges(x, site, several, |limit| limit.shared.is_none()), now),
         };
         if let Err(verdict) = self.judge(site, group, verdict, |limit| limit.shared.is_none()) {
-            self.take_back(site, group, now);
+            self.take_back(site, group);
             return Step::Out(verdict);
         }
         match limits.iter().find_map(|limit| limit.shared.as_ref()) {
@@ -132,7 +135,7 @@ impl Visit<'_> {
             if matches!(own, rate::Verdict::Admitted(_)) {
                 rate::refund(&charges(&self.x, site, limits, is_warm), at, now);
             }
-            self.take_back(site, group, at);
+            self.take_back(site, group);
             return Err(verdict);
         }
         Ok(group.next())
@@ -172,12 +175,12 @@ impl Visit<'_> {
     }
 
     /// All limits must admit, or none is charged: a request that is refused by its claim was not served to its address either.
-    fn take_back(&self, site: &Site, refused_by: Group, at: Mono) {
+    fn take_back(&self, site: &Site, refused_by: Group) {
         if refused_by == Group::Late {
             let early = charges(&self.x, site, &site.watch.early, |limit| {
                 limit.shared.is_none() || is_warm(limit)
             });
-            rate::refund(&early, at, self.worker.mono());
+            rate::refund(&early, self.x.guarded.counted_at, self.worker.mono());
         }
     }
 }
