@@ -5,7 +5,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::peer::{with_client, with_server};
+use super::peer::{Width, with_client, with_server};
 use super::*;
 use crate::stream::{Buffer, Shelf};
 use std::rc::Rc;
@@ -33,7 +33,7 @@ struct Play {
     pace: usize,
     /// Bytes our side reads at most at a time.
     space: usize,
-    is_narrow: bool,
+    width: Width,
     is_client: bool,
     is_tls12: bool,
 }
@@ -111,8 +111,8 @@ fn perform(certificate: &Certificate, play: &Play) {
     let (server, client) = (Arc::new(certificate.server()), Arc::new(client));
     block_on(async {
         let (stream, _, mut peer) = match play.is_client {
-            true => with_server(server, client, play.is_narrow).await,
-            false => with_client(server, client, play.is_narrow).await,
+            true => with_server(server, client, play.width).await,
+            false => with_client(server, client, play.width).await,
         };
         peer.pace = play.pace;
         let (heard_there, heard_here, ()) = tokio::join!(
@@ -148,19 +148,29 @@ fn plays() -> impl Strategy<Value = Play> {
         (0usize..20_000).prop_map(Way::File),
     ];
     let pace = prop_oneof![Just(usize::MAX), 300usize..5_000];
-    (length(), length(), way, pace, 1usize..40_000, any::<[bool; 3]>()).prop_map(
-        |(out, back, way, pace, space, [is_narrow, is_client, is_tls12])| Play {
-            out,
-            back,
-            way,
-            pace,
-            // A byte at a time would only take long.
-            space: if back > 20_000 { space.max(500) } else { space },
-            is_narrow,
-            is_client,
-            is_tls12,
-        },
+    let width = prop_oneof![Just(Width::Usual), Just(Width::Narrow), Just(Width::Tiny)];
+    (
+        length(),
+        length(),
+        way,
+        pace,
+        1usize..40_000,
+        width,
+        any::<[bool; 2]>(),
     )
+        .prop_map(
+            |(out, back, way, pace, space, width, [is_client, is_tls12])| Play {
+                out,
+                back,
+                way,
+                pace,
+                // A byte at a time would only take long.
+                space: if back > 20_000 { space.max(500) } else { space },
+                width,
+                is_client,
+                is_tls12,
+            },
+        )
 }
 
 #[test]
@@ -190,7 +200,7 @@ fn eight_mebibytes_go_both_ways_past_a_slow_reader() {
                 way,
                 pace: 8_000,
                 space: 64 * 1024,
-                is_narrow: true,
+                width: Width::Narrow,
                 is_client,
                 is_tls12: false,
             },
@@ -203,7 +213,7 @@ fn a_full_count_means_that_nobody_has_to_do_anything_more() {
     let certificate = Certificate::new();
     block_on(async {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_client(server, client, true).await;
+        let (stream, _, mut peer) = with_client(server, client, Width::Tiny).await;
         let bytes = bytes_of(3, 5_000);
         let mut out = 0;
         // The socket is filled until it takes no more of an answer than a part.
@@ -249,7 +259,7 @@ fn other_bytes_instead_of_the_one_held_back_are_refused() {
     let certificate = Certificate::new();
     block_on(async {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_client(server, client, true).await;
+        let (stream, _, mut peer) = with_client(server, client, Width::Tiny).await;
         let bytes = [b'a'; 3_000];
         while matches!(stream.try_write(&[IoSlice::new(&bytes)]), Ok(n) if n == bytes.len()) {}
         let other = async {
@@ -273,7 +283,7 @@ fn a_file_that_is_shorter_than_said_ends_where_it_ends() {
     let certificate = Certificate::new();
     block_on(async {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_client(server, client, false).await;
+        let (stream, _, mut peer) = with_client(server, client, Width::Usual).await;
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes_of(4, 20_000)).unwrap();
         assert_eq!(stream.send_file(&file, 5_000, 90_000).await.unwrap(), 15_000);
@@ -287,7 +297,7 @@ fn small_pieces_share_a_record() {
     let certificate = Certificate::new();
     block_on(async {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, peer) = with_client(server, client, false).await;
+        let (stream, _, peer) = with_client(server, client, Width::Usual).await;
         let mut pieces = [b"HTTP/1.1 200 OK\r\n".as_slice(), b"\r\n", b"", b"body"].map(IoSlice::new);
         stream.write_all(&mut pieces, LIMIT).await.unwrap();
         // The tickets of TLS 1.3 were read by the handshake, or come before.
@@ -324,7 +334,7 @@ fn a_buffer_is_filled_from_a_session_as_from_a_socket() {
     let certificate = Certificate::new();
     block_on(async {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_client(server, client, false).await;
+        let (stream, _, mut peer) = with_client(server, client, Width::Usual).await;
         let bytes = bytes_of(5, 40_000);
         let shelf = Rc::new(Shelf::default());
         let mut buffer: Buffer = shelf.lend();

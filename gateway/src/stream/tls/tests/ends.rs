@@ -6,14 +6,14 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 
-use super::peer::{NAME, sockets, with_client, with_server};
+use super::peer::{NAME, Width, sockets, with_client, with_server};
 use super::*;
 use crate::stream::Shelf;
 
 async fn pair() -> (Stream, Peer) {
     let certificate = Certificate::new();
     let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-    let (stream, _, peer) = with_client(server, client, false).await;
+    let (stream, _, peer) = with_client(server, client, Width::Usual).await;
     (stream, peer)
 }
 
@@ -160,7 +160,7 @@ fn the_word_of_the_end_waits_for_room_while_somebody_reads() {
     block_on(async {
         let certificate = Certificate::new();
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_client(server, client, true).await;
+        let (stream, _, mut peer) = with_client(server, client, Width::Tiny).await;
         // Small records until the socket takes no more, the last one with patience.
         let mut out = 0;
         while matches!(stream.try_write(&[IoSlice::new(&[1; 20])]), Ok(20)) {
@@ -188,7 +188,7 @@ fn the_word_of_the_end_waits_for_room_while_somebody_reads() {
 fn tickets_that_come_late_are_no_noise() {
     block_on(async {
         let certificate = Certificate::new();
-        let (here, there) = sockets(false).await;
+        let (here, there) = sockets(Width::Usual).await;
         let session = rustls::ServerConnection::new(Arc::new(certificate.server())).unwrap();
         let mut peer = Peer::new(there, session.into());
         let shelf = Rc::new(Shelf::default());
@@ -252,7 +252,7 @@ fn a_session_of_ours_with_another_of_ours() {
     block_on(async {
         let certificate = Certificate::new();
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_server(server, client, false).await;
+        let (stream, _, mut peer) = with_server(server, client, Width::Usual).await;
         peer.say(b"hello").await;
         assert_eq!(read(&stream).await.unwrap(), b"hello");
     });

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::peer::{NAME, sockets, with_client, with_server};
+use super::peer::{NAME, Width, sockets, with_client, with_server};
 use super::*;
 use crate::stream::Shelf;
 
@@ -16,7 +16,7 @@ use crate::stream::Shelf;
 async fn accept_from(bytes: &[u8], limit: Duration) -> (HandshakeFault, tokio::net::TcpStream) {
     let certificate = Certificate::new();
     let server = Arc::new(certificate.server());
-    let (here, mut there) = sockets(false).await;
+    let (here, mut there) = sockets(Width::Usual).await;
     there.write_all(bytes).await.unwrap();
     let shelf = Rc::new(Shelf::default());
     let accepted = accept(Stream::Tcp(here), &shelf, |_| Some(server), limit).await;
@@ -41,8 +41,8 @@ fn both_sides_learn_what_was_agreed_upon() {
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     let (server, client) = (Arc::new(server), Arc::new(client));
     block_on(async {
-        let (_, of_client, _) = with_client(Arc::clone(&server), Arc::clone(&client), false).await;
-        let (_, of_server, _) = with_server(server, client, false).await;
+        let (_, of_client, _) = with_client(Arc::clone(&server), Arc::clone(&client), Width::Usual).await;
+        let (_, of_server, _) = with_server(server, client, Width::Usual).await;
         assert_eq!(of_client.server_name.as_deref(), Some(NAME));
         assert_eq!(of_server.server_name, None);
         for greeting in [of_client, of_server] {
@@ -70,8 +70,8 @@ fn sessions_are_resumed_in_both_versions_and_on_both_sides() {
                 let mut resumed = Vec::new();
                 for _ in 0..3 {
                     let (stream, greeting, mut peer) = match is_client {
-                        true => with_server(Arc::clone(&server), Arc::clone(&client), false).await,
-                        false => with_client(Arc::clone(&server), Arc::clone(&client), false).await,
+                        true => with_server(Arc::clone(&server), Arc::clone(&client), Width::Usual).await,
+                        false => with_client(Arc::clone(&server), Arc::clone(&client), Width::Usual).await,
                     };
                     assert_eq!(greeting.version, version.version);
                     resumed.push(greeting.is_resumed);
@@ -97,7 +97,7 @@ fn the_configuration_is_chosen_by_the_name() {
     let server = Arc::new(other.server());
     block_on(async {
         for (client, is_good) in [(other.client(), true), (one.client(), false)] {
-            let (here, there) = sockets(false).await;
+            let (here, there) = sockets(Width::Usual).await;
             let name = ServerName::try_from("SLUICE.test").unwrap();
             let mut peer = Peer::new(
                 there,
@@ -132,7 +132,7 @@ fn the_configuration_is_chosen_by_the_name() {
 #[test]
 fn a_name_nothing_is_set_up_for_is_refused_with_an_alert() {
     block_on(async {
-        let (here, there) = sockets(false).await;
+        let (here, there) = sockets(Width::Usual).await;
         let client = Arc::new(Certificate::new().client());
         let name = ServerName::try_from("other.test").unwrap();
         let mut peer = Peer::new(there, ClientConnection::new(client, name).unwrap().into());
@@ -172,7 +172,7 @@ fn plain_http_can_be_answered_plainly() {
 #[test]
 fn a_server_that_speaks_plainly_is_found_out() {
     block_on(async {
-        let (here, mut there) = sockets(false).await;
+        let (here, mut there) = sockets(Width::Usual).await;
         there
             .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             .await
@@ -196,7 +196,8 @@ fn garbage_is_refused_and_nothing_waits_for_ever() {
         let too_long = [&[22, 3, 1, 0xff, 0xff][..], &[0; 100]].concat();
         let wrong = {
             let mut hello = hello();
-            hello[9] = 9;
+            // The length of the session's number, which is 32 at most.
+            hello[43] = 0xff;
             hello
         };
         for bytes in [no_hello, too_long, wrong] {
@@ -239,7 +240,7 @@ fn a_hello_byte_by_byte_is_as_good_as_any() {
     let server = Arc::new(certificate.server());
     let client = Arc::new(certificate.client());
     block_on(async {
-        let (here, mut there) = sockets(false).await;
+        let (here, mut there) = sockets(Width::Usual).await;
         let mut session = ClientConnection::new(client, ServerName::try_from(NAME).unwrap()).unwrap();
         let mut hello = Vec::new();
         session.write_tls(&mut hello).unwrap();
@@ -267,7 +268,7 @@ fn a_hello_byte_by_byte_is_as_good_as_any() {
 fn a_connection_that_ends_in_the_handshake_is_broken() {
     block_on(async {
         let certificate = Certificate::new();
-        let (here, mut there) = sockets(false).await;
+        let (here, mut there) = sockets(Width::Usual).await;
         there.write_all(&hello()[..40]).await.unwrap();
         there.shutdown().await.unwrap();
         let shelf = Rc::new(Shelf::default());
@@ -284,7 +285,7 @@ fn there_is_no_tls_within_tls() {
     let certificate = Certificate::new();
     let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
     block_on(async {
-        let (stream, _, _peer) = with_client(Arc::clone(&server), client, false).await;
+        let (stream, _, _peer) = with_client(Arc::clone(&server), client, Width::Usual).await;
         let shelf = Rc::new(Shelf::default());
         let fault = accept(stream, &shelf, |_| Some(server), LIMIT).await.unwrap_err();
         assert!(matches!(fault, HandshakeFault::Broken(e) if e.kind() == io::ErrorKind::InvalidInput));

@@ -97,19 +97,40 @@ pub(super) struct Peer {
     has_ended: bool,
 }
 
-/// Two ends of a connection whose buffers are as small as the system lets them be, or as it likes.
-pub(super) async fn sockets(is_narrow: bool) -> (TcpStream, TcpStream) {
+/// How much the sockets buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Width {
+    Usual,
+    /// About a record.
+    Narrow,
+    /// As little as the system lets them: the last bytes of a window take a timer of its own to get through.
+    Tiny,
+}
+
+/// Two ends of a connection whose buffers are that wide.
+pub(super) async fn sockets(width: Width) -> (TcpStream, TcpStream) {
+    let bytes = match width {
+        Width::Usual => None,
+        Width::Narrow => Some(16 * 1024),
+        Width::Tiny => Some(1),
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    if is_narrow {
-        socket2::SockRef::from(&listener).set_recv_buffer_size(1).unwrap();
+    if let Some(bytes) = bytes {
+        socket2::SockRef::from(&listener)
+            .set_recv_buffer_size(bytes)
+            .unwrap();
     }
     let there = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (here, _) = listener.accept().await.unwrap();
     for socket in [&there, &here] {
         socket.set_nodelay(true).unwrap();
-        if is_narrow {
-            socket2::SockRef::from(socket).set_send_buffer_size(1).unwrap();
-            socket2::SockRef::from(socket).set_recv_buffer_size(1).unwrap();
+        if let Some(bytes) = bytes {
+            socket2::SockRef::from(socket)
+                .set_send_buffer_size(bytes)
+                .unwrap();
+            socket2::SockRef::from(socket)
+                .set_recv_buffer_size(bytes)
+                .unwrap();
         }
     }
     (here, there)
@@ -119,9 +140,9 @@ pub(super) async fn sockets(is_narrow: bool) -> (TcpStream, TcpStream) {
 pub(super) async fn with_client(
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    is_narrow: bool,
+    width: Width,
 ) -> (Stream, Greeting, Peer) {
-    let (here, there) = sockets(is_narrow).await;
+    let (here, there) = sockets(width).await;
     let name = ServerName::try_from(NAME).unwrap();
     let mut peer = Peer::new(there, ClientConnection::new(client, name).unwrap().into());
     let shelf = Rc::new(Shelf::default());
@@ -137,9 +158,9 @@ pub(super) async fn with_client(
 pub(super) async fn with_server(
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    is_narrow: bool,
+    width: Width,
 ) -> (Stream, Greeting, Peer) {
-    let (here, there) = sockets(is_narrow).await;
+    let (here, there) = sockets(width).await;
     let mut peer = Peer::new(there, ServerConnection::new(server).unwrap().into());
     let shelf = Rc::new(Shelf::default());
     let name = ServerName::try_from(NAME).unwrap();
@@ -203,7 +224,8 @@ impl Peer {
             let n = self.session.writer().write(out)?;
             out = &out[n..];
             match self.session.reader().read(&mut piece) {
-                Ok(0) => return Ok(heard),
+                Ok(0) if out.is_empty() && !self.session.wants_write() => return Ok(heard),
+                Ok(0) => {}
                 Ok(n) => {
                     heard.extend_from_slice(&piece[..n]);
                     continue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls13CipherSuite};
 
-use super::peer::{with_client, with_server};
+use super::peer::{Width, with_client, with_server};
 use super::*;
 
 /// A suite whose keys are used up after a few records.
@@ -52,8 +52,8 @@ fn a_peer_that_changes_its_keys_is_understood_and_gets_new_ones() {
         let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
         for is_client in [false, true] {
             let (stream, _, mut peer) = match is_client {
-                true => with_server(Arc::clone(&server), Arc::clone(&client), false).await,
-                false => with_client(Arc::clone(&server), Arc::clone(&client), false).await,
+                true => with_server(Arc::clone(&server), Arc::clone(&client), Width::Usual).await,
+                false => with_client(Arc::clone(&server), Arc::clone(&client), Width::Usual).await,
             };
             for round in 0..5 {
                 peer.session.refresh_traffic_keys().unwrap();
@@ -86,8 +86,8 @@ fn keys_that_are_used_up_are_changed_in_the_middle_of_a_body() {
     block_on(async {
         for is_client in [false, true] {
             let (stream, _, mut peer) = match is_client {
-                true => with_server(Arc::clone(&server), Arc::clone(&client), true).await,
-                false => with_client(Arc::clone(&server), Arc::clone(&client), true).await,
+                true => with_server(Arc::clone(&server), Arc::clone(&client), Width::Narrow).await,
+                false => with_client(Arc::clone(&server), Arc::clone(&client), Width::Narrow).await,
             };
             echo(&stream, &mut peer, &bytes_of(1, 500_000), &bytes_of(2, 900_000)).await;
             assert!(is_bare(&stream));
