@@ -116,7 +116,7 @@ fn the_configuration_is_chosen_by_the_name() {
             );
             let shaken = async {
                 while peer.session.is_handshaking() && peer.step().await.is_ok() {}
-                let _ = peer.step().await;
+                peer.flush().await;
             };
             let (accepted, ()) = tokio::join!(accepted, shaken);
             match accepted {
