@@ -121,7 +121,7 @@ fn the_configuration_is_chosen_by_the_name() {
             let (accepted, ()) = tokio::join!(accepted, shaken);
             match accepted {
                 Ok((_, greeting)) => assert!(is_good && greeting.server_name.as_deref() == Some(NAME)),
-                Err(HandshakeFault::Alert(text)) => assert!(!is_good && text == "UnknownCA", "{text}"),
+                Err(HandshakeFault::Alert(text)) => assert!(!is_good && text == "DecryptError", "{text}"),
                 Err(other) => panic!("{other}"),
             }
             assert_eq!(asked.map(|name| name.to_ascii_lowercase()).as_deref(), Some(NAME));
