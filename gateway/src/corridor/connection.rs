@@ -40,7 +40,8 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
         };
         match Box::pin(burst.run(buffer, &mut served)).await {
             Next::Keep => patience.begin_anew(&worker),
-            Next::Close | Next::Abandon => return,
+            Next::Close => return stream.end(LINGER_TIME).await,
+            Next::Abandon => return,
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
         }
     }

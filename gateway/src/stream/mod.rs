@@ -192,6 +192,16 @@ impl Stream {
         }
     }
 
+    /// Ends the connection before it is dropped: under TLS the word of the end may have to wait for room in the socket,
+    /// at most for `limit`. A plain connection ends by being dropped.
+    pub async fn end(&self, limit: Duration) {
+        if let Self::Tls(tls) = self {
+            tls.finish_sending();
+            // Whoever does not take it in time finds out by itself.
+            let _ = within(limit, tls.finished()).await;
+        }
+    }
+
     /// Makes the coming close a reset, so that the peer cannot take what it has for the whole.
     pub fn close_by_reset(&self) {
         if let Self::Tls(tls) = self {

@@ -124,8 +124,12 @@ fn perform(certificate: &Certificate, play: &Play) {
         assert!(heard_here == back, "other bytes here");
         assert!(stream.is_quiet(), "nothing is left over");
         assert!(is_bare(&stream), "an idle session holds a buffer");
-        stream.finish_sending();
-        assert_eq!(peer.rest().await.unwrap(), b"", "nothing came behind it");
+        let ((), behind) = tokio::join!(stream.end(LIMIT), peer.rest());
+        assert_eq!(
+            behind.unwrap(),
+            b"",
+            "the end was said, and nothing came behind it"
+        );
     });
 }
 
