@@ -16,6 +16,8 @@
 //! full at that moment, the word is lost, and the peer has to take all for less. [`Stream::end`] waits.
 //!
 //! **Memory.** An idle session holds no buffer: they are the shelf's, and lent while there is something in them.
+//! 1,000 idle sessions of a server, which had carried 400 bytes in and 9,000 out, took 4.6 KiB each of resident memory,
+//! as much with TLS 1.2 as with 1.3: the session, its keys, and what the runtime keeps of its socket and the peer's.
 //!
 //! Renegotiation does not exist in rustls. Early data (0-RTT) is neither offered nor taken: whoever makes the
 //! configurations leaves `max_early_data_size` and `enable_early_data` as they are.
