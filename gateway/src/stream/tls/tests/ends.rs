@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 
-use super::peer::{NAME, Width, sockets, with_client, with_server};
+use super::peer::{NAME, Width, sockets, with_client};
 use super::*;
 use crate::stream::Shelf;
 
@@ -244,16 +244,5 @@ fn a_broken_connection_is_noticed_and_a_finished_one_is_not_broken() {
             .unwrap();
         drop(peer);
         broken.await;
-    });
-}
-
-#[test]
-fn a_session_of_ours_with_another_of_ours() {
-    block_on(async {
-        let certificate = Certificate::new();
-        let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
-        let (stream, _, mut peer) = with_server(server, client, Width::Usual).await;
-        peer.say(b"hello").await;
-        assert_eq!(read(&stream).await.unwrap(), b"hello");
     });
 }
