@@ -61,6 +61,7 @@ const WITHIN: &[(&str, &str)] = &[
     ("reload", "workers"),
     ("watch", "reload"),
     ("admin", "doors"),
+    ("admin", "redis_link"),
     ("admin", "reload"),
 ];
 

@@ -151,7 +151,10 @@ fn wire_site(
     (services, zones, watches): (&[Arc<Service>], &[Arc<Zone>], &Watches),
     state: &State,
 ) -> Site {
-    let told_names = route.guards.auth.map_or_else(Vec::new, |id| told_names(&plan.auths[id.0]));
+    let told_names = route
+        .guards
+        .auth
+        .map_or_else(Vec::new, |id| told_names(&plan.auths[id.0]));
     let said_here = route.guards.cors.iter().flat_map(|_| cors::SAID_HERE);
     Site {
         act: wire_act(&route.action, services),
@@ -169,7 +172,9 @@ fn wire_site(
 /// The same edits, and these fields taken out besides.
 fn without<'a>(edits: &plan::Edits, names: impl IntoIterator<Item = &'a str>) -> plan::Edits {
     let mut edits = edits.clone();
-    edits.remove.extend(names.into_iter().map(str::to_ascii_lowercase));
+    edits
+        .remove
+        .extend(names.into_iter().map(str::to_ascii_lowercase));
     edits
 }
 

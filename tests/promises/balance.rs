@@ -95,6 +95,7 @@ impl Slow {
     }
 }
 
+/// Nobody answers here before it is told to, so a server that comes back must not be tried by one request alone.
 /// With a third of all requests at one server, its death takes more further tries than the usual budget has.
 fn config(origins: &[Origin; 4]) -> String {
     let [a, b, c, spare] = origins.each_ref().map(Origin::address);
@@ -111,7 +112,7 @@ fn config(origins: &[Origin; 4]) -> String {
         ]
         read_timeout = "60s"
         health_check = {{ path = "/health", interval = "50ms", healthy_threshold = 1, unhealthy_threshold = 1 }}
-        outlier_detection = {{ ejection_time = "100ms" }}
+        outlier_detection = {{ ejection_time = "100ms", half_open_requests = 64 }}
         retries = {{ budget_percent = 100, timeout = "60s" }}
 
         [[routes]]

@@ -311,8 +311,7 @@ pub(super) fn judge(
 ) -> Result<Storable, Unstorable> {
     let storable = policy::share(&x.request, &x.answer, rule, asked, times)?;
     // RFC 9111 §3.5 speaks of Authorization; whoever is known by other means is known all the same.
-    let is_known = x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some());
-    if is_known && !storable.control.is_for_all {
+    if x.must_be_known() && !storable.control.is_for_all {
         return Err(Unstorable::Authorization);
     }
     let none = Edits::default();
@@ -337,8 +336,7 @@ fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16
         zone.store.remove_if(&hit.object);
     }
     // Where everybody has to say who it is, all requests are alike in that.
-    let is_for_each = x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some());
-    if is_for_each || !reason.is_about_request() {
+    if x.must_be_known() || !reason.is_about_request() {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
 }

@@ -71,11 +71,7 @@ impl Visit<'_> {
             _ => Announced::Length(reply.body.length()),
         };
         let nothing = Edits::default();
-        let edits = self
-            .x
-            .site
-            .as_ref()
-            .map_or(&nothing, |s| &s.response_headers);
+        let edits = self.x.site.as_ref().map_or(&nothing, |s| &s.response_headers);
         let mut head = Vec::with_capacity(512);
         let mut date = self.worker.date.borrow_mut();
         write_reply(

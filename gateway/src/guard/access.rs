@@ -49,7 +49,10 @@ mod tests {
     fn a_denied_address_inside_an_allowed_network_stays_out() {
         let lists = guards(Some(&["10.0.0.0/8", "2001:db8::/32"]), &["10.1.0.0/16"]);
         assert!(is_admitted(&lists, "10.0.0.1"));
-        assert!(is_admitted(&lists, "::ffff:10.0.0.1"), "the same address over IPv6");
+        assert!(
+            is_admitted(&lists, "::ffff:10.0.0.1"),
+            "the same address over IPv6"
+        );
         assert!(is_admitted(&lists, "2001:db8::7"));
         assert!(!is_admitted(&lists, "10.1.2.3"));
         assert!(!is_admitted(&lists, "::ffff:10.1.2.3"));

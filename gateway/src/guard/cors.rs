@@ -105,9 +105,7 @@ fn allowed_headers(cors: &Cors, fields: &Fields) -> Option<String> {
     let asked = fields.first_of("access-control-request-headers")?;
     let is_list = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(b);
     let is_fit = !asked.is_empty() && asked.len() <= ASKED_BYTES_MAX && asked.iter().all(is_list);
-    is_fit
-        .then(|| String::from_utf8(asked.to_vec()).ok())
-        .flatten()
+    is_fit.then(|| String::from_utf8(asked.to_vec()).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -218,12 +216,7 @@ mod tests {
             ..cors(&["https://app.example.com"])
         };
         let reply = preflight(&cors, &question);
-        let said = |name| {
-            reply
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| v.as_str())
-        };
+        let said = |name| reply.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
         assert_eq!(
             said("Access-Control-Allow-Origin"),
             Some("https://app.example.com")
@@ -237,7 +230,10 @@ mod tests {
     #[test]
     fn an_options_request_without_a_question_is_none() {
         assert_eq!(asked_method(&asked(&[("Origin", "https://a.example")])), None);
-        assert_eq!(asked_method(&asked(&[("Access-Control-Request-Method", "GET")])), None);
+        assert_eq!(
+            asked_method(&asked(&[("Access-Control-Request-Method", "GET")])),
+            None
+        );
     }
 
     #[test]
