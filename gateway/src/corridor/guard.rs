@@ -20,6 +20,7 @@ use crate::guard::{access, cors, key};
 use crate::reply::{Refusal, Reply};
 use crate::snapshot::Site;
 use crate::snapshot::watch::Place;
+use crate::wire::edit::write_line;
 use crate::wire::{Fields, Method};
 use identity::Unknown;
 use rates::{Counted, Group};
@@ -173,15 +174,17 @@ pub(super) fn asked_method(method: Method, fields: &Fields) -> Option<&str> {
 }
 
 /// The answer to that question; None where the route leaves it to its origin.
-pub(super) fn preflight(x: &Exchange, site: &Site) -> Option<Verdict> {
+pub(super) fn preflight(x: &mut Exchange, site: &Site) -> Option<Verdict> {
     let guards = &site.route.guards;
     let cors = guards.cors.as_ref()?;
     if !access::admits(guards, x.client_ip) {
         return Some(Verdict::refuse(Refusal::Denied));
     }
-    let mut reply = Reply::empty(204);
-    reply.fields = cors::preflight(cors, &x.request.fields);
-    Some(Verdict::Reply(reply))
+    // Lines of the guard's, because the route takes fields of these names out of whatever else it answers with.
+    for (name, value) in cors::preflight(cors, &x.request.fields) {
+        write_line(&mut x.guarded.lines, name.as_bytes(), value.as_bytes());
+    }
+    Some(Verdict::Reply(Reply::empty(204)))
 }
 
 /// Too many at once. Nobody knows when there is room again; a second is what most requests take at the most.

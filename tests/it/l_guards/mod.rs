@@ -1,5 +1,7 @@
 /// Who may come in, by network.
 mod access;
+/// Pages of other origins.
+mod cors;
 /// How many at once.
 mod places;
 /// How fast.
