@@ -2,6 +2,8 @@
 mod access;
 /// Pages of other origins.
 mod cors;
+/// What protects an upstream from more than it can do.
+mod overload;
 /// How many at once.
 mod places;
 /// How fast.
