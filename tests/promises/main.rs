@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! cargo build --release -p gateway -p backend
-//! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 \
+//! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 TEST_LIMITED_SECONDS=30 \
 //!     TEST_CACHE_LOOKUPS=2000000 TEST_CACHE_OBJECTS=200000 TEST_CACHE_MEMORY_MIB=256 TEST_CACHE_DISK_MIB=4096 \
 //!     TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
 //! ```
@@ -21,6 +21,8 @@
 //! | `TEST_BODY_MIB`         | length of each large body                              | 256, in release 1024  |
 //! | `TEST_SLOW_CLIENTS`     | clients that send a byte a second                      | 2000                  |
 //! | `TEST_IDLE_CONNECTIONS` | connections that do nothing                            | 2000                  |
+//! | `TEST_LIMITED_CLIENTS`  | clients that ask five times as often as they may        | 100                   |
+//! | `TEST_LIMITED_SECONDS`  | for how long                                           | 3                     |
 //! | `TEST_CACHE_LOOKUPS`    | what a cache is asked                                  | 20000                 |
 //! | `TEST_CACHE_OBJECTS`    | objects that are asked for                             | 4000                  |
 //! | `TEST_CACHE_MEMORY_MIB` | what the cache may keep in memory                      | 16                    |
@@ -37,6 +39,8 @@ mod bodies;
 mod change;
 /// All mistakes at once.
 mod check;
+/// Limits that hold to the request, with one gateway, with two, and without their Redis.
+mod guards;
 /// Clients that send their heads slowly.
 mod heads;
 /// Connections that do nothing.
