@@ -226,11 +226,6 @@ impl Exchange {
         }
     }
 
-    /// Whether its route is for those alone who are known.
-    pub fn must_be_known(&self) -> bool {
-        self.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some())
-    }
-
     /// What the rooms are given.
     pub fn facts(&self) -> Facts<'_> {
         Facts {

@@ -24,6 +24,8 @@ mod k_cache_attacks;
 mod k_hostile;
 /// Who may come in, how fast, how many.
 mod l_guards;
+/// Who asks, and what is tried to get past it.
+mod l_known;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

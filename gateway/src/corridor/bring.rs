@@ -1,5 +1,7 @@
 //! cache: an answer brought from its origin on behalf of all who want it.
 
+mod judge;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +15,12 @@ use crate::balance::Lease;
 use crate::cache::fill::Fill;
 use crate::cache::flight::{Began, FlightFacts, Joined, Leader};
 use crate::cache::policy::{
-    self, Asked, Forward, Freshened, KeyFacts, Resource, Reuse, Revalidation, Storable, Times, Unstorable,
-    vary,
+    self, AnswerControl, Asked, Forward, Freshened, KeyFacts, Resource, Reuse, Revalidation, Storable, Times,
+    Unstorable, vary,
 };
 use crate::cache::store::{FillMark, Hit, Loaded, LookUp};
 use crate::cache::{Facets, Key, Meta, Object};
-use crate::config::plan::{CacheRule, Edits};
+use crate::config::plan::CacheRule;
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
 use crate::relay::fetch::off_thread;
@@ -26,8 +28,10 @@ use crate::relay::{Origin, Upload};
 use crate::reply::Refusal;
 use crate::snapshot::Service;
 use crate::state::Zone;
-use crate::upstream::head::{Fetch, is_seen_as_sent};
+use crate::upstream::head::Fetch;
 use crate::wire::{Fields, Length, Method};
+pub(super) use judge::judge;
+use judge::{is_for_one, is_known};
 
 /// How long a key is known to be uncacheable before its requests are shared again, to see.
 const PASS_TIME: Duration = Duration::from_secs(60);
@@ -302,29 +306,6 @@ pub(super) async fn bring(
     }
 }
 
-/// Whether it may be kept or shared, and for how long.
-pub(super) fn judge(
-    x: &Exchange,
-    rule: &CacheRule,
-    asked: &Asked,
-    times: Times,
-) -> Result<Storable, Unstorable> {
-    let storable = policy::share(&x.request, &x.answer, rule, asked, times)?;
-    // RFC 9111 §3.5 speaks of Authorization; whoever is known by other means is known all the same.
-    if x.must_be_known() && !storable.control.is_for_all {
-        return Err(Unstorable::Authorization);
-    }
-    let none = Edits::default();
-    let edits = x.site.as_ref().map_or(&none, |s| &s.request_headers);
-    let facts = x.facts();
-    let chosen_by = storable.vary.iter().map(|name| &**name);
-    let mut names = chosen_by.chain(rule.key.headers.iter().map(String::as_str));
-    match names.all(|name| is_seen_as_sent(name, &facts, edits)) {
-        true => Ok(storable),
-        false => Err(Unstorable::VaryStar),
-    }
-}
-
 /// An answer that may not be kept replaces what was, and its key is remembered, so that nobody queues for it again.
 fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
     // A failing origin says nothing of what it would say otherwise.
@@ -336,7 +317,7 @@ fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16
         zone.store.remove_if(&hit.object);
     }
     // Where everybody has to say who it is, all requests are alike in that.
-    if x.must_be_known() || !reason.is_about_request() {
+    if is_known(x) || !reason.is_about_request() {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
 }
@@ -378,6 +359,14 @@ fn confirm(
             serial: mark.serial(),
         },
     );
+    let freshened = match freshened {
+        // It was for all, and the origin says so no more.
+        Freshened::Updated(meta) if is_for_one(x, &AnswerControl::of(&meta.fields)) => Freshened::Once {
+            meta,
+            why: Unstorable::Authorization,
+        },
+        as_it_is => as_it_is,
+    };
     match freshened {
         // What it varies by is part of its key: under another one it is to be fetched anew.
         Freshened::Updated(meta) if meta.vary == old.meta.vary && meta.variance == old.meta.variance => {
