@@ -14,6 +14,8 @@ use proptest::prelude::*;
 mod caches;
 #[path = "config/caching.rs"]
 mod caching;
+#[path = "config/edges.rs"]
+mod edges;
 #[path = "config/guarding.rs"]
 mod guarding;
 #[path = "config/guards.rs"]
@@ -377,7 +379,7 @@ proptest! {
 
     #[test]
     fn there_are_changes_exactly_between_plans_that_differ(
-        old in plans::plan(), other in plans::plan(), takes: [bool; 8], turns: bool,
+        old in plans::plan(), other in plans::plan(), takes: [bool; 9], turns: bool,
     ) {
         let mut new = old.clone();
         if takes[0] { new.server = other.server; }
@@ -392,6 +394,7 @@ proptest! {
         if takes[5] { new.caches = resized(&new.caches); }
         if takes[6] { new.redis = other.redis; }
         if takes[7] { new.rate_limits = faster(&new.rate_limits); }
+        if takes[8] { (new.listeners, new.certificates) = (other.listeners.clone(), other.certificates); for route in &mut new.routes { Arc::make_mut(route).matches.listener = None; } }
         if turns { new.routes.reverse(); }
         let (there, back) = (Changes::between(&old, &new), Changes::between(&new, &old));
         prop_assert_eq!(there.is_empty(), old == new);
@@ -400,6 +403,8 @@ proptest! {
         prop_assert_eq!(there.caches.added, back.caches.removed);
         prop_assert_eq!(there.rate_limits.added, back.rate_limits.removed);
         prop_assert_eq!(there.auth.altered, back.auth.altered);
+        prop_assert_eq!(there.certificates.added, back.certificates.removed);
+        prop_assert_eq!(there.listeners.altered, back.listeners.altered);
         prop_assert_eq!(there.restart, back.restart);
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::plan::{
-    Action, AuthId, CacheId, CacheRule, ConcurrencyLimitId, Guards, Listener, Plan, RateLimitId, Route,
-    Upstream, UpstreamId, UpstreamServer,
+    Action, AuthId, CacheId, CacheRule, CertificateId, ConcurrencyLimitId, Guards, Listener, ListenerTls,
+    Plan, RateLimitId, Route, Upstream, UpstreamId, UpstreamServer,
 };
 
 /// Names of one kind of thing that came, went, or mean something else.
@@ -26,6 +26,8 @@ pub struct Delta {
 /// All differences between two plans; empty exactly when they are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
+    /// By name; what stands in the files of one belongs to it.
+    pub certificates: Delta,
     /// By name, or by address where there is none.
     pub listeners: Delta,
     /// By name.
@@ -54,7 +56,7 @@ impl Changes {
     /// What leads from `old` to `new`.
     pub fn between(old: &Plan, new: &Plan) -> Self {
         let routes = (named_routes(old, old, new), named_routes(new, old, new));
-        let listeners = (named_listeners(old), named_listeners(new));
+        let listeners = (named_listeners(old, old, new), named_listeners(new, old, new));
         let sections = [
             ("server", old.server != new.server),
             ("admin", old.admin != new.admin),
@@ -73,6 +75,7 @@ impl Changes {
             ("admin.address", address(old) != address(new)),
         ];
         Self {
+            certificates: of_both(old, new, |plan| named(&plan.certificates, |c| &c.name)),
             listeners: delta(listeners.0, listeners.1),
             routes: delta(routes.0, routes.1),
             upstreams: delta(named_upstreams(old), named_upstreams(new)),
@@ -103,6 +106,7 @@ impl fmt::Display for Changes {
             writeln!(f, "altered [{section}]")?;
         }
         for (kind, delta) in [
+            ("certificate", &self.certificates),
             ("listener", &self.listeners),
             ("upstream", &self.upstreams),
             ("server", &self.servers),
@@ -168,7 +172,9 @@ fn is_reordered<T>(old: &[(String, T)], new: &[(String, T)]) -> bool {
     !places.is_sorted()
 }
 
-fn named_listeners(plan: &Plan) -> Vec<(String, &Listener)> {
+/// Listeners with ids that mean the same in both plans.
+fn named_listeners(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Listener)> {
+    let ids = Ids::of(old, new);
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     plan.listeners
         .iter()
@@ -185,7 +191,7 @@ fn named_listeners(plan: &Plan) -> Vec<(String, &Listener)> {
             } else {
                 name
             };
-            (name, listener)
+            (name, ids.listener(listener, plan))
         })
         .collect()
 }
@@ -246,6 +252,7 @@ fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
 
 /// The names of two plans together: where a name stands in these lists is an id that means the same in both.
 struct Ids<'p> {
+    certificates: Vec<&'p str>,
     upstreams: Vec<&'p str>,
     caches: Vec<&'p str>,
     rate_limits: Vec<&'p str>,
@@ -257,11 +264,26 @@ impl<'p> Ids<'p> {
     fn of(old: &'p Plan, new: &'p Plan) -> Self {
         let plans = [old, new];
         Self {
+            certificates: all_names(plans.iter().flat_map(|p| &p.certificates).map(|c| &*c.name)),
             upstreams: all_names(plans.iter().flat_map(|p| &p.upstreams).map(|u| &*u.name)),
             caches: all_names(plans.iter().flat_map(|p| &p.caches).map(|c| &*c.name)),
             rate_limits: all_names(plans.iter().flat_map(|p| &p.rate_limits).map(|l| &*l.name)),
             concurrency_limits: all_names(plans.iter().flat_map(|p| &p.concurrency_limits).map(|l| &*l.name)),
             auths: all_names(plans.iter().flat_map(|p| &p.auths).map(|a| &*a.name)),
+        }
+    }
+
+    fn listener(&self, listener: &Listener, plan: &Plan) -> Listener {
+        let translated =
+            |id: &CertificateId| CertificateId(place(&self.certificates, &plan.certificates[id.0].name));
+        let tls = listener.tls.as_ref().map(|tls| ListenerTls {
+            certificates: tls.certificates.iter().map(translated).collect(),
+            default_certificate: translated(&tls.default_certificate),
+            ..tls.clone()
+        });
+        Listener {
+            tls,
+            ..listener.clone()
         }
     }
 

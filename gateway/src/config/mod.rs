@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::kit::clock::Clock;
 
 pub mod changes;
 mod check;
@@ -44,9 +47,9 @@ pub struct Loaded {
     pub plan: Plan,
     /// What its author may want to know.
     pub warnings: Problems,
-    /// XXH3 of all texts and of the files they name for keys and users, 16 hexadecimal digits: equal when no byte has changed.
+    /// XXH3 of all texts and of the files they name for keys, certificates and users, 16 hexadecimal digits: equal when no byte has changed.
     pub hash: String,
-    /// What to watch: the files read, those of keys and users among them, and the folders where files of an `include`
+    /// What to watch: the files read, those of keys, certificates and users among them, and the folders where files of an `include`
     /// may appear.
     pub files: Vec<PathBuf>,
 }
@@ -119,7 +122,7 @@ fn understand(name: &str, text: String, env: Lookup<'_>) -> Reading {
         include::merge(&mut table, other, source, &mut findings);
     }
     walk::walk(&mut table, &schema::shape(), env, &mut findings);
-    let plan = read(table, &mut findings).map(|raw| check::check(&raw, cores(), &mut findings));
+    let plan = read(table, &mut findings).map(|raw| check::check(&raw, cores(), now(), &mut findings));
     let others = findings.files();
     let hash = hash(&sources, others);
     let others = others.iter().map(|(file, _)| file.clone());
@@ -184,6 +187,11 @@ fn unreadable(name: &str, why: &str) -> Problem {
 /// What `threads = "auto"` becomes.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Since the Unix epoch. Only warnings depend on it: a certificate does not change what it means by growing old.
+fn now() -> Duration {
+    Clock::system().now().wall
 }
 
 fn hash(sources: &[&Source], others: &[(PathBuf, u64)]) -> String {

@@ -18,6 +18,7 @@ use crate::kit::template::{LogVariable, RequestVariable, Template};
 mod cache;
 mod guard;
 mod guard_words;
+mod tls;
 mod words;
 
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
@@ -26,6 +27,10 @@ pub use guard::{
     LimitKey, OnRedisError, Origins, Overload, RateLimit, RateLimitId, Redis, TokenAlgorithm, TokenKeys,
 };
 pub use guard_words::is_claim;
+pub use tls::{
+    Certificate, CertificateId, ClientAuth, ClientCertificate, Domain, ListenerTls, Ocsp, SendProxyProtocol,
+    TlsVersion, UpstreamTls, Verify,
+};
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct Plan {
     pub admin: Option<Admin>,
     /// `[access_log]`
     pub access_log: AccessLog,
+    /// `[certificates.*]`, sorted by name; listeners refer to them by index.
+    pub certificates: Vec<Arc<Certificate>>,
     /// `[[listeners]]`, no address twice.
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, sorted by name; routes refer to them by index.
@@ -100,6 +107,10 @@ pub struct Limits {
     pub max_uri: usize,
     /// Bytes of a request body where the route does not say.
     pub max_body: u64,
+    /// Requests at once on one connection of HTTP/2.
+    pub http2_streams: u32,
+    /// TLS handshakes in flight at once.
+    pub handshakes: usize,
 }
 
 /// `[admin]`
@@ -162,8 +173,14 @@ pub struct Listener {
     pub name: Option<String>,
     /// Where it listens.
     pub address: SocketSpec,
-    /// Every request is answered with a redirect to https on the same host.
+    /// Every request is answered with a redirect to https on the same host. Never with TLS.
     pub redirect_to_https: bool,
+    /// None is plain HTTP.
+    pub tls: Option<ListenerTls>,
+    /// Whether a connection without TLS may begin with HTTP/2. Never with TLS.
+    pub h2c: bool,
+    /// Whether a connection begins with a PROXY line or header.
+    pub proxy_protocol: bool,
 }
 
 /// `[upstreams.NAME]`
@@ -195,6 +212,10 @@ pub struct Upstream {
     pub retries: Retries,
     /// What protects it from more than it can do.
     pub overload: Overload,
+    /// None is plain HTTP.
+    pub tls: Option<UpstreamTls>,
+    /// How servers are told who the client is, below HTTP.
+    pub send_proxy_protocol: SendProxyProtocol,
 }
 
 /// `upstreams.*.load_balancing`

@@ -5,21 +5,12 @@
 
 /// `*` stands for a name, `[]` for an item of a list.
 const KEYS: &[&str] = &[
-    "certificates",
+    "certificates.*.acme",
     "defaults.mirror",
-    "listeners.[].certificates",
-    "listeners.[].client_ca_file",
-    "listeners.[].h2c",
-    "listeners.[].http2",
-    "listeners.[].min_version",
-    "listeners.[].proxy_protocol",
     "routes.[].mirror",
-    "server.limits.http2_streams",
     "tracing",
     "upstreams.*.discover",
     "upstreams.*.health_check.grpc_service",
-    "upstreams.*.send_proxy_protocol",
-    "upstreams.*.tls",
 ];
 
 const VALUES: &[(&str, &str)] = &[("upstreams.*.protocol", "http2"), ("upstreams.*.protocol", "h2c")];

@@ -1,11 +1,15 @@
-//! What callers are known by: passwords, keys and the keys of tokens. Parsed and compared here, and nowhere shown.
+//! What callers are known by, and we ourselves: passwords, keys, the keys of tokens, certificates. Parsed and compared here, and nowhere shown.
 
 pub mod api_keys;
+pub mod certificate;
 mod compare;
+mod der;
 pub mod htpasswd;
+mod pem;
 pub mod token_key;
 
 pub use api_keys::ApiKeys;
+pub use certificate::{Authorities, Identity, Staple};
 pub use htpasswd::Users;
 pub use token_key::{TokenAlgorithm, TokenKey};
 

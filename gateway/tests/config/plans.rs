@@ -14,6 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::caches::{cache_rule, caches, compression};
+use crate::edges::{certificates, listener_tls, send_proxy_protocol, upstream_tls};
 use crate::guards::{Guarding, guarding, guards, networks, overload};
 
 pub fn plan() -> impl Strategy<Value = Plan> {
@@ -27,23 +28,33 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         server(),
         option::of(admin()),
         access_log(),
-        listeners(),
+        certificates().prop_flat_map(|certificates| (listeners(certificates.len()), Just(certificates))),
         upstreams,
         (caches(), compression(), guarding()),
     )
-        .prop_flat_map(|(server, admin, access_log, listeners, upstreams, kept)| {
-            let names = listeners.iter().filter_map(|l| l.name.clone()).collect();
-            let routes = routes(names, upstreams.len(), kept.0.len(), &kept.2);
-            (
-                Just((server, admin, access_log, listeners, upstreams, kept)),
-                routes,
-            )
-        })
+        .prop_flat_map(
+            |(server, admin, access_log, (listeners, certificates), upstreams, kept)| {
+                let names = listeners.iter().filter_map(|l| l.name.clone()).collect();
+                let routes = routes(names, upstreams.len(), kept.0.len(), &kept.2);
+                (
+                    Just((
+                        server,
+                        admin,
+                        access_log,
+                        (listeners, certificates),
+                        upstreams,
+                        kept,
+                    )),
+                    routes,
+                )
+            },
+        )
         .prop_map(
-            |((server, admin, access_log, listeners, upstreams, kept), routes)| Plan {
+            |((server, admin, access_log, (listeners, certificates), upstreams, kept), routes)| Plan {
                 server,
                 admin,
                 access_log,
+                certificates,
                 listeners,
                 upstreams,
                 caches: kept.0,
@@ -107,7 +118,13 @@ fn server() -> impl Strategy<Value = Server> {
 fn limits() -> impl Strategy<Value = Limits> {
     let counts = (1usize..9, 0usize..9, 1u64..9, 1usize..9);
     let times = (duration(1), duration(1), duration(1));
-    let sizes = (1_024usize..99_999, 64usize..1_024, 1u64..1 << 50);
+    let sizes = (
+        1_024usize..99_999,
+        64usize..1_024,
+        1u64..1 << 50,
+        1u32..99,
+        1usize..99,
+    );
     (counts, times, sizes).prop_map(|(counts, times, sizes)| Limits {
         max_connections: counts.0,
         connections_per_ip: counts.1,
@@ -119,6 +136,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         max_header_size: sizes.0,
         max_uri: sizes.1,
         max_body: sizes.2,
+        http2_streams: sizes.3,
+        handshakes: sizes.4,
     })
 }
 
@@ -154,16 +173,20 @@ fn access_log() -> impl Strategy<Value = AccessLog> {
     })
 }
 
-fn listeners() -> impl Strategy<Value = Vec<Listener>> {
-    let named = btree_set(name(), 1..4);
+fn listeners(certificates: usize) -> impl Strategy<Value = Vec<Listener>> {
+    let drawn = (listener_tls(certificates), any::<bool>(), any::<bool>());
+    let named = btree_map(name(), drawn, 1..4);
     (named, any::<bool>(), any::<bool>()).prop_map(|(names, redirects, nameless)| {
         let mut listeners: Vec<_> = names
             .into_iter()
             .enumerate()
-            .map(|(at, name)| Listener {
+            .map(|(at, (name, (tls, h2c, proxy_protocol)))| Listener {
                 name: Some(name),
                 address: SocketSpec::parse(&format!("0.0.0.0:{}", 8_000 + at)).unwrap(),
-                redirect_to_https: redirects && at == 0,
+                redirect_to_https: redirects && at == 0 && tls.is_none(),
+                h2c: h2c && tls.is_none(),
+                proxy_protocol,
+                tls,
             })
             .collect();
         listeners[0].name = listeners[0].name.take().filter(|_| !nameless);
@@ -187,7 +210,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     ];
     let timeouts = (duration(1), duration(1), duration(1), duration(1));
     let probing = (option::of(health_check()), outlier_detection(), retries());
-    let rest = (0usize..9, option::of(token()), overload());
+    let edge = (upstream_tls(), send_proxy_protocol());
+    let rest = (0usize..9, option::of(token()), overload(), edge);
     (load_balancing, servers(), timeouts, probing, rest).prop_map(
         |(load_balancing, servers, timeouts, probing, rest)| Upstream {
             name: String::new(),
@@ -203,6 +227,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             outlier_detection: probing.1,
             retries: probing.2,
             overload: rest.2,
+            tls: rest.3.0,
+            send_proxy_protocol: rest.3.1,
         },
     )
 }

@@ -1,5 +1,5 @@
-//! conf/reference.toml and, for the guards, conf/guards.toml hold every key of the schema, and their values are the
-//! defaults.
+//! conf/reference.toml and, for the guards and for TLS, conf/guards.toml and conf/tls.toml hold every key of the
+//! schema, and their values are the defaults.
 
 use std::collections::BTreeSet;
 
@@ -9,18 +9,25 @@ use toml::Value;
 
 const REFERENCE: &str = "../conf/reference.toml";
 const GUARDS: &str = "../conf/guards.toml";
+const TLS: &str = "../conf/tls.toml";
 
-/// What the two files say, with the lines for which people make files first, and with files of the tests for them.
-fn references() -> [toml::Table; 2] {
-    let guards = std::fs::read_to_string(GUARDS).unwrap();
-    let lines = guards.lines().map(|line| match line.strip_prefix('#') {
+/// What the files say, with the lines for which people make files first, and with files of the tests for them.
+fn references() -> [toml::Table; 3] {
+    let reference = std::fs::read_to_string(REFERENCE).unwrap();
+    [reference.parse().unwrap(), with_files(GUARDS), with_files(TLS)]
+}
+
+fn with_files(path: &str) -> toml::Table {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(|line| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key,
         _ => line,
     });
-    let guards = lines.collect::<Vec<_>>().join("\n");
-    let guards = guards.replace("/etc/sluice/", "../tests/config/secrets/");
-    let reference = std::fs::read_to_string(REFERENCE).unwrap();
-    [reference.parse().unwrap(), guards.parse().unwrap()]
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let text = ["/etc/sluice/", "/etc/tls/"].iter().fold(text, |text, folder| {
+        text.replace(folder, "../tests/config/secrets/")
+    });
+    text.parse().unwrap()
 }
 
 fn schema() -> Schema {
@@ -141,7 +148,7 @@ fn the_reference_loads_and_holds_every_key() {
     let missing: Vec<_> = in_schema.difference(&in_file).collect();
     assert!(
         missing.is_empty(),
-        "neither in {REFERENCE} nor in {GUARDS}: {missing:?}"
+        "neither in {REFERENCE} nor in {GUARDS} nor in {TLS}: {missing:?}"
     );
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::{Ask, Cells, Lease, Pool, Standing};
 use crate::config::plan::{
-    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, RetryOn, Upstream,
-    UpstreamServer,
+    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, RetryOn,
+    SendProxyProtocol, Upstream, UpstreamServer,
 };
 use crate::kit::clock::Mono;
 use crate::upstream::health::Thresholds;
@@ -204,6 +204,8 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
             timeout: Duration::from_secs(15),
         },
         overload: Overload::default(),
+        tls: None,
+        send_proxy_protocol: SendProxyProtocol::Off,
     }
 }
 

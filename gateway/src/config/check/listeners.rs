@@ -2,16 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use super::tls::{self, Shown};
 use super::values;
 use crate::config::findings::Findings;
-use crate::config::plan::{Admin, Listener, SocketSpec};
+use crate::config::plan::{Admin, Listener, ListenerTls, SocketSpec};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, List, Span};
+
+/// What of the other sections matters to listeners.
+#[derive(Clone, Copy)]
+pub struct Around<'p> {
+    /// `[admin]`
+    pub admin: Option<&'p Admin>,
+    /// Whether `trusted_proxies` is empty.
+    pub trusts_nobody: bool,
+}
 
 /// `[[listeners]]`, no name and no address twice.
 pub fn listeners(
     raw: Option<&At<Vec<At<raw::Listener>>>>,
-    admin: Option<&Admin>,
+    around: Around<'_>,
+    shown: &mut Shown<'_>,
     findings: &mut Findings<'_>,
 ) -> Vec<Listener> {
     let listed = raw.map_or(&[][..], |list| &list.value);
@@ -38,7 +49,8 @@ pub fn listeners(
                     .help(help);
             }
         }
-        let Some(address) = address(item, &path, admin, findings) else {
+        let tls = tls::listener(item, &path, shown, findings);
+        let Some(address) = address(item, &path, around.admin, findings) else {
             continue;
         };
         let written = item.value.address.as_ref().map_or(&item.span, |a| &a.span);
@@ -51,13 +63,34 @@ pub fn listeners(
                 .error(written, &format!("{path}.address"), message)
                 .help(help);
         }
-        listeners.push(Listener {
-            name: item.value.name.as_ref().map(|n| n.value.clone()),
-            address,
-            redirect_to_https: item.value.redirect_to_https.as_ref().is_some_and(|f| f.value.0),
-        });
+        listeners.push(listener(&item.value, address, tls, &path, around, findings));
     }
     listeners
+}
+
+fn listener(
+    raw: &raw::Listener,
+    address: SocketSpec,
+    tls: Option<ListenerTls>,
+    path: &str,
+    around: Around<'_>,
+    findings: &mut Findings<'_>,
+) -> Listener {
+    let proxy_protocol = raw.proxy_protocol.as_ref().filter(|f| f.value.0);
+    if let Some(written) = proxy_protocol
+        && around.trusts_nobody
+        && matches!(address, SocketSpec::Tcp(_))
+    {
+        tls::warn_of_disbelief(&written.span, path, findings);
+    }
+    Listener {
+        name: raw.name.as_ref().map(|n| n.value.clone()),
+        address,
+        redirect_to_https: raw.redirect_to_https.as_ref().is_some_and(|f| f.value.0),
+        tls,
+        h2c: raw.h2c.as_ref().is_some_and(|f| f.value.0),
+        proxy_protocol: proxy_protocol.is_some(),
+    }
 }
 
 fn address(

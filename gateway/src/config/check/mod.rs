@@ -5,6 +5,7 @@ mod actions;
 mod auth;
 mod cache_rule;
 mod caches;
+mod certificates;
 mod compression;
 mod concurrency;
 mod cors;
@@ -21,9 +22,12 @@ mod rate_limits;
 mod redis;
 mod routes;
 mod server;
+mod tls;
 mod upstreams;
 mod urls;
 mod values;
+
+use std::time::Duration;
 
 pub use compression::standard as standard_compression;
 
@@ -33,13 +37,19 @@ use super::raw;
 
 /// Checks a whole file. The plan holds only if `findings` holds no error.
 ///
-/// `cores` is what `threads = "auto"` becomes.
-pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Plan {
+/// `cores` is what `threads = "auto"` becomes; `now`, since the Unix epoch, is for certificates that have expired.
+pub fn check(file: &raw::File, cores: usize, now: Duration, findings: &mut Findings<'_>) -> Plan {
     let server = server::server(file.server.as_ref(), cores, findings);
     let admin = server::admin(file.admin.as_ref(), findings);
     let access_log = access_log::access_log(file.access_log.as_ref(), findings);
-    let listeners = listeners::listeners(file.listeners.as_ref(), admin.as_ref(), findings);
-    let upstreams = upstreams::upstreams(file.upstreams.as_ref(), findings);
+    let certificates = certificates::certificates(file.certificates.as_ref(), now, findings);
+    let mut shown = tls::Shown::of(file, certificates);
+    let around = listeners::Around {
+        admin: admin.as_ref(),
+        trusts_nobody: server.trusted_proxies.networks().is_empty(),
+    };
+    let listeners = listeners::listeners(file.listeners.as_ref(), around, &mut shown, findings);
+    let upstreams = upstreams::upstreams(file.upstreams.as_ref(), now, findings);
     let caches = caches::caches(file.caches.as_ref(), findings);
     let compression = compression::compression(file.compression.as_ref(), findings);
     let redis = redis::redis(file.redis.as_ref(), findings);
@@ -50,10 +60,12 @@ pub fn check(file: &raw::File, cores: usize, findings: &mut Findings<'_>) -> Pla
     let auths = auth::auths(file.auth.as_ref(), findings);
     let guards = guards::Named::of(file, &rate_limits, &concurrency_limits);
     let routes = routes::routes(file, &listeners, guards, server.limits.max_body, findings);
+    shown.warn_of_unused(findings);
     Plan {
         server,
         admin,
         access_log,
+        certificates: shown.into_certificates(),
         listeners,
         upstreams,
         caches,

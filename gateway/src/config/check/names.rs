@@ -1,4 +1,4 @@
-//! Names that routes refer to: which there are, and which of them are used.
+//! Names that routes and listeners refer to: which there are, and which of them are used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,8 @@ pub struct Names<'r> {
     kind: &'static str,
     /// "rate_limits"
     section: &'static str,
+    /// "route"
+    user: &'static str,
     listed: Vec<&'r At<String>>,
     used: BTreeSet<usize>,
 }
@@ -26,9 +28,15 @@ impl<'r> Names<'r> {
         Self {
             kind,
             section,
+            user: "route",
             listed: raw.into_iter().flat_map(|section| section.value.keys()).collect(),
             used: BTreeSet::new(),
         }
+    }
+
+    /// They are used by something else than routes.
+    pub fn used_by(self, user: &'static str) -> Self {
+        Self { user, ..self }
     }
 
     /// The place of a name, which is used from now on; None with a problem told.
@@ -55,17 +63,17 @@ impl<'r> Names<'r> {
         &self.listed[id].value
     }
 
-    /// What nobody uses guards nothing, but its author believes it does. `how` is what to write into a route.
+    /// What nobody uses guards nothing, but its author believes it does. `how` is what to write there.
     pub fn warn_of_unused(&self, how: impl Fn(&str) -> String, findings: &mut Findings<'_>) {
         if findings.failed() || !findings.is_complete() {
             return;
         }
         for (id, name) in self.listed.iter().enumerate() {
             if !self.used.contains(&id) {
-                let message = format!("no route uses the {} \"{}\"", self.kind, name.value);
+                let message = format!("no {} uses the {} \"{}\"", self.user, self.kind, name.value);
                 let problem =
                     findings.warning(&name.span, &format!("{}.{}", self.section, name.value), message);
-                problem.help(format!("add to a route: {}", how(&name.value)));
+                problem.help(format!("add to a {}: {}", self.user, how(&name.value)));
             }
         }
     }

@@ -31,6 +31,10 @@ const MAX_HEADERS: usize = 100;
 const MAX_URI: u64 = 8 << 10;
 /// Forms and photos pass, disk images do not.
 const MAX_BODY: u64 = 10 << 20;
+/// As RFC 9113 §6.5.2 advises, at least 100; with a body each, they fill a worker's memory no faster than connections do.
+const HTTP2_STREAMS: u32 = 128;
+/// A handshake costs half a millisecond of a core: more of them at once only wait longer.
+const HANDSHAKES: usize = 1_024;
 /// Where the commands look for the running gateway.
 const ADMIN_PORT: u16 = 9_900;
 
@@ -120,6 +124,11 @@ fn limits(raw: Option<&At<raw::Limits>>, findings: &mut Findings<'_>) -> Limits 
         max_headers: raw.max_headers.as_ref().map_or(MAX_HEADERS, |n| n.value.usize()),
         max_uri: usize_of(max_uri),
         max_body,
+        http2_streams: raw
+            .http2_streams
+            .as_ref()
+            .map_or(HTTP2_STREAMS, |n| n.value.u32()),
+        handshakes: raw.handshakes.as_ref().map_or(HANDSHAKES, |n| n.value.usize()),
     }
 }
 

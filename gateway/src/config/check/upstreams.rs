@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::values::{self, Zero};
-use super::{overload, probing};
+use super::{overload, probing, tls};
 use crate::config::findings::Findings;
 use crate::config::hints;
 use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer};
@@ -30,15 +30,21 @@ const WEIGHT_TOTAL_MAX: u64 = 10_000_000;
 /// Upstreams by name, in the order of [`crate::config::plan::UpstreamId`].
 pub fn upstreams(
     raw: Option<&At<BTreeMap<At<String>, At<raw::Upstream>>>>,
+    now: Duration,
     findings: &mut Findings<'_>,
 ) -> Vec<Arc<Upstream>> {
     let named = raw.into_iter().flat_map(|section| &section.value);
     named
-        .map(|(name, item)| Arc::new(upstream(name, item, findings)))
+        .map(|(name, item)| Arc::new(upstream(name, item, now, findings)))
         .collect()
 }
 
-fn upstream(name: &At<String>, item: &At<raw::Upstream>, findings: &mut Findings<'_>) -> Upstream {
+fn upstream(
+    name: &At<String>,
+    item: &At<raw::Upstream>,
+    now: Duration,
+    findings: &mut Findings<'_>,
+) -> Upstream {
     let path = format!("upstreams.{}", name.value);
     values::name(name, &path, findings);
     let raw = &item.value;
@@ -59,10 +65,14 @@ fn upstream(name: &At<String>, item: &At<raw::Upstream>, findings: &mut Findings
     let write_timeout = timeout(&raw.write_timeout, "write_timeout", WRITE_TIMEOUT);
     let read_timeout = timeout(&raw.read_timeout, "read_timeout", READ_TIMEOUT);
     let idle_timeout = timeout(&raw.idle_timeout, "idle_timeout", IDLE_TIMEOUT);
+    let servers = servers(item, &path, findings);
+    let tls = raw.tls.as_ref();
     Upstream {
         name: name.value.clone(),
         load_balancing: load_balancing(item, &path, findings),
-        servers: servers(item, &path, findings),
+        tls: tls.map(|section| tls::upstream(section, &servers, &path, now, findings)),
+        send_proxy_protocol: tls::send_proxy_protocol(&raw.send_proxy_protocol),
+        servers,
         connect_timeout,
         write_timeout,
         read_timeout,

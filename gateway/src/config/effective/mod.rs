@@ -16,13 +16,15 @@ use crate::kit::units::{format_bytes, format_duration};
 mod cache;
 mod guard;
 mod route;
+mod tls;
 
 /// The plan as TOML that loads to an equal plan, a password of Redis apart: that is never printed.
 pub fn effective(plan: &Plan) -> String {
     let mut sections = vec![server(&plan.server), limits(&plan.server)];
     sections.extend(plan.admin.as_ref().map(admin));
     sections.push(access_log(&plan.access_log));
-    sections.extend(plan.listeners.iter().map(listener));
+    sections.extend(plan.certificates.iter().map(|c| tls::certificate(c)));
+    sections.extend(plan.listeners.iter().map(|l| listener(l, plan)));
     for upstream in &plan.upstreams {
         upstream_sections(upstream, &mut sections);
     }
@@ -97,6 +99,8 @@ fn limits(server: &Server) -> Section {
     out.key("max_headers", limits.max_headers);
     out.key("max_uri", bytes(limits.max_uri as u64));
     out.key("max_body", bytes(limits.max_body));
+    out.key("http2_streams", limits.http2_streams);
+    out.key("handshakes", limits.handshakes);
     out
 }
 
@@ -130,13 +134,19 @@ fn access_log(log: &AccessLog) -> Section {
     out
 }
 
-fn listener(listener: &Listener) -> Section {
+fn listener(listener: &Listener, plan: &Plan) -> Section {
     let mut out = Section::new("[[listeners]]");
     if let Some(name) = &listener.name {
         out.key("name", quoted(name));
     }
     out.key("address", plain(&listener.address.to_string()));
     out.key("redirect_to_https", listener.redirect_to_https);
+    out.key("h2c", listener.h2c);
+    out.key("proxy_protocol", listener.proxy_protocol);
+    match &listener.tls {
+        Some(tls) => tls::listener(tls, plan, &mut out),
+        None => out.key("certificates", "[]"),
+    }
     out
 }
 
@@ -169,6 +179,10 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
         "sticky_cookie",
         plain(upstream.sticky_cookie.as_deref().unwrap_or("")),
     );
+    if let Some(tls) = &upstream.tls {
+        out.key("tls", tls::upstream(tls));
+    }
+    out.key("send_proxy_protocol", quoted(upstream.send_proxy_protocol.name()));
     sections.push(out);
     sections.extend(upstream.health_check.as_ref().map(|c| health_check(c, &path)));
     sections.push(outlier_detection(&upstream.outlier_detection, &path));

@@ -120,6 +120,8 @@ impl Default for Limits {
             max_headers: 100,
             max_uri: 8 << 10,
             max_body: 10 << 20,
+            http2_streams: 128,
+            handshakes: 1_024,
         }
     }
 }

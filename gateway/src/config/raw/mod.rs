@@ -14,6 +14,7 @@ mod cache;
 mod guard;
 pub mod leaf;
 mod route;
+mod tls;
 mod upstream;
 
 pub use cache::{Bypass, Cache, CacheKey, CacheRule, Compression, Except, Query};
@@ -23,6 +24,7 @@ pub use guard::{
 };
 use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
+pub use tls::{Certificate, ClientAuth, SendProxyProtocol, TlsVersion, UpstreamTls};
 pub use upstream::{
     HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, Upstream, UpstreamServer,
 };
@@ -43,6 +45,8 @@ pub struct File {
     pub admin: Maybe<Admin>,
     /// Where requests are logged, and how.
     pub access_log: Maybe<AccessLog>,
+    /// Who we are to clients of TLS, by name; listeners refer to them.
+    pub certificates: Maybe<BTreeMap<At<String>, At<Certificate>>>,
     /// Sockets that clients connect to.
     pub listeners: List<Listener>,
     /// Groups of servers that requests are sent to, by name.
@@ -112,6 +116,10 @@ pub struct Limits {
     pub max_uri: Maybe<Size>,
     /// Bytes of a request's body, 413 above; a route may differ. Default `"10MiB"`.
     pub max_body: Maybe<Size>,
+    /// Requests at once on one connection of HTTP/2. Default `128`.
+    pub http2_streams: Maybe<Int<1, 100_000>>,
+    /// TLS handshakes in flight at once; more wait their turn. Default `1024`.
+    pub handshakes: Maybe<Int<1, 1_000_000>>,
 }
 
 /// The administration API: metrics, status, reload.
@@ -146,4 +154,22 @@ pub struct Listener {
     pub address: Maybe<String>,
     /// Every request is answered with a redirect to https on the same host. Default `false`.
     pub redirect_to_https: Maybe<Flag>,
+    /// Certificates it may show, of which a client's choice of name takes one; `[]` is plain HTTP. Default `[]`.
+    pub certificates: List<String>,
+    /// Which of them is for a client that names no server, or an unknown one; left out, the first.
+    pub default_certificate: Maybe<String>,
+    /// Whether HTTP/2 is offered to clients of TLS. Default `true`.
+    pub http2: Maybe<Flag>,
+    /// Whether clients may speak HTTP/2 without TLS. Default `false`.
+    pub h2c: Maybe<Flag>,
+    /// The oldest version of TLS that is spoken. Default `"1.2"`.
+    pub min_version: Maybe<TlsVersion>,
+    /// For a whole TLS handshake. Default `"10s"`.
+    pub handshake_timeout: Maybe<Duration>,
+    /// Authorities that sign the certificates of clients, in PEM; "" asks clients for none. Default `""`.
+    pub client_ca_file: Maybe<String>,
+    /// Whether a client must show one; only with client_ca_file. Default `"require"`.
+    pub client_auth: Maybe<ClientAuth>,
+    /// Whether each connection begins with a PROXY line, which is believed from trusted_proxies. Default `false`.
+    pub proxy_protocol: Maybe<Flag>,
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::guard::REQUESTS_MAX;
 use super::leaf::{Duration, Flag, Int, List, Maybe};
+use super::tls::{SendProxyProtocol, UpstreamTls};
 
 /// Largest weight of one server, as in nginx: sums of them stay far from overflow.
 const WEIGHT_MAX: u64 = 65_535;
@@ -42,6 +43,10 @@ pub struct Upstream {
     pub retries: Maybe<Retries>,
     /// What protects it from more requests than it can serve.
     pub overload: Maybe<Overload>,
+    /// TLS to the servers; left out, they are spoken to in plain.
+    pub tls: Maybe<UpstreamTls>,
+    /// Whether a connection begins with a PROXY line that tells the client's address. Default `"off"`.
+    pub send_proxy_protocol: Maybe<SendProxyProtocol>,
 }
 
 /// How a server is chosen.

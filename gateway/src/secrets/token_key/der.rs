@@ -1,14 +1,7 @@
-//! As much of DER (ITU-T X.690 §10) as a public key needs: definite lengths in their shortest form, low tags.
+//! Public keys in DER.
 
 use super::{Material, Reason};
-
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const NULL: u8 = 0x05;
-const OBJECT: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
-/// `[0] EXPLICIT`, where a certificate says its version.
-const VERSION: u8 = 0xa0;
+use crate::secrets::der::{BIT_STRING, EXPLICIT_0, INTEGER, NULL, OBJECT, Reader, SEQUENCE};
 
 /// 1.2.840.113549.1.1.1
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
@@ -22,9 +15,6 @@ const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
 /// 1.3.101.112
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
-
-/// What has not been read yet.
-struct Reader<'a>(&'a [u8]);
 
 /// The key of a SubjectPublicKeyInfo (RFC 5280 §4.1).
 pub(super) fn public_key(der: &[u8]) -> Result<Material, Reason> {
@@ -65,7 +55,7 @@ enum Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn of(der: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader(der);
+        let mut reader = Reader::new(der);
         if reader.is_empty() {
             return Some(Self::Absent);
         }
@@ -81,28 +71,28 @@ impl<'a> Parameters<'a> {
 
 /// Algorithm, what stands beside it, and the bits of the key.
 fn parts_of_public_key(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let mut whole = Reader(der);
-    let mut info = Reader(whole.content(SEQUENCE)?);
-    let mut algorithm = Reader(info.content(SEQUENCE)?);
+    let mut whole = Reader::new(der);
+    let mut info = Reader::new(whole.content(SEQUENCE)?);
+    let mut algorithm = Reader::new(info.content(SEQUENCE)?);
     let name = algorithm.content(OBJECT)?;
     // The first byte of a bit string counts the bits that are missing at its end.
     let key = info.content(BIT_STRING)?.strip_prefix(&[0])?;
-    (whole.is_empty() && info.is_empty()).then_some((name, algorithm.0, key))
+    (whole.is_empty() && info.is_empty()).then_some((name, algorithm.rest(), key))
 }
 
 fn parts_of_rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut whole = Reader(der);
-    let mut key = Reader(whole.content(SEQUENCE)?);
+    let mut whole = Reader::new(der);
+    let mut key = Reader::new(whole.content(SEQUENCE)?);
     let n = key.natural()?;
     let e = key.natural()?;
     (whole.is_empty() && key.is_empty()).then_some((n, e))
 }
 
 fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
-    let mut whole = Reader(der);
-    let mut certificate = Reader(whole.content(SEQUENCE)?);
-    let mut signed = Reader(certificate.content(SEQUENCE)?);
-    if signed.0.first() == Some(&VERSION) {
+    let mut whole = Reader::new(der);
+    let mut certificate = Reader::new(whole.content(SEQUENCE)?);
+    let mut signed = Reader::new(certificate.content(SEQUENCE)?);
+    if signed.next_is(EXPLICIT_0) {
         signed.element()?;
     }
     signed.content(INTEGER)?;
@@ -112,55 +102,6 @@ fn key_of_certificate(der: &[u8]) -> Option<&[u8]> {
     }
     let (_, _, key) = signed.element()?;
     whole.is_empty().then_some(key)
-}
-
-impl<'a> Reader<'a> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The next element: its tag, its content, and all of it.
-    fn element(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        if tag & 0x1f == 0x1f {
-            return None;
-        }
-        let (&first, rest) = rest.split_first()?;
-        let bytes = match first {
-            0..=0x7f => 0,
-            // Two bytes of length are more than a file may have.
-            0x81 | 0x82 => usize::from(first & 0x7f),
-            _ => return None,
-        };
-        let (long, rest) = rest.split_at_checked(bytes)?;
-        let length = match long {
-            [] => usize::from(first),
-            _ => long.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
-        };
-        let least = [0, 0x80, 0x100][bytes];
-        if length < least {
-            return None;
-        }
-        let (content, after) = rest.split_at_checked(length)?;
-        let whole = &self.0[..self.0.len() - after.len()];
-        self.0 = after;
-        Some((tag, content, whole))
-    }
-
-    fn content(&mut self, expected: u8) -> Option<&'a [u8]> {
-        let (tag, content, _) = self.element()?;
-        (tag == expected).then_some(content)
-    }
-
-    /// An INTEGER that is not negative, without the byte that keeps it from being so.
-    fn natural(&mut self) -> Option<&'a [u8]> {
-        match self.content(INTEGER)? {
-            [] => None,
-            [0, rest @ ..] if rest.first().is_some_and(|byte| *byte >= 0x80) => Some(rest),
-            [first, ..] if *first == 0 || *first >= 0x80 => None,
-            number => Some(number),
-        }
-    }
 }
 
 fn damaged() -> Reason {

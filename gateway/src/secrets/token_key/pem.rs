@@ -1,17 +1,7 @@
 //! PEM files (RFC 7468) with one public key.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{FILE_BYTES_MAX, Fault, Material, der};
-
-/// One block of a file.
-struct Block<'a> {
-    /// Where it begins, from 1.
-    line: usize,
-    label: &'a str,
-    base64: String,
-}
+use crate::secrets::pem::{Block, blocks, fault};
 
 /// The key of a file that has one.
 pub(super) fn read(file: &[u8]) -> Result<Material, Fault> {
@@ -58,62 +48,5 @@ fn key(block: &Block<'_>) -> Result<Material, Fault> {
             return Err(fault(block.line, &message));
         }
     };
-    let der = STANDARD
-        .decode(&block.base64)
-        .map_err(|_| fault(block.line, "the key is damaged: what is inside is not Base64"))?;
-    read(&der).map_err(|message| fault(block.line, &message))
-}
-
-/// All blocks. Text around them is explanation (RFC 7468 §2).
-fn blocks(text: &str) -> Result<Vec<Block<'_>>, Fault> {
-    let mut found = Vec::new();
-    let mut open: Option<Block<'_>> = None;
-    for (line, text) in text
-        .lines()
-        .enumerate()
-        .map(|(at, text)| (at + 1, text.trim_end()))
-    {
-        if let Some(label) = between(text, "-----BEGIN ") {
-            if let Some(block) = open {
-                return Err(unended(&block));
-            }
-            open = Some(Block {
-                line,
-                label,
-                base64: String::new(),
-            });
-        } else if let Some(label) = between(text, "-----END ") {
-            match open.take() {
-                Some(block) if block.label == label => found.push(block),
-                _ => return Err(fault(line, "this end has no beginning")),
-            }
-        } else if let Some(block) = &mut open {
-            block.base64.push_str(text.trim_start());
-        }
-    }
-    match open {
-        Some(block) => Err(unended(&block)),
-        None => Ok(found),
-    }
-}
-
-fn between<'a>(line: &'a str, start: &str) -> Option<&'a str> {
-    line.strip_prefix(start)?.strip_suffix("-----")
-}
-
-fn unended(block: &Block<'_>) -> Fault {
-    fault(
-        block.line,
-        &format!(
-            "the line \"-----END {}-----\" is missing: the file is cut short",
-            block.label
-        ),
-    )
-}
-
-fn fault(line: usize, message: &str) -> Fault {
-    Fault {
-        line,
-        message: message.to_owned(),
-    }
+    read(&block.der("key")?).map_err(|message| fault(block.line, &message))
 }
