@@ -26,6 +26,8 @@ mod k_hostile;
 mod l_guards;
 /// Who asks, and what is tried to get past it.
 mod l_known;
+/// HTTP/2 towards clients.
+mod m_http2;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::worker::{Counted, Door, Worker};
-use super::{Next, Visit};
+use super::{Next, Visit, h2};
 use crate::exchange::{Exchange, Heads};
 use crate::listen::Slot;
+use crate::listen::preface::{self, Opening};
 use crate::stream::{Buffer, Stream};
 
 /// How long, and for how many bytes, a client that is still sending is listened to after its answer. A close
@@ -19,7 +20,7 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// How long a connection to a listener that closes may take to ask once more: at most the half of what a stop waits.
-const LAST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+pub(super) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
 ///
@@ -31,7 +32,21 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
     let mut served = 0;
     let mut patience = Patience::new(&worker);
     let mut closed = std::pin::pin!(closed(&worker, &door));
-    while let Some(buffer) = wait(&worker, &door, &stream, &mut patience, closed.as_mut()).await {
+    while let Some(mut buffer) = wait(&worker, &door, &stream, &mut patience, closed.as_mut()).await {
+        // Only its first bytes can be the beginning of HTTP/2.
+        if served == 0
+            && h2::is_taken_unasked(&door.listener)
+            && preface::look(buffer.unread()) != Opening::Other
+        {
+            match opening(&worker, &stream, &mut buffer).await {
+                Opening::Other => {}
+                Opening::Http2 => {
+                    let (worker, door) = (Rc::clone(&worker), Rc::clone(&door));
+                    return Box::pin(h2::serve_from(worker, door, stream, peer, Some(buffer))).await;
+                }
+                Opening::Unclear => return,
+            }
+        }
         let burst = Burst {
             worker: &worker,
             door: &door,
@@ -45,6 +60,15 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
         }
     }
+}
+
+/// What the connection begins with; unclear if the client leaves it at that.
+async fn opening(worker: &Worker, stream: &Stream, buffer: &mut Buffer) -> Opening {
+    let snapshot = worker.pin();
+    let limits = &snapshot.plan.server.limits;
+    preface::opening(stream, buffer, limits)
+        .await
+        .unwrap_or(Opening::Unclear)
 }
 
 /// The first bytes of a request; None if none have come in time.
@@ -171,7 +195,8 @@ impl Burst<'_> {
     }
 }
 
-async fn linger(worker: &Worker, stream: &Stream) {
+/// Says that nothing more comes, and hears the client out for a while.
+pub(super) async fn linger(worker: &Worker, stream: &Stream) {
     stream.finish_sending();
     let listen = async {
         let mut buffer = worker.shelf.lend();

@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::cached::passes_by;
 use super::coded::form_in_memory;
 use super::stored::{shown, write_hit_lines};
@@ -66,10 +68,29 @@ impl Visit<'_> {
         self.send_fresh(fresh, &mut scratch.head)
     }
 
-    fn send_fresh(&mut self, fresh: Fresh, out: &mut Vec<u8>) -> Hot {
+    /// The same where somebody else frames it: `take` is given the head's text and the body, which is empty where none is
+    /// sent. None if that is not all it takes; then nothing has happened yet.
+    pub(super) fn hot_by<T>(&mut self, take: impl FnOnce(&[u8], Bytes) -> T) -> Option<T> {
+        let mut scratch = self.worker.scratch()?;
+        let fresh = find(&self.x, &mut scratch)?;
         let Body::Memory(bytes) = &fresh.object.body else {
-            return Hot::Cold;
+            return None;
         };
+        let body = if fresh.has_body {
+            bytes.clone()
+        } else {
+            Bytes::new()
+        };
+        self.compose(&fresh, &mut scratch.head);
+        let x = &mut self.x;
+        x.timings.first_byte = Some(self.worker.mono().since(x.began.mono));
+        x.bytes_sent = body.len() as u64;
+        x.stored = Some(Stored::Object(fresh.object));
+        Some(take(&scratch.head, body))
+    }
+
+    /// Writes the head, and into the diary what is answered. Whether the connection ends with it.
+    fn compose(&mut self, fresh: &Fresh, out: &mut Vec<u8>) -> bool {
         let x = &mut self.x;
         let closes = !x.keeps || self.door.is_closing();
         let status = CacheStatus::hit(policy::ttl_secs(&fresh.object.meta.freshness, x.began.unix_ms()));
@@ -81,7 +102,16 @@ impl Visit<'_> {
             fresh.object.meta.status
         };
         out.clear();
-        write_head(out, x, &fresh, status, closes);
+        write_head(out, x, fresh, status, closes);
+        closes
+    }
+
+    fn send_fresh(&mut self, fresh: Fresh, out: &mut Vec<u8>) -> Hot {
+        let Body::Memory(bytes) = &fresh.object.body else {
+            return Hot::Cold;
+        };
+        let closes = self.compose(&fresh, out);
+        let x = &mut self.x;
         let head_length = out.len();
         let body = if fresh.has_body { &bytes[..] } else { &[] };
         let is_copied = body.len() <= COPIED_BYTES_MAX;

@@ -15,6 +15,7 @@ mod coded;
 pub mod connection;
 mod deliver;
 mod guard;
+pub mod h2;
 mod hot;
 mod intake;
 mod local;
@@ -92,27 +93,33 @@ impl Visit<'_> {
             Incoming::Refused(fault) => Box::pin(self.refuse_head(of_head_fault(fault))).await,
             Incoming::Whole => {
                 self.introduce();
-                let decided = match self.decide() {
-                    Ok(Verdict::Wait(site, wait)) => Ok(Box::pin(self.wait_in(&site, wait)).await),
-                    decided => decided,
-                };
-                match decided {
-                    Ok(Verdict::Pass(service)) => match self.hot() {
-                        Hot::Done(next) => next,
-                        Hot::Rest(rest) => self.send_rest(rest).await,
-                        // In a box: what a hit does not need is not carried along by it.
-                        Hot::Cold => Box::pin(self.pass_on(&service)).await,
-                    },
-                    Ok(Verdict::Reply(reply)) => self.reply(reply).await,
-                    Ok(Verdict::Refuse(refusal, fields)) => Box::pin(self.refuse(refusal, fields)).await,
-                    // Who waits is answered by somebody else; see `wait_in`.
-                    Ok(Verdict::Wait(..) | Verdict::Abandon) => Next::Abandon,
-                    Err(refusal) => Box::pin(self.refuse_head(refusal)).await,
-                }
+                let decided = self.decide();
+                self.conclude(decided).await
             }
         };
         self.worker.tell(&self.x);
         next
+    }
+
+    /// Does what was decided.
+    async fn conclude(&mut self, decided: Result<Verdict, Refusal>) -> Next {
+        let decided = match decided {
+            Ok(Verdict::Wait(site, wait)) => Ok(Box::pin(self.wait_in(&site, wait)).await),
+            decided => decided,
+        };
+        match decided {
+            Ok(Verdict::Pass(service)) => match self.hot() {
+                Hot::Done(next) => next,
+                Hot::Rest(rest) => self.send_rest(rest).await,
+                // In a box: what a hit does not need is not carried along by it.
+                Hot::Cold => Box::pin(self.pass_on(&service)).await,
+            },
+            Ok(Verdict::Reply(reply)) => self.reply(reply).await,
+            Ok(Verdict::Refuse(refusal, fields)) => Box::pin(self.refuse(refusal, fields)).await,
+            // Who waits is answered by somebody else; see `wait_in`.
+            Ok(Verdict::Wait(..) | Verdict::Abandon) => Next::Abandon,
+            Err(refusal) => Box::pin(self.refuse_head(refusal)).await,
+        }
     }
 
     /// listen: who asks, by which door, under which name.

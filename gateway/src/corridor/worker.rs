@@ -322,6 +322,7 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
         port: x.port,
         protocol: match x.request.version {
             _ if x.request.method_text.is_empty() => "",
+            _ if x.request.is_http2 => "HTTP/2.0",
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         },

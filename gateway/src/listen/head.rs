@@ -78,7 +78,8 @@ fn take(
     }
 }
 
-fn head_limits(limits: &Limits) -> HeadLimits {
+/// What a request's head may take.
+pub fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
         bytes_max: limits.max_header_size,
         fields_max: limits.max_headers,

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod bind;
 pub mod client;
 pub mod head;
+pub mod preface;
 
 pub use admission::{Admission, Slot};
 pub use bind::{BindFault, Bound, Listening};

@@ -1,6 +1,7 @@
-//! One connected byte stream, plain or by TLS, and the buffers it is read into.
+//! One connected byte stream, plain, by TLS or within this worker, and the buffers it is read into.
 
 pub mod buffer;
+pub mod memory;
 mod socket;
 pub mod tls;
 
@@ -8,12 +9,13 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 
 pub use buffer::{Buffer, Shelf};
+pub use memory::Memory;
 use socket::Socket;
 use tls::Tls;
 
@@ -33,6 +35,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over one of the two; see [`tls::accept`] and [`tls::connect`].
     Tls(Box<Tls>),
+    /// No socket: the other end is in this worker; see [`memory::pair`].
+    Memory(Memory),
 }
 
 /// Why a read or write has come to nothing.
@@ -55,6 +59,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => Socket::Tcp(socket),
             Self::Unix(socket) => Socket::Unix(socket),
+            Self::Memory(end) => Socket::Memory(end),
             Self::Tls(tls) => tls.socket(),
         }
     }
@@ -77,15 +82,28 @@ impl Stream {
     pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tls(tls) => tls.readable().await,
-            Self::Tcp(_) | Self::Unix(_) => self.socket().readable().await,
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().readable().await,
         }
+    }
+
+    /// The same for whoever is polled: at most one task, and only for a stream with a socket beneath.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tls(tls) => tls.poll_readable(cx),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().poll_readable(cx),
+        }
+    }
+
+    /// Whether a write may take something; as [`Stream::poll_readable`].
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_writable(cx)
     }
 
     /// Reads what has arrived, if anything has: `WouldBlock` otherwise. 0 is the end.
     pub fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tls(tls) => tls.try_read(space),
-            Self::Tcp(_) | Self::Unix(_) => self.socket().receive(space),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().receive(space),
         }
     }
 
@@ -95,7 +113,7 @@ impl Stream {
     pub fn note_drained(&self) {
         match self {
             Self::Tls(tls) => tls.note_drained(),
-            Self::Tcp(_) | Self::Unix(_) => self.socket().note_drained(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().note_drained(),
         }
     }
 
@@ -117,8 +135,8 @@ impl Stream {
     pub fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, pieces) {
             (Self::Tls(tls), pieces) => tls.try_write(pieces),
-            (Self::Tcp(_) | Self::Unix(_), [one]) => self.socket().send(one),
-            (Self::Tcp(_) | Self::Unix(_), several) => self.socket().send_several(several),
+            (Self::Tcp(_) | Self::Unix(_) | Self::Memory(_), [one]) => self.socket().send(one),
+            (Self::Tcp(_) | Self::Unix(_) | Self::Memory(_), several) => self.socket().send_several(several),
         }
     }
 
@@ -143,7 +161,7 @@ impl Stream {
     pub fn try_send_file(&self, file: &File, offset: u64, length: usize) -> io::Result<usize> {
         match self {
             Self::Tls(tls) => tls.try_send_file(file, offset, length),
-            Self::Tcp(_) | Self::Unix(_) => self.socket().send_file(file, offset, length),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().send_file(file, offset, length),
         }
     }
 
@@ -151,7 +169,7 @@ impl Stream {
     /// shorter way.
     pub fn hands_over_files(&self) -> bool {
         match self {
-            Self::Tls(_) => false,
+            Self::Tls(_) | Self::Memory(_) => false,
             Self::Tcp(_) | Self::Unix(_) => true,
         }
     }
@@ -180,7 +198,7 @@ impl Stream {
     pub fn is_quiet(&self) -> bool {
         match self {
             Self::Tls(tls) => tls.is_quiet(),
-            Self::Tcp(_) | Self::Unix(_) => self.socket().is_quiet(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().is_quiet(),
         }
     }
 
@@ -188,7 +206,7 @@ impl Stream {
     pub fn finish_sending(&self) {
         match self {
             Self::Tls(tls) => tls.finish_sending(),
-            Self::Tcp(_) | Self::Unix(_) => self.socket().finish_sending(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => self.socket().finish_sending(),
         }
     }
 

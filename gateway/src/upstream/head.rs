@@ -294,10 +294,10 @@ fn write_via(out: &mut Vec<u8>, facts: &Facts<'_>) {
         out.extend_from_slice(value);
         out.extend_from_slice(b", ");
     }
-    out.extend_from_slice(if facts.request.version == Version::Http11 {
-        b"1.1 "
-    } else {
-        b"1.0 "
+    out.extend_from_slice(match facts.request.version {
+        _ if facts.request.is_http2 => b"2 ",
+        Version::Http11 => b"1.1 ",
+        Version::Http10 => b"1.0 ",
     });
     out.extend_from_slice(VIA_NAME.as_bytes());
     end_line(out);

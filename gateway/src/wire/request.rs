@@ -15,6 +15,8 @@ pub struct Request {
     pub method_text: String,
     /// 1.0 or 1.1.
     pub version: Version,
+    /// Whether it came by HTTP/2, and was put into the words of 1.1 by whoever took it in.
+    pub is_http2: bool,
     /// Form of the target.
     pub form: Form,
     /// Host and port as the client wrote them: from the absolute form, else the Host field; "" in a 1.0 request without.
@@ -123,6 +125,7 @@ impl Request {
     pub fn clear(&mut self) {
         self.method = Method::default();
         self.version = Version::default();
+        self.is_http2 = false;
         self.form = Form::default();
         self.method_text.clear();
         self.authority.clear();

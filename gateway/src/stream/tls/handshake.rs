@@ -153,11 +153,11 @@ pub async fn connect(
         .unwrap_or(Err(HandshakeFault::TimedOut))
 }
 
-/// TLS within TLS is nothing anybody asked for.
+/// TLS within TLS is nothing anybody asked for, and neither is it where there is no socket.
 fn plain(stream: Stream) -> io::Result<Stream> {
     match stream {
         Stream::Tcp(_) | Stream::Unix(_) => Ok(stream),
-        Stream::Tls(_) => Err(io::ErrorKind::InvalidInput.into()),
+        Stream::Tls(_) | Stream::Memory(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 

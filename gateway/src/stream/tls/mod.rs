@@ -31,6 +31,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::Notify;
 
@@ -119,6 +120,25 @@ impl Tls {
                 writable = self.socket().writable(), if waits_to_send => writable?,
                 () = self.has_to_send.notified() => {}
             }
+        }
+    }
+
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let waits_to_send = {
+                let mut inner = self.inner.borrow_mut();
+                if inner.session.has_news() {
+                    return Poll::Ready(Ok(()));
+                }
+                !inner.flush(self.socket()).unwrap_or(true)
+            };
+            if let Poll::Ready(readable) = self.socket().poll_readable(cx) {
+                return Poll::Ready(readable);
+            }
+            if !waits_to_send {
+                return Poll::Pending;
+            }
+            ready!(self.socket().poll_writable(cx))?;
         }
     }
 
