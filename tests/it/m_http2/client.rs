@@ -1,0 +1,153 @@
+//! A client of HTTP/2 that keeps to the rules: the `h2` crate's, over TCP, with prior knowledge.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use harness::patience::patience;
+use http::{HeaderMap, Request};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+/// One connection.
+pub(super) struct Client {
+    send: SendRequest<Bytes>,
+    /// Ends with the connection.
+    pub(super) connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) fields: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+impl Got {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub(super) fn expect(&self, status: u16, body: &str) -> &Self {
+        assert_eq!(
+            (self.status, String::from_utf8_lossy(&self.body).as_ref()),
+            (status, body)
+        );
+        self
+    }
+}
+
+/// Runs a play's clients.
+#[track_caller]
+pub(super) fn run<T>(play: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async { soon("the play ends", play).await })
+}
+
+/// Waits, but not for ever.
+pub(super) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(patience(), work).await;
+    done.unwrap_or_else(|_| panic!("it does not come about that {what}"))
+}
+
+/// A request without body and without special fields.
+pub(super) fn request(method: &str, path: &str) -> Request<()> {
+    let uri = format!("http://a.test{path}");
+    Request::builder().method(method).uri(uri).body(()).unwrap()
+}
+
+pub(super) fn get(path: &str) -> Request<()> {
+    request("GET", path)
+}
+
+impl Client {
+    pub(super) async fn open(address: SocketAddr) -> Self {
+        Self::open_as(address, &Builder::new()).await
+    }
+
+    pub(super) async fn open_as(address: SocketAddr, builder: &Builder) -> Self {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let (send, connection) = builder.handshake(socket).await.unwrap();
+        Self {
+            send,
+            connection: tokio::spawn(connection),
+        }
+    }
+
+    /// Begins a request; its body follows unless `ends`.
+    pub(super) async fn begin(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut send = self.send.clone().ready().await.unwrap();
+        send.send_request(request, ends).unwrap()
+    }
+
+    /// Whether the connection still takes requests.
+    pub(super) async fn is_open(&self) -> bool {
+        self.send.clone().ready().await.is_ok()
+    }
+
+    pub(super) async fn ask(&self, request: Request<()>) -> Got {
+        self.try_ask(request).await.unwrap()
+    }
+
+    pub(super) async fn try_ask(&self, request: Request<()>) -> Result<Got, h2::Error> {
+        let mut send = self.send.clone().ready().await?;
+        let (answer, _) = send.send_request(request, true)?;
+        whole(answer).await
+    }
+
+    /// Asks with a body.
+    pub(super) async fn post(&self, request: Request<()>, body: impl Into<Bytes>) -> Got {
+        let (answer, mut stream) = self.begin(request, false).await;
+        let ((), got) = tokio::join!(give(&mut stream, body.into(), true), whole(answer));
+        got.unwrap()
+    }
+}
+
+/// Sends a stretch of a body as the window opens.
+pub(super) async fn give(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: bool) {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let Some(Ok(room)) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else {
+            return;
+        };
+        let part = body.split_to(room.min(body.len()));
+        stream.send_data(part, false).unwrap();
+    }
+    if ends {
+        let _ = stream.send_data(Bytes::new(), true);
+    }
+}
+
+/// The whole answer.
+pub(super) async fn whole(answer: ResponseFuture) -> Result<Got, h2::Error> {
+    let (head, mut stream) = answer.await?.into_parts();
+    let (body, trailers) = rest(&mut stream).await?;
+    Ok(Got {
+        status: head.status.as_u16(),
+        fields: head.headers,
+        body,
+        trailers,
+    })
+}
+
+/// What is still to come of an answer.
+pub(super) async fn rest(stream: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+    let mut body = Vec::new();
+    while let Some(data) = stream.data().await {
+        let data = data?;
+        body.extend_from_slice(&data);
+        stream.flow_control().release_capacity(data.len())?;
+    }
+    Ok((body, stream.trailers().await?))
+}
