@@ -2,6 +2,8 @@
 
 #[path = "cli/actors.rs"]
 mod actors;
+#[path = "cli/log.rs"]
+mod log;
 #[path = "cli/purge.rs"]
 mod purge;
 
@@ -127,10 +129,10 @@ fn scripts_get_their_problems_as_json() {
 #[test]
 fn what_is_not_built_says_so_and_what_is_unknown_is_guessed() {
     let folder = Folder::new(FINE);
-    let done = sluice(&folder, &["simulate", "cache"]);
+    let done = sluice(&folder, &["import", "nginx.conf"]);
     assert_eq!(done.code, 2);
     assert!(
-        done.err.contains("`sluice simulate` is not in this build yet\n"),
+        done.err.contains("`sluice import` is not in this build yet\n"),
         "{}",
         done.err
     );
@@ -256,8 +258,17 @@ fn a_running_gateway_is_told_over_its_admin_address() {
     };
     let cells = row(&status.out);
     assert_eq!(
-        cells[..7],
-        ["o", &origin.address.to_string(), "up", "3", "0", "1", "0"],
+        cells[..8],
+        [
+            "o",
+            &origin.address.to_string(),
+            "up",
+            "closed",
+            "3",
+            "0",
+            "1",
+            "0"
+        ],
         "{}",
         status.out
     );
@@ -271,7 +282,10 @@ fn a_running_gateway_is_told_over_its_admin_address() {
         "{}",
         done.err
     );
-    assert_eq!(row(&sluice(&folder, &["status"]).out)[2..4], ["drain", "2"]);
+    assert_eq!(
+        row(&sluice(&folder, &["status"]).out)[2..5],
+        ["drain", "closed", "2"]
+    );
     let done = sluice(&folder, &["server", "o", "127.0.0.1:1", "--state", "up"]);
     assert_eq!(done.code, 1);
     assert!(done.err.contains("404"), "{}", done.err);

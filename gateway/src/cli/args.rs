@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -75,6 +75,8 @@ pub enum Command {
     Reload(Desk),
     /// Throw answers out of the caches, by what they are for or by tag
     Purge(Purge),
+    /// Show the lines of the access log that match a query, those to come too
+    Log(Log),
     /// Open the access log again, after it was renamed
     Reopen(Desk),
     /// Tell a server of an upstream to drain, go down or come up, or give it another weight, until the next start
@@ -184,6 +186,36 @@ pub enum State {
     Down,
 }
 
+/// `sluice log`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A query compares fields of a line: = != < <= > >= with a number or a quoted text, ~ and !~ with a regular\n\
+    expression; `and`, `or`, `not` and parentheses join. A field alone asks whether the line has it. Fields: time,\n\
+    request_id, client_ip, user, method, scheme, host, path, query, protocol, status, bytes_sent, bytes_received,\n\
+    duration_ms, route, upstream, server, tries, upstream_ms, cache, refusal, user_agent, referer, slow, head_ms,\n\
+    connect_ms, first_byte_ms.\n\n  \
+    sluice log -q 'status>=500 and route=\"api\" and duration_ms>100' --follow\n  \
+    sluice log -f access.log.1.gz -q 'path~\"^/api/\" and not cache=\"hit\"' --json | jq .client_ip\n  \
+    sluice log -q 'slow and time>=\"2026-11-20T10\"' --last 20"
+)]
+pub struct Log {
+    /// Which lines; all without one
+    #[arg(short, long)]
+    pub query: Option<String>,
+    /// The log, plain or gzip; - is stdin [default: stdin if something is piped in, else the configuration's]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Wait for lines to come, also when the file is rotated; those that are there are passed over, but for --last
+    #[arg(long)]
+    pub follow: bool,
+    /// Only the last lines that match
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u32).range(1..=100_000).map(|n| n as usize))]
+    pub last: Option<usize>,
+    /// Print the lines as they are
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sluice file-server`
 #[derive(Debug, Args)]
 pub struct FileServer {
@@ -209,14 +241,13 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 9] = [
+const NOT_YET: [&str; 8] = [
     "apply",
     "completions",
     "diff",
     "explain",
     "hash-password",
     "import",
-    "log",
     "simulate",
     "top",
 ];

@@ -5,6 +5,7 @@ pub mod check;
 pub mod client;
 pub mod desk;
 pub mod fault;
+pub mod log;
 pub mod notify;
 pub mod oneliner;
 pub mod orders;

@@ -56,6 +56,12 @@ pub fn stdout_has_colour() -> bool {
     io::stdout().is_terminal() && wants_colour(&|name| std::env::var(name).ok())
 }
 
+/// Characters of a line of stdout, if it is a terminal that tells.
+pub fn stdout_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
 /// <https://no-color.org>: any value but an empty one says no.
 fn wants_colour(env: &dyn Fn(&str) -> Option<String>) -> bool {
     env("NO_COLOR").is_none_or(|value| value.is_empty()) && env("TERM").is_none_or(|term| term != "dumb")

@@ -126,7 +126,8 @@ impl Sluice {
         }
     }
 
-    fn begin(mut call: Call) -> Self {
+    /// Returns at once.
+    pub fn begin(mut call: Call) -> Self {
         call.0.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = call.0.spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
@@ -155,6 +156,11 @@ impl Sluice {
     /// Waits for a line on stderr that has this text.
     pub fn told(&self, text: &str) {
         while !self.line().contains(text) {}
+    }
+
+    /// The next line on stdout.
+    pub fn said(&self) -> String {
+        self.out.recv_timeout(PATIENCE).expect("another line on stdout")
     }
 
     /// Waits for its end.
