@@ -23,7 +23,8 @@ const LAYERS: &[&[&str]] = &[
     &["kit", "outbound", "secrets", "stream", "wire"],
     &["config", "facts"],
     &[
-        "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route", "upstream",
+        "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route", "tls",
+        "upstream",
     ],
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],

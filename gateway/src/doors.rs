@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::config::plan::{Listener, SocketSpec};
+use crate::config::plan::{Certificate, Listener, ListenerTls, SocketSpec};
 use crate::corridor::worker::DoorCounts;
+use crate::kit::clock::Now;
 use crate::listen::{BindFault, Bound, Listening};
+use crate::tls::{Resumption, ServerSide};
 use crate::workers::{Handle, Order};
 
 /// A listener's identity: where it is configured to be, and which of those it is (several may ask for port 0).
@@ -30,12 +32,31 @@ pub struct OpenDoor {
     pub listener: Listener,
     /// Its connections.
     pub counts: Arc<DoorCounts>,
+    /// What handshakes are answered with.
+    pub tls: Option<Arc<ServerSide>>,
     sockets: Vec<Listening>,
 }
 
 /// Sockets bound for a configuration that is not in use yet. Dropping them unbinds them.
 pub struct Prepared {
     bound: HashMap<Key, Bound>,
+}
+
+/// What TLS of listeners is made of.
+#[derive(Clone, Copy)]
+pub struct Wares<'a> {
+    /// Of the plan.
+    pub certificates: &'a [Arc<Certificate>],
+    /// What clients that come back are recognised by.
+    pub resumption: &'a Resumption,
+    /// The time.
+    pub now: Now,
+}
+
+impl Wares<'_> {
+    fn side(&self, tls: &ListenerTls) -> Arc<ServerSide> {
+        ServerSide::new(tls, self.certificates, self.resumption, self.now.wall)
+    }
 }
 
 impl Doors {
@@ -52,7 +73,13 @@ impl Doors {
     }
 
     /// Makes a list of listeners the open ones: new ones first, then those that go.
-    pub fn apply(&mut self, listeners: &[Listener], mut prepared: Prepared, workers: &[Handle]) {
+    pub fn apply(
+        &mut self,
+        listeners: &[Listener],
+        mut prepared: Prepared,
+        workers: &[Handle],
+        wares: Wares<'_>,
+    ) {
         let mut before = std::mem::take(&mut self.open);
         for (key, listener) in keyed(listeners) {
             let old = before
@@ -60,25 +87,46 @@ impl Doors {
                 .position(|d| d.key == key)
                 .map(|at| before.remove(at));
             match old {
-                Some(door) if settings_are(&door.listener, listener) => self.open.push(door),
+                // Another certificate needs no other door: handshakes from now on are answered with it.
+                Some(mut door) if settings_are(&door.listener, listener) => {
+                    if let (Some(side), Some(tls)) = (&door.tls, &listener.tls) {
+                        side.replace(tls, wares.certificates, wares.now.wall);
+                    }
+                    door.listener.tls.clone_from(&listener.tls);
+                    self.open.push(door);
+                }
                 // Its sockets go on.
                 Some(mut door) => {
                     let address = door.listener.address.clone();
                     let counts = Arc::clone(&door.counts);
                     let sockets = std::mem::take(&mut door.sockets);
-                    self.admit(key, listener, address, counts, sockets, workers);
+                    let side = listener.tls.as_ref().map(|tls| match &door.tls {
+                        Some(side) => {
+                            side.replace(tls, wares.certificates, wares.now.wall);
+                            Arc::clone(side)
+                        }
+                        None => wares.side(tls),
+                    });
+                    let new = Admitted {
+                        listener,
+                        address,
+                        counts,
+                        tls: side,
+                        sockets,
+                    };
+                    self.admit(key, new, workers);
                     retire(door, workers);
                 }
                 None => {
                     if let Some(bound) = prepared.bound.remove(&key) {
-                        self.admit(
-                            key,
+                        let new = Admitted {
                             listener,
-                            bound.address,
-                            Arc::default(),
-                            bound.sockets,
-                            workers,
-                        );
+                            address: bound.address,
+                            counts: Arc::default(),
+                            tls: listener.tls.as_ref().map(|tls| wares.side(tls)),
+                            sockets: bound.sockets,
+                        };
+                        self.admit(key, new, workers);
                     }
                 }
             }
@@ -103,15 +151,14 @@ impl Doors {
         self.open.iter().find(|d| d.key == *key)
     }
 
-    fn admit(
-        &mut self,
-        key: Key,
-        listener: &Listener,
-        address: SocketSpec,
-        counts: Arc<DoorCounts>,
-        sockets: Vec<Listening>,
-        workers: &[Handle],
-    ) {
+    fn admit(&mut self, key: Key, new: Admitted<'_>, workers: &[Handle]) {
+        let Admitted {
+            listener,
+            address,
+            counts,
+            tls,
+            sockets,
+        } = new;
         let listener = Listener {
             address,
             ..listener.clone()
@@ -125,6 +172,7 @@ impl Doors {
                         id,
                         listener: listener.clone(),
                         counts: Arc::clone(&counts),
+                        tls: tls.clone(),
                         socket,
                     });
                 }
@@ -136,9 +184,19 @@ impl Doors {
             id,
             listener,
             counts,
+            tls,
             sockets,
         });
     }
+}
+
+/// A door to be opened.
+struct Admitted<'a> {
+    listener: &'a Listener,
+    address: SocketSpec,
+    counts: Arc<DoorCounts>,
+    tls: Option<Arc<ServerSide>>,
+    sockets: Vec<Listening>,
 }
 
 fn keyed(listeners: &[Listener]) -> impl Iterator<Item = (Key, &Listener)> {
@@ -152,7 +210,12 @@ fn keyed(listeners: &[Listener]) -> impl Iterator<Item = (Key, &Listener)> {
 }
 
 fn settings_are(open: &Listener, wanted: &Listener) -> bool {
-    open.name == wanted.name && open.redirect_to_https == wanted.redirect_to_https
+    let timeout = |listener: &Listener| listener.tls.as_ref().map(|tls| tls.handshake_timeout);
+    open.name == wanted.name
+        && open.redirect_to_https == wanted.redirect_to_https
+        && open.h2c == wanted.h2c
+        && open.proxy_protocol == wanted.proxy_protocol
+        && timeout(open) == timeout(wanted)
 }
 
 fn copy(socket: &Listening) -> io::Result<Listening> {

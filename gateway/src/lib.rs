@@ -27,6 +27,7 @@ pub mod listen;
 pub mod observe;
 pub mod reply;
 pub mod route;
+pub mod tls;
 pub mod upstream;
 
 // L3: what outlives a reload, and what one configuration has wired.

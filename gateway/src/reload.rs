@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::{Document, Loaded, Plan, Problem, Problems, Severity};
-use crate::doors::Doors;
+use crate::doors::{Doors, Wares};
 use crate::health::{self, Prober};
 use crate::kit::clock::{Clock, Now};
 use crate::observe::{LogFault, LogWriter, Target};
@@ -239,7 +239,12 @@ impl Control {
             limit.cell.table.resize(limit.plan.max_keys);
         }
         self.beside.reconcile(&next);
-        doors.apply(&next.plan.listeners, prepared, &self.workers);
+        let wares = Wares {
+            certificates: &next.plan.certificates,
+            resumption: self.state.tls.resumption(now.mono),
+            now,
+        };
+        doors.apply(&next.plan.listeners, prepared, &self.workers, wares);
         if let Some(target) = target {
             self.log.retarget(target);
         }

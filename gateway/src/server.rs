@@ -17,7 +17,7 @@ use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::plan::{Plan, SocketSpec};
 use crate::config::{Document, Problems};
-use crate::doors::Doors;
+use crate::doors::{Doors, Wares};
 use crate::health::Prober;
 use crate::kit::clock::Clock;
 use crate::listen::{BindFault, Bound};
@@ -123,7 +123,12 @@ impl Gateway {
         let snapshot = current.load_full();
         let workers = start_workers(&snapshot.plan, &current, &clock, &log, &state)?;
         let mut doors = Doors::default();
-        doors.apply(&snapshot.plan.listeners, prepared, &workers);
+        let wares = Wares {
+            certificates: &snapshot.plan.certificates,
+            resumption: state.tls.resumption(now.mono),
+            now,
+        };
+        doors.apply(&snapshot.plan.listeners, prepared, &workers, wares);
         metrics.loaded(now);
 
         let (end, phase) = watch::channel(Phase::Running);
@@ -290,6 +295,24 @@ fn start_workers(
     (0..plan.server.threads).map(start).collect()
 }
 
+/// Between two looks at what grows old by itself.
+const TURN_PAUSE: Duration = Duration::from_secs(60);
+
+/// What has to be looked at now and then: keys of tickets, and what authorities have said of certificates.
+async fn turn(control: Arc<Control>) {
+    let mut ticks = tokio::time::interval(TURN_PAUSE);
+    loop {
+        ticks.tick().await;
+        let now = control.clock.now();
+        control.state.tls.turn(now.mono);
+        control
+            .doors()
+            .iter()
+            .filter_map(|door| door.tls.as_ref())
+            .for_each(|side| side.turn(now.wall));
+    }
+}
+
 /// What goes on beside the requests: admin and the watch over files.
 async fn beside(
     control: Arc<Control>,
@@ -301,7 +324,9 @@ async fn beside(
     let mut ended = phase.clone();
     let admin = admin::serve(Arc::clone(&control), admin_socket, token);
     let watch = file_watch::run(Arc::clone(&control), files);
+    let turns = turn(Arc::clone(&control));
     tokio::select! {
+        () = turns => {}
         () = admin => {}
         () = watch => {}
         _ = ended.wait_for(|phase| *phase == Phase::Ended) => {}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::balance::{self, Pool};
 use crate::compress;
-use crate::config::plan::{self, AuthMethod, Plan, UpstreamId};
+use crate::config::plan::{self, AuthMethod, Plan, SendProxyProtocol, UpstreamId};
 use crate::files::Files;
 use crate::guard::adaptive::Throttle;
 use crate::guard::cors;
@@ -15,7 +15,7 @@ use crate::guard::shared::Shared;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
 use crate::route::Table;
-use crate::state::{State, Zone};
+use crate::state::{Outward, State, Zone};
 use watch::{Watch, Watches};
 
 /// What requests are served by, from one swap to the next.
@@ -85,6 +85,8 @@ pub struct Service {
     pub plan: Arc<plan::Upstream>,
     /// Its servers.
     pub pool: Arc<Pool>,
+    /// What its servers are greeted with; None is plain HTTP.
+    pub tls: Option<Arc<Outward>>,
     /// What it can do at once; None where it may be asked as much as comes.
     pub throttle: Option<Arc<Throttle>>,
     /// What is counted of it.
@@ -99,6 +101,17 @@ pub struct Named {
     pub address: String,
     /// What is counted of it.
     pub metrics: ServerMetrics,
+}
+
+impl Service {
+    /// What idle connections to a server are kept under; None where none may be kept.
+    ///
+    /// A connection that has begun with one client's address is for no other client's requests, and one that was
+    /// greeted as another upstream asks for is not to be used for this one.
+    pub fn idle_key(&self, server: u64) -> Option<(u64, u64)> {
+        let is_for_all = self.plan.send_proxy_protocol == SendProxyProtocol::Off;
+        is_for_all.then(|| (server, self.tls.as_ref().map_or(0, |tls| tls.id)))
+    }
 }
 
 impl Snapshot {
@@ -209,6 +222,10 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         }
     };
     Service {
+        tls: upstream
+            .tls
+            .as_ref()
+            .map(|tls| state.tls.outward(&upstream.name, tls)),
         throttle: upstream
             .overload
             .is_on()

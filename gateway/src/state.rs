@@ -4,6 +4,7 @@
 //! policy, stands in the snapshot, and is handed to the cell with each call.
 
 mod guards;
+mod tls;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -25,6 +26,7 @@ use crate::reply::Refusal;
 use crate::upstream::{Changes, Health, Running, Seat, Server};
 
 pub use guards::{Guards, Rate};
+pub use tls::{Outward, TlsCells};
 
 /// Cells of one kind. A cell lives as long as some snapshot holds it.
 #[derive(Debug)]
@@ -107,6 +109,8 @@ pub struct State {
     zones: Cells<(String, Option<PathBuf>), Zone>,
     /// What the guards remember.
     pub guards: Guards,
+    /// What TLS remembers.
+    pub tls: TlsCells,
     clock: Clock,
     /// Tells pools that a cell has changed.
     pub changes: Changes,
@@ -130,6 +134,7 @@ impl State {
             running: Cells::default(),
             zones: Cells::default(),
             guards: Guards::default(),
+            tls: TlsCells::default(),
             clock,
             changes: Changes::default(),
             admission: Arc::default(),

@@ -19,14 +19,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::config::plan;
-use crate::corridor::connection;
+use crate::corridor::arrival;
 use crate::corridor::worker::{Door, DoorCounts, Load, TICK, Worker};
 use crate::kit::clock::Clock;
-use crate::listen::admission::Full;
 use crate::listen::{Admission, Listening};
-use crate::observe::{Journal, Metrics, ReasonCounters};
+use crate::observe::{Journal, Metrics};
 use crate::snapshot::Snapshot;
 use crate::stream::Stream;
+use crate::tls::ServerSide;
 
 /// Ticks between two looks at idle connections.
 const TICKS_PER_SWEEP: u32 = 10;
@@ -45,6 +45,8 @@ pub enum Order {
         listener: plan::Listener,
         /// Shared by the workers' doors of that listener.
         counts: Arc<DoorCounts>,
+        /// What handshakes are answered with; None is plain HTTP.
+        tls: Option<Arc<ServerSide>>,
         /// This worker's socket.
         socket: Listening,
     },
@@ -116,20 +118,17 @@ impl Handle {
 struct Crew {
     worker: Rc<Worker>,
     admission: Arc<Admission>,
-    refused: std::cell::RefCell<ReasonCounters>,
     connections: Cell<usize>,
     one_ended: Notify,
 }
 
 impl Crew {
     fn new(seed: Seed, load: Arc<Load>) -> Self {
-        let words = Full::ALL.map(Full::word);
         let mut worker = Worker::new(seed.current, seed.clock, seed.journal, &seed.metrics);
         worker.load = load;
         Self {
             worker: Rc::new(worker),
             admission: seed.admission,
-            refused: seed.metrics.connections_refused(&words).into(),
             connections: Cell::new(0),
             one_ended: Notify::new(),
         }
@@ -145,8 +144,8 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
         tokio::select! {
             order = inbox.recv() => match order {
                 None => return false,
-                Some(Order::Open { id, listener, counts, socket }) => {
-                    let door = Rc::new(Door::new(listener, counts));
+                Some(Order::Open { id, listener, counts, tls, socket }) => {
+                    let door = Rc::new(Door::new(listener, counts, tls));
                     doors.insert(id, Rc::clone(&door));
                     tokio::task::spawn_local(take_connections(Rc::clone(&crew), door, socket));
                 }
@@ -280,10 +279,10 @@ fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr
     let snapshot = crew.worker.pin();
     let slot = match crew.admission.admit(peer, &snapshot.plan.server.limits) {
         Ok(slot) => slot,
-        Err(full) => return crew.refused.borrow_mut().count(full.word()),
+        Err(full) => return crew.worker.turn_away(full),
     };
     let present = Present::new(crew);
-    let life = connection::serve(Rc::clone(&crew.worker), Rc::clone(door), stream, peer, slot);
+    let life = arrival::serve(Rc::clone(&crew.worker), Rc::clone(door), stream, peer, slot);
     tokio::task::spawn_local(async move {
         let _present = present;
         life.await;

@@ -1,15 +1,19 @@
 //! upstream: one try at one server, up to the head of its answer.
 
+use std::io;
 use std::time::Duration;
 
 use super::worker::Worker;
 use crate::balance::Lease;
+use crate::config::plan::Address;
 use crate::exchange::Exchange;
+use crate::kit::clock::Mono;
 use crate::relay::origin::INTERIM_ANSWERS_MAX;
 use crate::relay::{AnswerFault, Origin, Upload, UploadFault};
 use crate::reply::Refusal;
 use crate::reply::head::write_interim;
 use crate::snapshot::Service;
+use crate::stream::tls::{HandshakeFault, connect as greet};
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
 use crate::upstream::head::{self, Outgoing};
@@ -102,13 +106,13 @@ async fn connect(
 ) -> Result<Origin, TryFault> {
     let now = worker.mono();
     let server = lease.server();
-    if !is_wary && let Some(stream) = worker.idle.take(server.id(), now) {
+    if !is_wary
+        && let Some(key) = service.idle_key(server.id())
+        && let Some(stream) = worker.idle.take(key, now)
+    {
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
-    let connected = worker
-        .names
-        .connect(server.address(), service.plan.connect_timeout, now)
-        .await;
+    let connected = open(worker, service, server.address(), now).await;
     let spent = worker.mono().since(now);
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     match connected {
@@ -137,8 +141,31 @@ async fn connect(
     }
 }
 
+/// A connection on which HTTP can be spoken. `connect_timeout` is for all of it.
+async fn open(worker: &Worker, service: &Service, address: &Address, now: Mono) -> Result<Stream, IoFault> {
+    let limit = service.plan.connect_timeout;
+    let stream = worker.names.connect(address, limit, now).await?;
+    let left = limit.saturating_sub(worker.mono().since(now));
+    let Some(tls) = &service.tls else {
+        return Ok(stream);
+    };
+    let name = tls.side.name(address);
+    let name = name.ok_or_else(|| io::Error::other("there is no name to ask for: set `sni`"))?;
+    match greet(stream, &worker.shelf, tls.side.config(), name, left).await {
+        Ok((stream, _)) => Ok(stream),
+        Err(HandshakeFault::TimedOut) => Err(IoFault::TimedOut),
+        Err(HandshakeFault::Broken(error)) => Err(IoFault::Broken(error)),
+        Err(fault) => {
+            if worker.may_complain() {
+                log::warn!("upstream {}: {address}: {fault}", service.plan.name);
+            }
+            Err(IoFault::Broken(io::Error::other(fault.to_string())))
+        }
+    }
+}
+
 /// connect(2), socket(2): what says nothing of the server.
-fn is_exhaustion(error: &std::io::Error) -> bool {
+fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
     errno.is_some_and(|e| matches!(e, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
@@ -274,7 +301,7 @@ async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFa
     // Said as long as it is half said: whoever gives up meanwhile must not begin another answer within it.
     x.status = x.answer.status;
     let limit = x.snapshot.plan.server.limits.body_timeout;
-    let written = client.write_all(&mut [std::io::IoSlice::new(&head)], limit).await;
+    let written = client.write_all(&mut [io::IoSlice::new(&head)], limit).await;
     x.status = 0;
     written.map_err(|_| TryFault::ClientGone)
 }
@@ -313,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_lack_of_ours_is_no_failure_of_a_server() {
-        let errno = |e: rustix::io::Errno| std::io::Error::from_raw_os_error(e.raw_os_error());
+        let errno = |e: rustix::io::Errno| io::Error::from_raw_os_error(e.raw_os_error());
         assert!(is_exhaustion(&errno(rustix::io::Errno::MFILE)));
         assert!(!is_exhaustion(&errno(rustix::io::Errno::CONNREFUSED)));
     }

@@ -175,13 +175,12 @@ async fn relay(
 pub(super) fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Origin) {
     let plan = &service.plan;
     let now = worker.mono();
-    worker.idle.park(
-        lease.server().id(),
-        origin.into_stream(),
-        plan.idle_timeout,
-        plan.max_idle,
-        now,
-    );
+    let Some(key) = service.idle_key(lease.server().id()) else {
+        return;
+    };
+    worker
+        .idle
+        .park(key, origin.into_stream(), plan.idle_timeout, plan.max_idle, now);
 }
 
 /// An answer that was not delivered whole, and must not look as if it were.

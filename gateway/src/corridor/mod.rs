@@ -8,6 +8,7 @@
 //! ```
 
 mod afterwards;
+pub mod arrival;
 mod attempt;
 mod bring;
 mod cached;

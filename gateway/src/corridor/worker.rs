@@ -14,12 +14,14 @@ use crate::compress;
 use crate::config::plan;
 use crate::exchange::{Exchange, Heads};
 use crate::kit::clock::{Clock, Mono, Now};
+use crate::listen::admission::Full;
 use crate::observe::{CacheResult, Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
 use crate::outbound::{Client, Trust};
 use crate::reply::Refusal;
 use crate::reply::head::DateLine;
 use crate::snapshot::Snapshot;
 use crate::stream::Shelf;
+use crate::tls::ServerSide;
 use crate::upstream::{Idle, Names};
 use crate::wire::Version;
 
@@ -62,6 +64,7 @@ pub struct Worker {
     last_tick: Cell<Instant>,
     outbound: RefCell<Option<Client>>,
     complained_at: Cell<Option<Mono>>,
+    turned_away: RefCell<ReasonCounters>,
 }
 
 /// Between two ticks of a worker.
@@ -109,6 +112,8 @@ pub struct Load {
 pub struct Door {
     /// As configured, with its real port.
     pub listener: plan::Listener,
+    /// What handshakes are answered with; None is plain HTTP.
+    pub tls: Option<Arc<ServerSide>>,
     /// "http" or "https".
     pub scheme: &'static str,
     /// 0 for a Unix socket.
@@ -156,6 +161,7 @@ impl Worker {
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
             outbound: RefCell::default(),
             complained_at: Cell::default(),
+            turned_away: metrics.connections_refused(&Full::ALL.map(Full::word)).into(),
         }
     }
 
@@ -214,6 +220,11 @@ impl Worker {
             heads.lines.clear();
             spare.push(heads);
         }
+    }
+
+    /// Counts a connection that was closed before a request was read.
+    pub fn turn_away(&self, why: Full) {
+        self.turned_away.borrow_mut().count(why.word());
     }
 
     /// Asks others on the gateway's own behalf, over connections of this worker.
@@ -353,14 +364,15 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
 
 impl Door {
     /// A listener that takes connections.
-    pub fn new(listener: plan::Listener, counts: Arc<DoorCounts>) -> Self {
+    pub fn new(listener: plan::Listener, counts: Arc<DoorCounts>, tls: Option<Arc<ServerSide>>) -> Self {
         let port = match &listener.address {
             plan::SocketSpec::Tcp(address) => address.port(),
             plan::SocketSpec::Unix(_) => 0,
         };
         Self {
             listener,
-            scheme: "http",
+            scheme: if tls.is_some() { "https" } else { "http" },
+            tls,
             port,
             counts,
             closing: Cell::new(false),

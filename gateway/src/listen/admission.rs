@@ -14,6 +14,7 @@ use crate::config::plan::Limits;
 pub struct Admission {
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    handshakes: AtomicUsize,
 }
 
 /// One open connection; given back by dropping.
@@ -23,6 +24,26 @@ pub struct Slot {
     address: Option<IpAddr>,
 }
 
+/// A handshake in flight; given back by dropping.
+#[derive(Debug)]
+pub struct Handshake(Arc<Admission>);
+
+impl Slot {
+    /// Takes a place among the handshakes in flight, of which there may be so many.
+    pub fn begin_handshake(&self, max: usize) -> Option<Handshake> {
+        let below = |n| (n < max).then_some(n + 1);
+        let handshakes = &self.admission.handshakes;
+        let taken = handshakes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
+        taken.is_ok().then(|| Handshake(Arc::clone(&self.admission)))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Why a connection is not taken; the text is the metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
@@ -30,17 +51,32 @@ pub enum Full {
     Connections,
     /// This address has `connections_per_ip` open.
     Address,
+    /// `handshakes` are in flight.
+    Handshakes,
+    /// Its TLS handshake came to nothing.
+    HandshakeFailed,
+    /// It did not begin with the PROXY header that it must begin with, or that of somebody who is not trusted.
+    ProxyHeader,
 }
 
 impl Full {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Connections, Self::Address];
+    pub const ALL: [Self; 5] = [
+        Self::Connections,
+        Self::Address,
+        Self::Handshakes,
+        Self::HandshakeFailed,
+        Self::ProxyHeader,
+    ];
 
     /// The metric's label.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Connections => "max_connections",
             Self::Address => "connections_per_ip",
+            Self::Handshakes => "handshakes",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::ProxyHeader => "proxy_header",
         }
     }
 }

@@ -9,6 +9,7 @@ mod time;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ring::digest;
 use rustls::RootCertStore;
@@ -290,6 +291,11 @@ impl fmt::Debug for Authorities {
 /// The cryptography of all TLS here. Given and not taken from the process, where whoever comes first may set another one.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// When a certificate in DER ends to hold, since the Unix epoch; None if it is none.
+pub fn not_after(certificate: &[u8]) -> Option<Duration> {
+    Some(Fields::read(certificate)?.leaf().not_after)
 }
 
 /// Which certificate of a chain a key is for, from 0.

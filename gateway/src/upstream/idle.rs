@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::kit::clock::Mono;
 use crate::stream::Stream;
 
-/// A worker's idle connections, by the number of the server they lead to.
+/// A worker's idle connections, by the number of the server they lead to and that of what it was greeted with, 0 for nothing.
 #[derive(Debug, Default)]
 pub struct Idle {
-    parked: RefCell<HashMap<u64, Vec<Parked>>>,
+    parked: RefCell<HashMap<(u64, u64), Vec<Parked>>>,
 }
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Parked {
 
 impl Idle {
     /// The connection used last, if it is still good: the others may then grow old and go.
-    pub fn take(&self, server: u64, now: Mono) -> Option<Stream> {
+    pub fn take(&self, server: (u64, u64), now: Mono) -> Option<Stream> {
         let mut parked = self.parked.borrow_mut();
         let waiting = parked.get_mut(&server)?;
         // One look at the socket, because its end may not have been reported to us yet: a request written to
@@ -32,7 +32,7 @@ impl Idle {
     }
 
     /// Keeps a connection for `timeout`, at most `max` of one server: the oldest gives way.
-    pub fn park(&self, server: u64, stream: Stream, timeout: Duration, max: usize, now: Mono) {
+    pub fn park(&self, server: (u64, u64), stream: Stream, timeout: Duration, max: usize, now: Mono) {
         let mut parked = self.parked.borrow_mut();
         let waiting = parked.entry(server).or_default();
         if waiting.len() >= max {

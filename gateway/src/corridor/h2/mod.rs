@@ -68,8 +68,8 @@ fn streams_max(_: &Limits) -> u32 {
 }
 
 /// Whether a listener takes HTTP/2 from a client that begins with it, without TLS (RFC 9113 §3.3).
-pub fn is_taken_unasked(_: &Listener) -> bool {
-    true
+pub fn is_taken_unasked(listener: &Listener) -> bool {
+    listener.h2c
 }
 
 /// Serves a connection to its end, from its first byte on.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
@@ -236,8 +237,7 @@ fn a_broken_connection_is_noticed_and_a_finished_one_is_not_broken() {
         peer.socket.shutdown().await.unwrap();
         assert_eq!(read(&stream).await.unwrap(), b"");
         let mut broken = std::pin::pin!(stream.broken());
-        let is_pending =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(broken.as_mut().poll(cx).is_pending()));
+        let is_pending = std::future::poll_fn(|cx| Poll::Ready(broken.as_mut().poll(cx).is_pending()));
         assert!(is_pending.await);
         socket2::SockRef::from(&peer.socket)
             .set_linger(Some(Duration::ZERO))
