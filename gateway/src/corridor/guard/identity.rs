@@ -253,7 +253,9 @@ fn not_believed(
     has_waited: bool,
 ) -> Step {
     if let (KeySource::Fetched(issuer), TokenFault::UnknownKey) = (source, fault) {
-        if !has_waited && issuer.want(now.mono) {
+        // A list that has come since this one was looked at is not asked for again, and is there at once.
+        let may_come = || issuer.want(now.mono) || issuer.keys().generation != keys.generation;
+        if !has_waited && may_come() {
             let unknown = Unknown::Keys(Arc::clone(issuer), keys.generation);
             return Step::Wait(Wait::Know(Box::new(unknown)));
         }

@@ -1,3 +1,5 @@
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::origin::{Script, hang_up, never, raw, reply, reset};
@@ -196,4 +198,58 @@ fn a_secret_that_an_issuer_publishes_signs_nothing() {
             .expect(401);
     }
     assert_eq!(origin.total(), 1);
+}
+
+#[test]
+fn a_reload_keeps_the_keys_of_an_issuer_and_takes_none_along_to_another_one() {
+    let issuer = Origin::new().on("/keys", publishes(&[KEY_A]));
+    let other = Origin::new().on("/keys", publishes(&[KEY_B]));
+    let origin = Origin::new().otherwise(reply(200));
+    let of = |issuer: &Origin, more: &str| by_issuer(&origin, issuer, more);
+    let gw = Gateway::start(&of(&issuer, ""));
+    let mut client = gw.connect();
+    client.ask(&with(ANN_BY_A)).expect(200);
+    gw.reload(&of(&issuer, ", leeway = \"1s\"")).unwrap();
+    client.ask(&with(ANN_BY_A)).expect(200);
+    assert_eq!(issuer.total(), 1);
+    gw.reload(&of(&other, "")).unwrap();
+    client.ask(&with(ANN_BY_A)).expect(401);
+    client.ask(&with(BEN_BY_B)).expect(200);
+    // One that cannot be used takes nothing away, and asks nobody.
+    gw.reload(&of(&issuer, ", nonsense = 1")).unwrap_err();
+    client.ask(&with(BEN_BY_B)).expect(200);
+    assert_eq!((issuer.total(), other.total()), (1, 1));
+    // Back at the first one, whose keys nobody has kept meanwhile.
+    gw.reload(&of(&issuer, "")).unwrap();
+    client.ask(&with(ANN_BY_A)).expect(200);
+    client.ask(&with(BEN_BY_B)).expect(401);
+}
+
+#[test]
+fn keys_that_come_while_a_token_is_judged_are_not_missed() {
+    const ROUNDS: usize = 100;
+    let origin = Origin::new().otherwise(reply(200));
+    let issuers = [KEY_A, KEY_B].map(|key| Origin::new().on("/keys", publishes(&[key])));
+    let toml = issuers.each_ref().map(|issuer| by_issuer(&origin, issuer, ""));
+    let gw = Gateway::start(&toml[1]);
+    let (abreast, let_in) = (Barrier::new(5), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = gw.connect();
+                for round in 0..ROUNDS {
+                    abreast.wait();
+                    let answer = client.ask(&with([ANN_BY_A, BEN_BY_B][round % 2]));
+                    let_in.fetch_add(usize::from(answer.status == 200), Ordering::AcqRel);
+                    abreast.wait();
+                }
+            });
+        }
+        for round in 0..ROUNDS {
+            gw.reload(&toml[round % 2]).unwrap();
+            abreast.wait();
+            abreast.wait();
+        }
+    });
+    assert_eq!(let_in.into_inner(), 4 * ROUNDS);
 }
