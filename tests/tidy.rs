@@ -24,8 +24,8 @@ const LAYERS: &[&[&str]] = &[
     &["config", "facts"],
     &[
         "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route", "tls",
-        "upstream",
-        "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route", "tls", "upstream",
+        "upstream", "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route",
+        "tls", "upstream",
     ],
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],

@@ -1,6 +1,7 @@
 //! Active health: each server is asked how it is, as its upstream's `health_check` says, and its cell is told.
 
 mod probe;
+mod sealed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use self::probe::{Bad, Probe};
 use crate::config::plan::{Address, HealthCheck};
 use crate::kit::clock::Clock;
 use crate::snapshot::Snapshot;
+use crate::state::Outward;
 use crate::upstream::health::Thresholds;
 use crate::upstream::{Health, Server};
 
@@ -34,6 +36,8 @@ pub struct Wanted {
     pub address: Address,
     /// How.
     pub check: HealthCheck,
+    /// What it is greeted with; None is plain HTTP.
+    pub tls: Option<Arc<Outward>>,
     /// Who is told.
     pub cell: Arc<Health>,
     /// Starts slowly when it comes back.
@@ -41,7 +45,7 @@ pub struct Wanted {
 }
 
 /// What a probe is found again by; two upstreams that ask the same of the same server share it.
-type Key = (Address, HealthCheck);
+type Key = (Address, HealthCheck, u64);
 
 /// A running probe; dropping it ends it, between two awaits.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ struct Running {
 pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
     let of_service = |service: &Arc<crate::snapshot::Service>| {
         let check = service.plan.health_check.clone();
+        let tls = service.tls.clone();
         let pool = Arc::clone(&service.pool);
         (0..pool.members().len()).filter_map(move |index| {
             let member = &pool.members()[index];
@@ -61,6 +66,7 @@ pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
             (!member.plan().down).then(|| Wanted {
                 address: member.address().clone(),
                 check,
+                tls: tls.clone(),
                 cell,
                 server: Arc::clone(pool.server(index)),
             })
@@ -85,7 +91,11 @@ impl Prober {
         let mut running = self.running.lock();
         let mut next = HashMap::with_capacity(wanted.len());
         for wanted in wanted {
-            let key = (wanted.address.clone(), wanted.check.clone());
+            let key = (
+                wanted.address.clone(),
+                wanted.check.clone(),
+                id_of(wanted.tls.as_ref()),
+            );
             if next.contains_key(&key) {
                 continue;
             }
@@ -108,6 +118,11 @@ impl Prober {
     }
 }
 
+/// What tells one greeting from another; 0 for none.
+fn id_of(tls: Option<&Arc<Outward>>) -> u64 {
+    tls.map_or(0, |tls| tls.id)
+}
+
 impl Running {
     /// A cell that was forgotten and made anew is another one, though it is found by the same key.
     fn tells(&self, wanted: &Wanted) -> bool {
@@ -126,7 +141,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Asks for ever. A probe that takes longer than the interval delays the next one: they never pile up.
 async fn watch(wanted: Wanted, first: Duration, clock: Clock) {
-    let probe = match Probe::new(&wanted.address, &wanted.check) {
+    let probe = match Probe::new(&wanted.address, &wanted.check, wanted.tls.as_ref()) {
         Ok(probe) => probe,
         Err(bad) => return log::error!("{} cannot be probed and counts as up: {bad}", wanted.address),
     };

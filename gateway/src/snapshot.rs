@@ -204,13 +204,17 @@ fn told_names(auth: &plan::Auth) -> Vec<String> {
 
 fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option<Mono>) -> Service {
     let running = state.running(&upstream.name);
+    let tls = upstream
+        .tls
+        .as_ref()
+        .map(|tls| state.tls.outward(&upstream.name, tls));
     let pool = Pool::new(upstream, running, state.changes.clone(), |server| {
         balance::Cells {
             server: state.server(&server.address, new_since),
             health: upstream
                 .health_check
                 .as_ref()
-                .map(|check| state.health(&server.address, check)),
+                .map(|check| state.health(&server.address, check, tls.as_ref().map_or(0, |tls| tls.id))),
             seat: state.seat(&upstream.name, &server.address),
         }
     });
@@ -222,10 +226,7 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         }
     };
     Service {
-        tls: upstream
-            .tls
-            .as_ref()
-            .map(|tls| state.tls.outward(&upstream.name, tls)),
+        tls,
         throttle: upstream
             .overload
             .is_on()

@@ -103,7 +103,7 @@ fn filling_bytes(cache: &plan::Cache) -> usize {
 /// All cells of one gateway.
 pub struct State {
     servers: Cells<Address, Server>,
-    healths: Cells<(Address, HealthCheck), Health>,
+    healths: Cells<(Address, HealthCheck, u64), Health>,
     seats: Cells<(String, Address), Seat>,
     running: Cells<String, Running>,
     zones: Cells<(String, Option<PathBuf>), Zone>,
@@ -153,9 +153,9 @@ impl State {
         })
     }
 
-    /// What that probe says of that address.
-    pub fn health(&self, address: &Address, check: &HealthCheck) -> Arc<Health> {
-        self.healths.claim(&(address.clone(), check.clone()), || {
+    /// What that probe says of that address, greeted as `tls` says; 0 is plain HTTP.
+    pub fn health(&self, address: &Address, check: &HealthCheck, tls: u64) -> Arc<Health> {
+        self.healths.claim(&(address.clone(), check.clone(), tls), || {
             Health::new(self.changes.clone())
         })
     }

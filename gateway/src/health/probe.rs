@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::net::SocketAddr as UnixAddress;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::connectors::ConnectorOptions;
@@ -17,7 +18,9 @@ use pingora::{Error, ErrorType};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
+use super::sealed::Sealed;
 use crate::config::plan::{Address, HealthCheck};
+use crate::state::Outward;
 
 /// A question, ready to be asked any number of times. Each time on a connection of its own: one that is kept
 /// open says nothing about whether new ones are accepted.
@@ -25,6 +28,8 @@ pub struct Probe {
     target: Target,
     limit: Duration,
     http: Option<HttpHealthCheck>,
+    /// What takes the place of all that where the server speaks TLS.
+    sealed: Option<Sealed>,
 }
 
 /// Why a server is not well.
@@ -57,7 +62,7 @@ const STATUS: &str = "status";
 impl Probe {
     /// # Errors
     /// If the address or the path cannot be put on the wire.
-    pub fn new(address: &Address, check: &HealthCheck) -> Result<Self, Bad> {
+    pub fn new(address: &Address, check: &HealthCheck, tls: Option<&Arc<Outward>>) -> Result<Self, Bad> {
         let http = check
             .path
             .as_ref()
@@ -66,6 +71,14 @@ impl Probe {
             target: Target::new(address)?,
             limit: check.timeout,
             http: http.transpose().map_err(Bad::Http)?,
+            sealed: tls.map(|tls| {
+                Sealed::new(
+                    Arc::clone(tls),
+                    address,
+                    check.path.as_deref(),
+                    &check.expect_status,
+                )
+            }),
         })
     }
 
@@ -91,6 +104,22 @@ impl Probe {
     }
 
     async fn ask_one(&self, address: SocketAddr) -> Result<(), Bad> {
+        if let Some(sealed) = &self.sealed {
+            return match &address {
+                SocketAddr::Inet(address) => {
+                    sealed
+                        .ask_tcp(TcpStream::connect(address).await.map_err(Bad::Io)?)
+                        .await
+                }
+                SocketAddr::Unix(address) => {
+                    let path = address.as_pathname();
+                    let path = path.ok_or_else(|| Bad::Io(io::ErrorKind::InvalidInput.into()))?;
+                    sealed
+                        .ask_unix(UnixStream::connect(path).await.map_err(Bad::Io)?)
+                        .await
+                }
+            };
+        }
         let Some(http) = &self.http else {
             return connect(&address).await.map_err(Bad::Io);
         };

@@ -71,7 +71,7 @@ fn check(path: Option<&str>) -> HealthCheck {
 }
 
 async fn ask(address: &Address, check: &HealthCheck) -> Result<(), String> {
-    let probe = Probe::new(address, check).map_err(|bad| bad.to_string())?;
+    let probe = Probe::new(address, check, None).map_err(|bad| bad.to_string())?;
     probe.ask().await.map_err(|bad| bad.to_string())
 }
 
@@ -80,6 +80,7 @@ fn wanted_of(address: &Address, check: HealthCheck) -> Wanted {
     Wanted {
         address: address.clone(),
         check,
+        tls: None,
         cell: Arc::new(Health::new(changes.clone())),
         server: Arc::new(Server::new(1, address.clone(), None, changes)),
     }
@@ -238,7 +239,7 @@ async fn a_reload_keeps_probes_that_stay_and_ends_those_that_go() {
         let task = |path: &str| {
             let found = running
                 .iter()
-                .find(|((_, check), _)| check.path.as_deref() == Some(path));
+                .find(|((_, check, _), _)| check.path.as_deref() == Some(path));
             found.map(|(_, running)| running.task.id())
         };
         (task("/a"), task("/b"))

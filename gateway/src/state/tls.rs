@@ -29,6 +29,7 @@ struct Held {
 }
 
 /// Our side of TLS towards the servers of an upstream.
+#[derive(Debug)]
 pub struct Outward {
     /// What servers are greeted with.
     pub side: ClientSide,

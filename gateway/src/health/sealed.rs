@@ -1,0 +1,116 @@
+//! A question over TLS, which Pingora's checks would ask by the system's authorities and another name.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use super::probe::Bad;
+use crate::config::plan::Address;
+use crate::state::Outward;
+
+/// Bytes of an answer's first line: a status, and a reason of some length.
+const STATUS_LINE_BYTES_MAX: usize = 1024;
+
+/// What is asked, and by whose word the server is believed.
+pub struct Sealed {
+    outward: Arc<Outward>,
+    address: Address,
+    /// The request, and the statuses that are good; None = a handshake is all the answer there is.
+    http: Option<(Vec<u8>, Vec<RangeInclusive<u16>>)>,
+}
+
+impl Sealed {
+    /// A question to that server. The path was checked to be fit for the wire.
+    pub fn new(
+        outward: Arc<Outward>,
+        address: &Address,
+        path: Option<&str>,
+        expected: &[RangeInclusive<u16>],
+    ) -> Self {
+        let host = match address {
+            Address::Tcp { .. } => address.to_string(),
+            Address::Unix(_) => "localhost".to_owned(),
+        };
+        let request = |path| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: sluice-health-check\r\nConnection: close\r\n\r\n"
+            )
+        };
+        Self {
+            outward,
+            address: address.clone(),
+            http: path.map(|path| (request(path).into_bytes(), expected.to_vec())),
+        }
+    }
+
+    /// Asks over a connection that stands.
+    pub async fn ask_tcp(&self, stream: TcpStream) -> Result<(), Bad> {
+        self.ask(stream).await
+    }
+
+    /// Asks over a connection that stands.
+    pub async fn ask_unix(&self, stream: UnixStream) -> Result<(), Bad> {
+        self.ask(stream).await
+    }
+
+    async fn ask(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Bad> {
+        let side = &self.outward.side;
+        let name = side.name(&self.address);
+        let name = name.ok_or_else(|| Bad::Io(io::Error::other("there is no name to ask for: set `sni`")))?;
+        let connector = TlsConnector::from(side.config());
+        let mut stream = connector.connect(name, stream).await.map_err(Bad::Io)?;
+        let Some((request, expected)) = &self.http else {
+            return Ok(());
+        };
+        stream.write_all(request).await.map_err(Bad::Io)?;
+        stream.flush().await.map_err(Bad::Io)?;
+        let status = read_status(&mut stream).await.map_err(Bad::Io)?;
+        match expected.iter().any(|range| range.contains(&status)) {
+            true => Ok(()),
+            false => Err(Bad::Status(status)),
+        }
+    }
+}
+
+/// The status of an answer: `HTTP/1.1 200 …` (RFC 9112 §4).
+async fn read_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u16> {
+    let mut line = Vec::with_capacity(64);
+    while !line.contains(&b'\n') && line.len() < STATUS_LINE_BYTES_MAX {
+        if stream.read_buf(&mut line).await? == 0 {
+            break;
+        }
+    }
+    status_of(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its answer is not HTTP"))
+}
+
+fn status_of(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let digits = rest.get(2..5).filter(|_| rest.get(1) == Some(&b' '))?;
+    let number: u16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (100..=599).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_a_status_line_and_from_nothing_else() {
+        assert_eq!(status_of(b"HTTP/1.1 200 OK\r\n"), Some(200));
+        assert_eq!(status_of(b"HTTP/1.0 503\r\n"), Some(503));
+        for bad in [
+            &b"HTTP/2 200\r\n"[..],
+            b"HTTP/1.1  20 OK\r\n",
+            b"HTTP/1.1 2",
+            b"SSH-2.0",
+            b"",
+            b"HTTP/1.1 999 x",
+        ] {
+            assert_eq!(status_of(bad), None, "{bad:?}");
+        }
+    }
+}
