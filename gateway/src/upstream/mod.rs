@@ -8,6 +8,7 @@ pub mod head;
 pub mod health;
 pub mod idle;
 pub mod outlier;
+pub mod proxy_line;
 pub mod seat;
 pub mod server;
 
