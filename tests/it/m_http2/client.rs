@@ -8,13 +8,14 @@ use h2::{RecvStream, SendStream};
 use harness::patience::patience;
 use http::{HeaderMap, Request};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 /// One connection.
 pub(super) struct Client {
     send: SendRequest<Bytes>,
     /// Ends with the connection.
-    pub(super) connection: JoinHandle<Result<(), h2::Error>>,
+    pub(super) connection: oneshot::Receiver<Result<(), h2::Error>>,
 }
 
 /// An answer.
@@ -44,11 +45,12 @@ impl Got {
 /// Runs a play's clients.
 #[track_caller]
 pub(super) fn run<T>(play: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async { soon("the play ends", play).await })
+    runtime().block_on(async { soon("the play ends", play).await })
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
 }
 
 /// Waits, but not for ever.
@@ -72,12 +74,22 @@ impl Client {
         Self::open_as(address, &Builder::new()).await
     }
 
+    /// The connection has a thread of its own, so that it goes on while the play waits for facts.
     pub(super) async fn open_as(address: SocketAddr, builder: &Builder) -> Self {
-        let socket = TcpStream::connect(address).await.unwrap();
-        let (send, connection) = builder.handshake(socket).await.unwrap();
+        let builder = builder.clone();
+        let (opened, opens) = oneshot::channel();
+        let (ended, connection) = oneshot::channel();
+        std::thread::spawn(move || {
+            runtime().block_on(async {
+                let socket = TcpStream::connect(address).await.unwrap();
+                let (send, connection) = builder.handshake(socket).await.unwrap();
+                let _ = opened.send(send);
+                let _ = ended.send(connection.await);
+            });
+        });
         Self {
-            send,
-            connection: tokio::spawn(connection),
+            send: opens.await.unwrap(),
+            connection,
         }
     }
 

@@ -111,7 +111,10 @@ fn a_hundred_streams_at_once_get_each_its_own() {
     let gw = Gateway::start(&all_to(&origin));
 
     run(async {
-        let client = Client::open(gw.address()).await;
+        // They are read one after the other, so all must have room.
+        let mut wide = Builder::new();
+        wide.initial_connection_window_size(8 << 20);
+        let client = Client::open_as(gw.address(), &wide).await;
         let mut streams = Vec::new();
         for n in 0..100_u32 {
             streams.push((n, client.begin(request("POST", &format!("/{n}")), false).await));

@@ -97,6 +97,8 @@ pub(super) async fn carry(taken: Taken, far: Memory, frames: Frames) {
             is_tunnel: inbound == Inbound::Tunnel,
         };
         if let Err(Cut(reason)) = down.run(&mut respond, method).await {
+            // A reset goes before whatever has not been written. What came of the answer may tell the client more.
+            tokio::task::yield_now().await;
             respond.send_reset(reason);
             far.break_off();
         }
