@@ -1,5 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::thread::{JoinHandle, park_timeout};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gateway::kit::clock::{Clock, Mono};
@@ -59,7 +59,7 @@ impl Paced {
         };
         let mut spare = self.rate.burst;
         loop {
-            wait_till(due, clock);
+            wait_until("it is time for the next request", || now() >= due);
             due = due.plus(Duration::from_secs(1) / self.per_s);
             let sent = now();
             let status = client.ask(&Request::get("/")).status;
@@ -93,17 +93,6 @@ impl Rate {
         let most = last.last[1].since(first.first[0]).as_secs_f64();
         let [least, most] = [least, most].map(|seconds| self.burst + self.per_s * seconds);
         [least - first.lost, most]
-    }
-}
-
-/// Sleeps no longer than that, and not at all if it is late.
-fn wait_till(due: Mono, clock: &Clock) {
-    loop {
-        let left = due.since(clock.now().mono);
-        if left.is_zero() {
-            return;
-        }
-        park_timeout(left);
     }
 }
 
@@ -168,11 +157,12 @@ fn each_client_is_admitted_its_burst_and_its_rate_to_the_request_and_nobody_else
 
     // Half of what it may.
     let mut modest = Connection::open_from(address(0), sluice.address());
-    let mut asked = 0;
+    let (mut asked, began) = (0, clock.now().mono);
     while greedy.iter().any(|client| !client.is_finished()) {
         modest.ask(&Request::get("/")).expect(200);
         asked += 1;
-        park_timeout(Duration::from_millis(200));
+        let due = began.plus(Duration::from_millis(200 * asked));
+        wait_until("it is time for the next request", || clock.now().mono >= due);
     }
 
     let tallies: Vec<_> = greedy.into_iter().map(|client| client.join().unwrap()).collect();
@@ -258,7 +248,7 @@ fn a_redis_that_is_killed_and_restarted_under_load_costs_no_request_and_no_limit
     };
     let _turn = crate::turn();
     let (origin, clock, mut redis) = (served(), Clock::system(), RedisServer::start());
-    let sections = format!("[redis]\nurl = \"{}\"", redis.url());
+    let sections = format!("[redis]\nurl = \"{}\"\ntimeout = \"1s\"", redis.url());
     let text = config(
         &origin,
         &sections,

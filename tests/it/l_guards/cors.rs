@@ -107,7 +107,7 @@ const KEY: &str = "a-key-of-sixteen-or-more-bytes";
 /// A route that asks for a key, with these sections before it.
 fn with_keys(origin: &Origin, folder: &std::path::Path, sections: &str) -> String {
     let file = folder.join("keys");
-    std::fs::write(&file, format!("client:{KEY}\n")).unwrap();
+    std::fs::write(&file, format!("client:{KEY}\n")).expect("the play's folder can be written");
     let auth = format!(
         "{sections}\n[auth.keys]\nkeys = {{ file = {:?} }}",
         file.display().to_string()

@@ -1,5 +1,4 @@
 use std::io::Write;
-use std::time::Duration;
 
 use harness::origin::{Script, hang_up, never, reply, reset, upgrade};
 use harness::{Connection, Gate, Gateway, Origin, Request, wait_until};
@@ -358,19 +357,16 @@ fn clients_of_a_unix_socket_share_the_places_of_an_address() {
     let mut inside = std::os::unix::net::UnixStream::connect(&path).unwrap();
     inside.write_all(&Request::get("/held").bytes()).unwrap();
     origin.wait_seen("/held", 1);
-    let mut reader = harness::wire::Reader::new(second(&path));
+    let mut second = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    second
+        .set_read_timeout(Some(harness::patience::patience()))
+        .unwrap();
+    second.write_all(&Request::get("/next").bytes()).unwrap();
+    let mut reader = harness::wire::Reader::new(second);
     let head = reader.head().unwrap().unwrap();
     assert!(head.start.starts_with("HTTP/1.1 503 "), "{head}");
     gw.get("/next").expect(200);
     gate.open();
     let mut reader = harness::wire::Reader::new(inside);
     assert!(reader.head().unwrap().unwrap().start.starts_with("HTTP/1.1 200 "));
-}
-
-/// Another client of that socket, which has asked.
-fn second(path: &std::path::Path) -> std::os::unix::net::UnixStream {
-    let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(&Request::get("/next").bytes()).unwrap();
-    stream
 }

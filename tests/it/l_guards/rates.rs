@@ -270,10 +270,10 @@ fn what_comes_from_the_cache_is_counted_and_says_so() {
             .header("ETag", "\"e\"")
             .body("a"),
     );
-    let text = format!("[caches.edge]\nmemory = \"16MiB\"\n[rate_limits.limit]\nrate = \"1/60s\"\nburst = 5");
+    let sections = "[caches.edge]\nmemory = \"16MiB\"\n[rate_limits.limit]\nrate = \"1/60s\"\nburst = 5";
     let text = guarded(
         &origin,
-        &text,
+        sections,
         "rate_limits = [\"limit\"]\ncache = { store = \"edge\" }",
     );
     let gw = Gateway::start_with_manual_clock(&text);
