@@ -1,5 +1,7 @@
 /// Who may come in, by network.
 mod access;
+/// How many may try a server that was ejected.
+mod breaker_config;
 /// Pages of other origins.
 mod cors;
 /// What protects an upstream from more than it can do.
