@@ -1,3 +1,5 @@
+mod together;
+
 use std::time::Duration;
 
 use harness::origin::reply;
