@@ -2,6 +2,8 @@
 
 #[path = "cli/actors.rs"]
 mod actors;
+#[path = "cli/diff.rs"]
+mod diff;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/purge.rs"]
@@ -234,6 +236,15 @@ fn the_service_manager_is_told_what_goes_on() {
     assert_eq!(gateway.code(), 0);
 }
 
+/// The cells of the first server's row.
+fn row(status: &str) -> Vec<String> {
+    let row = status.lines().find(|line| line.starts_with("o "));
+    row.unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
 fn a_running_gateway_is_told_over_its_admin_address() {
     let origin = Origin::answering("hello");
@@ -249,13 +260,6 @@ fn a_running_gateway_is_told_over_its_admin_address() {
     assert_eq!(got(gateway.listener(), "/"), "hello");
 
     let status = sluice(&folder, &["status"]);
-    let row = |text: &str| -> Vec<String> {
-        let row = text
-            .lines()
-            .find(|line| line.starts_with("o "))
-            .unwrap_or_default();
-        row.split_whitespace().map(str::to_owned).collect()
-    };
     let cells = row(&status.out);
     assert_eq!(
         cells[..8],
@@ -302,12 +306,8 @@ fn a_running_gateway_is_told_over_its_admin_address() {
     folder.write(&text.replace("upstream = \"o\"", "upstream = \"p\""));
     let done = sluice(&folder, &["reload"]);
     assert_eq!(done.code, 2, "{done:?}");
-    for text in [
-        "not reloaded",
-        "error: ",
-        "\nupstream = \"p\"\n           ^^^\n",
-        "\n1 error\n",
-    ] {
+    let pointed = "\nupstream = \"p\"\n           ^^^\n";
+    for text in ["not reloaded", "error: ", pointed, "\n1 error\n"] {
         assert!(done.err.contains(text), "misses {text:?} in\n{}", done.err);
     }
     let done = sluice(&folder, &["reload", "--json"]);

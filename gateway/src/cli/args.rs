@@ -75,6 +75,8 @@ pub enum Command {
     Reload(Desk),
     /// Throw answers out of the caches, by what they are for or by tag
     Purge(Purge),
+    /// Tell what a reload would change, and which logged requests would be served differently
+    Diff(Diff),
     /// Show the lines of the access log that match a query, those to come too
     Log(Log),
     /// Open the access log again, after it was renamed
@@ -216,6 +218,27 @@ pub struct Log {
     pub json: bool,
 }
 
+/// `sluice diff`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Who may come in is told first, then what is served no more, kept differently, or limited differently.\n\
+    Exit codes: 0 no difference, 1 differences, 2 it could not be found out.\n\n  \
+    sluice diff /etc/sluice/sluice.toml new.toml\n  \
+    sluice diff /etc/sluice/sluice.toml new.toml --replay /var/log/sluice/access.log"
+)]
+pub struct Diff {
+    /// The configuration in use
+    pub old: PathBuf,
+    /// The one that is to come
+    pub new: PathBuf,
+    /// An access log in JSON, plain or gzip: each of its requests is routed by both; it has no headers
+    #[arg(long, value_name = "ACCESS_LOG")]
+    pub replay: Option<PathBuf>,
+    /// Print {"different": …, "changes": {…}, "replay": {…}} instead
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sluice file-server`
 #[derive(Debug, Args)]
 pub struct FileServer {
@@ -241,10 +264,9 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 8] = [
+const NOT_YET: [&str; 7] = [
     "apply",
     "completions",
-    "diff",
     "explain",
     "hash-password",
     "import",

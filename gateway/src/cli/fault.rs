@@ -36,6 +36,14 @@ impl Fault {
         Self::Failed(Told::new(message, help))
     }
 
+    /// The same with the code of wrong words, for a command whose code 1 means something else.
+    pub fn into_usage(self) -> Self {
+        match self {
+            Self::Failed(told) => Self::Usage(told),
+            other @ (Self::Words(_) | Self::Usage(_) | Self::Config(_)) => other,
+        }
+    }
+
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         match self {

@@ -4,6 +4,7 @@ pub mod args;
 pub mod check;
 pub mod client;
 pub mod desk;
+pub mod diff;
 pub mod fault;
 pub mod log;
 pub mod notify;

@@ -1,5 +1,10 @@
 //! `sluice log`: which lines it shows, from where, and what it says of those it cannot read.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code, where a surprise may panic"
+)]
+
 use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
@@ -154,11 +159,13 @@ fn a_running_gateways_log_is_found_by_its_configuration_and_followed_when_it_is_
     assert!(follower.said().contains("\"/second\""));
     std::fs::rename(folder.path().join("access.log"), folder.path().join("old.log")).unwrap();
     got(gateway.listener(), "/third");
+    let third = follower.said();
+    assert!(third.contains("\"/third\""), "{third}");
     gateway.signal(Signal::USR1);
     gateway.told("access log reopened");
     got(gateway.listener(), "/fourth");
-    assert!(follower.said().contains("\"/third\""));
-    assert!(follower.said().contains("\"/fourth\""));
+    let fourth = follower.said();
+    assert!(fourth.contains("\"/fourth\""), "{fourth}");
     follower.signal(Signal::INT);
     assert_eq!(follower.code(), 0);
 }
