@@ -8,6 +8,8 @@ mod diff;
 mod log;
 #[path = "cli/purge.rs"]
 mod purge;
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 use actors::{Folder, Origin, Sluice, got, sluice};
 use rustix::process::Signal;

@@ -10,11 +10,13 @@ pub mod log;
 pub mod notify;
 pub mod oneliner;
 pub mod orders;
+pub mod password;
 pub mod purge;
 pub mod run;
 pub mod status;
 pub mod table;
 pub mod terminal;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 
