@@ -67,6 +67,9 @@ _sluice() {
             sluice,stop)
                 cmd="sluice__subcmd__stop"
                 ;;
+            sluice,top)
+                cmd="sluice__subcmd__top"
+                ;;
             sluice,version)
                 cmd="sluice__subcmd__version"
                 ;;
@@ -121,6 +124,9 @@ _sluice() {
             sluice__subcmd__help,stop)
                 cmd="sluice__subcmd__help__subcmd__stop"
                 ;;
+            sluice__subcmd__help,top)
+                cmd="sluice__subcmd__help__subcmd__top"
+                ;;
             sluice__subcmd__help,version)
                 cmd="sluice__subcmd__help__subcmd__version"
                 ;;
@@ -131,7 +137,7 @@ _sluice() {
 
     case "${cmd}" in
         sluice)
-            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff log reopen server status stop hash-password schema completions man version file-server reverse-proxy help"
+            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff log reopen server status top stop hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -307,7 +313,7 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help)
-            opts="run check reload purge diff log reopen server status stop hash-password schema completions man version file-server reverse-proxy help"
+            opts="run check reload purge diff log reopen server status top stop hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -545,6 +551,20 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__top)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -931,6 +951,44 @@ _sluice() {
                 return 0
             fi
             case "${prev}" in
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__top)
+            opts="-c -h --interval --once --admin --token-file --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

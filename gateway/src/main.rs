@@ -33,6 +33,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Reopen(desk) => cli::orders::reopen(config, &desk),
         Command::Server(order) => cli::orders::server(config, &order),
         Command::Status(desk) => cli::orders::status(config, &desk),
+        Command::Top(what) => cli::top::top(config, &what),
         Command::Stop(desk) => cli::orders::stop(config, &desk),
         Command::HashPassword(what) => cli::password::hash_password(&what),
         Command::Completions { shell } => cli::words::completions(shell),

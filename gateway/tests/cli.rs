@@ -10,6 +10,8 @@ mod log;
 mod purge;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/top.rs"]
+mod top;
 
 use actors::{Folder, Origin, Sluice, got, sluice};
 use rustix::process::Signal;

@@ -85,6 +85,8 @@ pub enum Command {
     Server(Server),
     /// Show listeners, upstream servers, caches and the last reload
     Status(Desk),
+    /// Show requests, latencies, servers, caches and limits as they are right now
+    Top(Top),
     /// Take no more connections, let running requests end, and stop
     Stop(Desk),
     /// Print the line of a user for the users_file of basic authentication
@@ -256,6 +258,27 @@ pub struct Diff {
     pub json: bool,
 }
 
+/// `sluice top`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: q quits, space lets the figures stand still, s orders the routes, ? explains. Where stdout is no terminal\n\
+    a plain report is printed after each interval.\n\n  \
+    sluice top\n  \
+    sluice top --admin unix:/run/sluice/admin.sock --interval 5s\n  \
+    sluice top --once --json | jq .total.per_s"
+)]
+pub struct Top {
+    /// Between two looks at the gateway
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub interval: String,
+    /// Print one report, of the first interval
+    #[arg(long)]
+    pub once: bool,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
+}
+
 /// `sluice hash-password`
 #[derive(Debug, Args)]
 #[command(
@@ -294,7 +317,7 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 5] = ["apply", "explain", "import", "simulate", "top"];
+const NOT_YET: [&str; 4] = ["apply", "explain", "import", "simulate"];
 
 /// Reads the words.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {

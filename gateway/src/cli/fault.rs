@@ -1,5 +1,7 @@
 //! Why a command did not do its work, by blame: the words, the configuration, or the world.
 
+use std::fmt;
+
 use gateway::config::Problems;
 use gateway::server::StartError;
 
@@ -61,6 +63,17 @@ impl Fault {
             Self::Words(error) => _ = error.print(),
             Self::Usage(told) | Self::Failed(told) => terminal::complain(&told.message, &told.help),
             Self::Config(problems) => terminal::tell(&problems.render(terminal::stderr_has_colour())),
+        }
+    }
+}
+
+/// In one line, without the help.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(error) => error.fmt(f),
+            Self::Usage(told) | Self::Failed(told) => f.write_str(&told.message),
+            Self::Config(_) => f.write_str("the configuration cannot be used"),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod run;
 pub mod status;
 pub mod table;
 pub mod terminal;
+pub mod top;
 pub mod words;
 
 use std::path::{Path, PathBuf};

@@ -230,7 +230,7 @@ fn used(bytes: u64, limit_bytes: u64) -> String {
 }
 
 /// In the largest unit that leaves a whole part, with one digit behind the point unless that is a zero.
-fn rough_bytes(bytes: u64) -> String {
+pub fn rough_bytes(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let Some((shift, unit)) = units.into_iter().find(|(shift, _)| bytes >> shift > 0) else {
         return format!("{bytes} B");

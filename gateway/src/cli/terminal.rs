@@ -56,6 +56,12 @@ pub fn stdout_has_colour() -> bool {
     io::stdout().is_terminal() && wants_colour(&|name| std::env::var(name).ok())
 }
 
+/// Whether a person sits at both ends, and the terminal can do more than print line after line.
+pub fn is_full_screen() -> bool {
+    let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
+}
+
 /// Characters of a line of stdout, if it is a terminal that tells.
 pub fn stdout_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;

@@ -39,12 +39,6 @@ impl Session {
         let path = ptsname(&keys, Vec::new()).unwrap();
         let path = path.to_str().unwrap();
         let terminal: OwnedFd = File::options().read(true).write(true).open(path).unwrap().into();
-        let size = |ws_col, ws_row| Winsize {
-            ws_col,
-            ws_row,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
         tcsetwinsize(&keys, size(columns, rows)).unwrap();
         let before = tcgetattr(&terminal).unwrap();
         let end = || Stdio::from(terminal.try_clone().unwrap());
@@ -91,6 +85,12 @@ impl Session {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// As a window manager does it.
+    pub fn becomes(&self, columns: u16, rows: u16) {
+        tcsetwinsize(&self.keys, size(columns, rows)).unwrap();
+        self.signal(Signal::WINCH);
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -105,6 +105,15 @@ impl Session {
             "the terminal is not as it was"
         );
         code
+    }
+}
+
+fn size(ws_col: u16, ws_row: u16) -> Winsize {
+    Winsize {
+        ws_col,
+        ws_row,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     }
 }
 
