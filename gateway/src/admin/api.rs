@@ -11,7 +11,8 @@ use crate::reply::Reply;
 use crate::upstream::Order;
 use crate::wire::{Method, Name, Request};
 
-const JSON: &str = "application/json";
+/// The media type of an answer in JSON.
+pub const JSON: &str = "application/json";
 
 /// Answers one request.
 pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
@@ -48,14 +49,27 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
             }
             None => problem(
                 404,
-                "There is nothing at this address. Try /status, /metrics, /healthz, /readyz or POST /reload.",
+                "There is nothing at this address. Try / (the dashboard), /status, /metrics, /healthz, /readyz or POST /reload.",
             ),
         },
     }
 }
 
-const KNOWN: [&str; 8] = [
-    "/healthz", "/metrics", "/purge", "/readyz", "/reload", "/reopen", "/status", "/stop",
+const KNOWN: [&str; 14] = [
+    "/",
+    "/app.js",
+    "/style.css",
+    "/icon.svg",
+    "/events",
+    "/history",
+    "/healthz",
+    "/metrics",
+    "/purge",
+    "/readyz",
+    "/reload",
+    "/reopen",
+    "/status",
+    "/stop",
 ];
 
 #[derive(Serialize)]

@@ -1,6 +1,9 @@
 //! The operator's address: what is going on, and what to do about it. Never reachable by a public listener.
 
 mod api;
+mod dashboard;
+mod events;
+mod history;
 mod purge;
 mod scrape;
 mod status;
@@ -21,7 +24,8 @@ use crate::reply::head::{Announced, DateLine, Delivery, write_reply};
 use crate::reply::{Refusal, Reply, page};
 use crate::stream::{Buffer, Shelf, Stream, within};
 use crate::wire::chunk::Step;
-use crate::wire::{Decoder, Length, Method, Request, framing};
+use crate::wire::{Decoder, Length, Method, Request, Version, framing};
+use events::Feed;
 pub use status::{Status, status};
 pub use token::{Token, TokenFault};
 
@@ -41,11 +45,14 @@ pub async fn serve(control: Arc<Control>, socket: Option<Bound>, token: Token) {
         control,
         token,
         shelf: Rc::default(),
+        feed: Feed::default(),
     });
-    if let Err(error) = accept(desk, listener).await {
-        log::error!("the admin address is lost: {error}");
-    }
-    std::future::pending().await
+    let serving = async {
+        if let Err(error) = accept(Rc::clone(&desk), listener).await {
+            log::error!("the admin address is lost: {error}");
+        }
+    };
+    tokio::join!(serving, desk.feed.run(&desk.control));
 }
 
 /// What the connections of the admin address share.
@@ -53,6 +60,7 @@ struct Desk {
     control: Arc<Control>,
     token: Token,
     shelf: Rc<Shelf>,
+    feed: Feed,
 }
 
 async fn accept(desk: Rc<Desk>, listener: Listening) -> std::io::Result<()> {
@@ -99,7 +107,10 @@ impl Desk {
         loop {
             let (reply, keeps) = match read_head(stream, &mut buffer, &mut request, &limits).await {
                 Incoming::Whole => match self.read_body(stream, &mut buffer, &request).await {
-                    Ok(body) => (self.answer(stream, &request, &body), request.wants_keep_alive()),
+                    Ok(body) => match self.answer(stream, &request, &body).await {
+                        Some(reply) => (reply, request.wants_keep_alive()),
+                        None => return,
+                    },
                     Err(refusal) => (page::refuse(refusal, "", false, None), false),
                 },
                 Incoming::Refused(_) => (page::refuse(Refusal::BadRequest, "", false, None), false),
@@ -111,17 +122,30 @@ impl Desk {
         }
     }
 
-    fn answer(&self, stream: &Stream, request: &Request, body: &[u8]) -> Reply {
-        if let Some(reply) = self.refuse_stranger(stream, request) {
-            return reply;
-        }
-        api::answer(&self.control, request, body)
+    /// None if the connection went to a stream of events, and with it to its end.
+    async fn answer(&self, stream: &Stream, request: &Request, body: &[u8]) -> Option<Reply> {
+        let path = request.path.as_str();
+        let is_read = matches!(request.method, Method::Get | Method::Head);
+        let file = dashboard::file(path, self.token.is_asked_for()).filter(|_| is_read);
+        let refusal = self.refuse_stranger(stream, request, file.is_some());
+        let reply = match refusal.or(file) {
+            Some(reply) => reply,
+            None if path == "/history" && is_read => self.feed.history(&self.control),
+            None if path == "/events" && request.method == Method::Get => {
+                self.follow_events(stream, request).await?
+            }
+            None => api::answer(&self.control, request, body),
+        };
+        // What is shown here may hold words of strangers: nobody is to take it for a page.
+        Some(reply.with("X-Content-Type-Options", "nosniff"))
     }
 
     /// Without a token it is enough to be on this machine, but a browser on this machine may be led by a page from
     /// anywhere: what it was led to is told by names it cannot help sending.
-    fn refuse_stranger(&self, stream: &Stream, request: &Request) -> Option<Reply> {
-        if !self.token.admits(&request.fields) {
+    ///
+    /// The files of the dashboard say nothing, so they need no token: a browser cannot show one before it has a page.
+    fn refuse_stranger(&self, stream: &Stream, request: &Request, is_file: bool) -> Option<Reply> {
+        if !is_file && !self.token.admits(&request.fields) {
             let reply = api::problem(401, "The admin token is missing or wrong.");
             return Some(reply.with("WWW-Authenticate", "Bearer"));
         }
@@ -138,11 +162,27 @@ impl Desk {
                 "Call this address by its IP address or as localhost.",
             ));
         }
-        let origin = request.fields.first_of("origin").unwrap_or_default();
-        let is_foreign =
-            !origin.is_empty() && !origin.ends_with(format!("//{}", request.authority).as_bytes());
-        (is_foreign && request.method != Method::Get)
-            .then(|| api::problem(403, "Another site asked for this."))
+        is_led_by_another_site(request).then(|| api::problem(403, "Another site asked for this."))
+    }
+
+    /// Gives the connection to a stream of events. A reply instead if there are too many.
+    async fn follow_events(&self, stream: &Stream, request: &Request) -> Option<Reply> {
+        let is_chunked = request.version == Version::Http11;
+        let length = if is_chunked {
+            Announced::Chunked
+        } else {
+            Announced::Nothing
+        };
+        let reply = Reply::empty(200)
+            .with("Content-Type", "text/event-stream")
+            .with("Cache-Control", "no-store")
+            .with("X-Content-Type-Options", "nosniff");
+        let head = self.head(request, &reply, Delivery { length, closes: true });
+        let followed = self.feed.follow(&self.control, stream, &head, is_chunked).await;
+        followed.is_none().then(|| {
+            let detail = "As many streams of events are open as may be; close a dashboard.";
+            api::problem(503, detail).with("Retry-After", "5")
+        })
     }
 
     async fn read_body(
@@ -185,7 +225,7 @@ impl Desk {
         }
     }
 
-    async fn send(&self, stream: &Stream, request: &Request, reply: &Reply, keeps: bool) -> bool {
+    fn head(&self, request: &Request, reply: &Reply, delivery: Delivery) -> Vec<u8> {
         let facts = Facts {
             request,
             client_ip: None,
@@ -201,10 +241,6 @@ impl Desk {
             guard_lines: b"",
         };
         let mut out = Vec::with_capacity(1024);
-        let delivery = Delivery {
-            length: Announced::Length(reply.body.length()),
-            closes: !keeps,
-        };
         write_reply(
             &mut out,
             reply,
@@ -213,6 +249,15 @@ impl Desk {
             delivery,
             &mut DateLine::default(),
         );
+        out
+    }
+
+    async fn send(&self, stream: &Stream, request: &Request, reply: &Reply, keeps: bool) -> bool {
+        let delivery = Delivery {
+            length: Announced::Length(reply.body.length()),
+            closes: !keeps,
+        };
+        let mut out = self.head(request, reply, delivery);
         if request.method != Method::Head {
             for segment in &reply.body.segments {
                 match segment {
@@ -226,4 +271,17 @@ impl Desk {
             .await
             .is_ok()
     }
+}
+
+/// Whether a page of another site has made a browser ask this.
+///
+/// Browsers send `Sec-Fetch-Site` with everything that goes to this machine, and `Origin` with what may change
+/// something; neither can be set by a page. A link to the dashboard itself may stand anywhere.
+fn is_led_by_another_site(request: &Request) -> bool {
+    let origin = request.fields.first_of("origin").unwrap_or_default();
+    let own = format!("//{}", request.authority);
+    let is_foreign = !origin.is_empty() && !origin.ends_with(own.as_bytes());
+    let site = request.fields.first_of("sec-fetch-site").unwrap_or_default();
+    let is_led = matches!(site, b"cross-site" | b"same-site");
+    is_foreign || is_led && request.path != "/"
 }

@@ -5,15 +5,18 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use crate::balance::ServerStatus;
 use crate::config::Problem;
+use crate::config::plan::Address;
 use crate::guard::adaptive::Throttle;
-use crate::kit::clock::Now;
+use crate::kit::clock::{Mono, Now};
 use crate::observe::{CacheResult, TimeCache};
 use crate::redis_link::{self, Phase};
 use crate::reload::Control;
-use crate::snapshot::Snapshot;
 use crate::snapshot::watch::{Limit, Place};
+use crate::snapshot::{Service, Snapshot};
 use crate::state::Zone;
+use crate::upstream::Order;
 
 /// All of it.
 #[derive(Serialize)]
@@ -107,6 +110,8 @@ struct Server {
     address: String,
     /// up, down, ejected, drain, off. A half-open server is up, as it gets requests.
     state: &'static str,
+    /// What the operator wants of it: up, drain, down.
+    order: &'static str,
     /// closed, open (which is why it is ejected), half_open.
     breaker: &'static str,
     weight: u32,
@@ -168,7 +173,7 @@ pub fn status(control: &Control) -> Status {
                 .throttle
                 .as_ref()
                 .map(|t| overload(t, service.plan.overload.adaptive)),
-            servers: service.pool.status(now.mono).into_iter().map(server).collect(),
+            servers: servers(service, now.mono),
         };
         (service.plan.name.clone(), upstream)
     });
@@ -283,8 +288,19 @@ fn listeners(control: &Control) -> Vec<Listener> {
     control.doors().iter().map(listener).collect()
 }
 
-fn server(row: crate::balance::ServerStatus) -> Server {
+fn servers(service: &Service, now: Mono) -> Vec<Server> {
+    let order = |address: &str| {
+        let seat = service.pool.seat(&Address::parse(address)?)?;
+        Some(seat.order())
+    };
+    let rows = service.pool.status(now).into_iter();
+    rows.map(|row| server(order(&row.address).unwrap_or_default(), row))
+        .collect()
+}
+
+fn server(order: Order, row: ServerStatus) -> Server {
     Server {
+        order: order.name(),
         address: row.address,
         state: row.state.name(),
         breaker: row.breaker.name(),

@@ -1,5 +1,7 @@
 //! The gateway's metrics: who counts gets a handle, who scrapes gets a page.
 
+pub mod totals;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;

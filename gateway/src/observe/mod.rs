@@ -29,6 +29,7 @@ pub use handles::{
 };
 pub use journal::Journal;
 pub use line::{Line, ResponseFields, Timings};
+pub use metrics::totals::{BUCKETS, RouteTotals, Totals};
 pub use metrics::{Metrics, NO_ROUTE};
 pub use sample::guards::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 pub use sample::{BreakerState, CacheSample, ListenerSample, Sample, ServerSample};

@@ -1,0 +1,162 @@
+// Charts of the last hour: lines over slots of equal length, drawn as SVG. A gap is drawn as a gap.
+
+const PLOT = { height: 92, top: 6, bottom: 16 };
+
+/** The next of 1, 2, 2.5, 5 and 10 times a power of ten: an axis that ends in a number one can read. */
+function niceMax(max, floor) {
+  const wanted = Math.max(max, floor);
+  const power = 10 ** Math.floor(Math.log10(wanted));
+  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((nice) => nice >= wanted * 0.999) ?? wanted;
+}
+
+/** The same for bytes: powers of two, so that half of it is a whole number too. */
+const niceBytes = (max, floor) => 2 ** Math.ceil(Math.log2(Math.max(max, floor)));
+
+/**
+ * One chart. `series`: { figure, name, style }; `format` writes a value, `axis` one at the axis; `floor` is the least
+ * top of the axis, `top` a fixed one; `nice` chooses the top.
+ */
+class Chart {
+  constructor(host, options) {
+    Object.assign(this, { format: rate, axis: options.format ?? rate, floor: 1, nice: niceMax, ...options });
+    this.time = el("span", { class: "time muted" });
+    this.values = this.series.map((s) => el("dd", {}, NONE));
+    this.extra = el("span", { class: "extra muted" });
+    const legend = this.series.map((s, i) => {
+      const line = svg("svg", { class: "swatch", viewBox: "0 0 16 4", "aria-hidden": "true" },
+        svg("line", { x1: 0, y1: 2, x2: 16, y2: 2, class: `line ${s.style}` }));
+      const isOnly = this.series.length === 1;
+      return el("div", {}, el("dt", { class: isOnly ? "hidden" : null }, line, s.name), this.values[i]);
+    });
+    this.plot = svg("svg", { class: "plot", role: "img", height: PLOT.height });
+    this.node = el("figure", { class: "card chart" },
+      el("figcaption", { title: this.hint }, el("h3", {}, this.title), this.time),
+      el("dl", { class: this.series.length === 1 ? "one" : "many" }, ...legend), this.extra, this.plot);
+    host.append(this.node);
+    this.width = 0;
+    new ResizeObserver(([entry]) => this.resize(Math.floor(entry.contentRect.width))).observe(this.plot.parentNode);
+    this.plot.addEventListener("pointermove", (event) => this.point(event.offsetX));
+    this.plot.addEventListener("pointerleave", () => this.point(null));
+  }
+
+  resize() {
+    const width = Math.floor(this.plot.getBoundingClientRect().width);
+    if (width === this.width || width === 0) return;
+    this.width = width;
+    this.draw();
+  }
+
+  show(hour) {
+    this.hour = hour;
+    this.draw();
+  }
+
+  point(x) {
+    this.at = x == null || !this.hour ? null : Math.round((x / Math.max(this.width, 1)) * (SLOTS - 1));
+    this.draw();
+  }
+
+  top() {
+    if (this.fixedTop) return this.fixedTop;
+    const max = this.series.flatMap((s) => this.hour.values[s.figure]).reduce((a, b) => Math.max(a, b ?? 0), 0);
+    return this.nice(max, this.floor);
+  }
+
+  draw() {
+    if (!this.hour) return;
+    this.tell();
+    if (!this.width) return;
+    const top = this.top();
+    const bottom = PLOT.height - PLOT.bottom;
+    const x = (i) => (i / (SLOTS - 1)) * (this.width - 2) + 1;
+    const y = (v) => bottom - (Math.min(v, top) / top) * (bottom - PLOT.top);
+    const parts = [];
+    for (const share of [0, 0.5, 1]) {
+      const level = Math.round(y(top * share)) + 0.5;
+      parts.push(svg("line", { class: share === 0 ? "base" : "grid", x1: 0, x2: this.width, y1: level, y2: level }));
+    }
+    for (const s of this.series) parts.push(...this.line(s, x, y, bottom));
+    for (const share of [0.5, 1]) {
+      const label = svg("text", { class: "tick", x: 0, y: Math.round(y(top * share)) + 11 }, this.axis(top * share));
+      parts.push(label);
+    }
+    [["start", 0, "60 min ago"], ["middle", this.width / 2, "30"], ["end", this.width, "now"]].forEach(([anchor, at, text]) =>
+      parts.push(svg("text", { class: "tick", x: at, y: PLOT.height - 3, "text-anchor": anchor }, text)));
+    if (this.at != null) {
+      const at = Math.round(x(this.at)) + 0.5;
+      parts.push(svg("line", { class: "cross", x1: at, x2: at, y1: PLOT.top, y2: bottom }));
+    }
+    mark(this.plot, "viewBox", `0 0 ${this.width} ${PLOT.height}`);
+    this.plot.replaceChildren(...parts);
+  }
+
+  /** A path for the line, and one below it where there is only one. A value between gaps is a dot. */
+  line(series, x, y, bottom) {
+    const values = this.hour.values[series.figure];
+    let path = "";
+    let area = "";
+    let first = null;
+    values.forEach((value, i) => {
+      if (value == null) return;
+      const place = `${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+      if (values[i - 1] == null) first = i;
+      path += i === first ? `M${place}` : `L${place}`;
+      if (values[i + 1] == null) {
+        if (i === first) path += "h0.01";
+        area += `M${x(first).toFixed(1)} ${bottom}`;
+        for (let j = first; j <= i; j += 1) area += `L${x(j).toFixed(1)} ${y(values[j]).toFixed(1)}`;
+        area += `L${x(i).toFixed(1)} ${bottom}Z`;
+      }
+    });
+    const line = svg("path", { class: `line ${series.style}`, d: path });
+    return this.series.length === 1 ? [svg("path", { class: `area ${series.style}`, d: area }), line] : [line];
+  }
+
+  /** The numbers: of the slot that is pointed at, else the present ones. */
+  tell() {
+    const at = this.at ?? SLOTS - 1;
+    const values = this.series.map((s) => (this.at == null ? this.hour.now[s.figure] : this.hour.values[s.figure][at]));
+    values.forEach((value, i) => {
+      say(this.values[i], this.format(value));
+      if (this.explain) mark(this.values[i], "title", this.explain(value));
+    });
+    const ms = this.hour.atMs - (SLOTS - 1 - at) * this.hour.stepMs;
+    say(this.time, this.at == null ? "" : clock(ms));
+    say(this.extra, this.more && this.at == null ? this.more(this.hour.now) : "");
+    const words = this.series.map((s, i) => `${s.name} ${this.format(values[i])}`).join(", ");
+    mark(this.plot, "aria-label", `${this.title}, last hour; now: ${words}`);
+  }
+}
+
+/** Values of each figure in the last hour: as many slots as the gateway keeps. */
+const SLOTS = 720;
+
+class Hour {
+  constructor(told) {
+    this.slot = told.slot;
+    this.stepMs = told.step_s * 1000;
+    this.atMs = told.at_ms;
+    this.values = {};
+    this.now = {};
+    for (const [figure, values] of Object.entries(told.figures)) {
+      this.values[figure] = [...Array(Math.max(0, SLOTS - values.length)).fill(null), ...values.slice(-SLOTS)];
+    }
+  }
+
+  /** False if the event does not follow: the gateway has started anew. */
+  add(event) {
+    if (event.slot < this.slot) return false;
+    const steps = Math.min(event.slot - this.slot, SLOTS);
+    for (const [figure, values] of Object.entries(this.values)) {
+      for (let i = 0; i < steps; i += 1) {
+        values.shift();
+        values.push(null);
+      }
+      values[SLOTS - 1] = event.figures[figure] ?? null;
+    }
+    this.slot = event.slot;
+    this.atMs = event.at_ms;
+    this.now = event.figures;
+    return true;
+  }
+}
