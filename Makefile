@@ -35,8 +35,9 @@ lint: tools
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 # redis-server: plays of limits that several gateways share. Its package is `redis` everywhere.
+# chromium and chromedriver: the play that opens the dashboard. The packages have Debian's names.
 units: tools
-	@deploy/tools.sh redis-server=redis
+	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build

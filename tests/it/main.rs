@@ -12,6 +12,8 @@ mod e_balance;
 mod f_upstream;
 /// What the gateway says itself: errors, replies, redirects, files.
 mod g_reply;
+/// The dashboard, its events, and what else the admin address gives to a browser.
+mod h_dashboard;
 /// What an operator can see: log lines, metrics, status.
 mod h_observe;
 /// Another configuration under running connections.

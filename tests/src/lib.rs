@@ -10,6 +10,8 @@
 pub mod admin;
 /// Bodies as both ends see them: counted, hashed, kept while they are small.
 pub mod body;
+/// A real browser without a window.
+pub mod browser;
 /// HTTP/1.1 clients with control over each byte.
 pub mod client;
 /// Barriers between the actors.
@@ -34,6 +36,7 @@ pub mod slow;
 pub mod wire;
 
 pub use admin::Admin;
+pub use browser::Browser;
 pub use client::{Connection, Request, Response};
 pub use gate::Gate;
 // `self::`, because the crate under test has the same name as the module.

@@ -30,7 +30,6 @@ function showTheme() {
   const button = byId("theme");
   say(button, isDark() ? "Light" : "Dark");
   mark(button, "aria-label", isDark() ? "Use light colours" : "Use dark colours");
-  mark(button, "aria-pressed", String(isDark()));
 }
 
 function toggleTheme() {
@@ -196,22 +195,22 @@ function orderCell(cell, { upstream, server }) {
 }
 
 const SERVERS = [
-  { head: "Server", kind: "name", make: (cell) => {
+  { head: "Server", width: "19%", kind: "name", make: (cell) => {
     const address = el("span", {});
     const backup = el("span", { class: "tag" }, "backup");
     cell.append(address, backup);
     return ({ server }) => { say(address, server.address); backup.hidden = !server.backup; };
   } },
-  { head: "State", make: stateCell },
-  { head: "Breaker", hint: "closed: requests pass; half-open: a few try whether it is well; open: it is left alone",
+  { head: "State", width: "11%", make: stateCell },
+  { head: "Breaker", width: "9%", hint: "closed: requests pass; half-open: a few try whether it is well; open: it is left alone",
     text: ({ server }) => server.breaker.replace("_", "-") },
-  { head: "In flight", number: true, text: ({ server }) => count(server.in_flight) },
-  { head: "Requests", number: true, hint: "Tries since the start", text: ({ server }) => count(server.requests) },
-  { head: "Failures", number: true, hint: "No usable answer, a time-out, or 5xx", text: ({ server }) => count(server.failures) },
-  { head: "Latency", number: true, hint: "Moving average of the time to the head of its answers",
+  { head: "In flight", width: "8%", number: true, text: ({ server }) => count(server.in_flight) },
+  { head: "Requests", width: "9%", number: true, hint: "Tries since the start", text: ({ server }) => count(server.requests) },
+  { head: "Failures", width: "8%", number: true, hint: "No usable answer, a time-out, or 5xx", text: ({ server }) => count(server.failures) },
+  { head: "Latency", width: "9%", number: true, hint: "Moving average of the time to the head of its answers",
     text: ({ server }) => duration(server.latency_ms) },
-  { head: "Weight", number: true, kind: "number", make: weightCell },
-  { head: "", hidden: "Orders", kind: "orders", make: orderCell },
+  { head: "Weight", width: "11%", number: true, kind: "number", make: weightCell },
+  { head: "", width: "16%", hidden: "Orders", kind: "orders", make: orderCell },
 ];
 
 function upstreamCard(upstream) {
@@ -355,21 +354,21 @@ function reload(event) {
 let view = null;
 
 const CHARTS = [
-  { title: "Requests", series: [{ figure: "requests_per_s", name: "requests", style: "s1" }], format: perSecond, axis: rate,
+  { title: "Requests", series: [{ figure: "requests_per_s", name: "requests", style: "s1" }], format: perSecond, axis: tick,
     hint: "Requests that have ended, per second", more: (now) => `${bytes(now.sent_bytes_per_s)}/s sent` },
-  { title: "Latency", format: latency, axis: duration, explain: bucketOf,
+  { title: "Latency", format: latency, axis: (ms) => (ms >= 1000 ? `${tick(ms / 1000)} s` : `${tick(ms)} ms`), explain: bucketOf,
     series: [{ figure: "latency_p50_ms", name: "p50", style: "s1" }, { figure: "latency_p95_ms", name: "p95", style: "s2" },
       { figure: "latency_p99_ms", name: "p99", style: "s3" }],
     hint: "From a histogram: it is known in which bucket a request fell, and a value within it is interpolated as if requests were "
       + "spread evenly. Bounds: 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10 s" },
-  { title: "Answers", format: perSecond, axis: rate, hint: "Answers per second by the first digit of their status",
+  { title: "Answers", format: perSecond, axis: tick, hint: "Answers per second by the first digit of their status",
     series: ["2xx", "3xx", "4xx", "5xx"].map((c) => ({ figure: `status_${c}_per_s`, name: c, style: `c${c}` })) },
-  { title: "Refusals", series: [{ figure: "refusals_per_s", name: "refusals", style: "s4" }], format: perSecond, axis: rate,
+  { title: "Refusals", series: [{ figure: "refusals_per_s", name: "refusals", style: "s4" }], format: perSecond, axis: tick,
     hint: "Requests the gateway answered itself because it would not or could not serve them, per second" },
-  { title: "Cache hit ratio", series: [{ figure: "hit_ratio", name: "hit ratio", style: "s1" }], format: percent, fixedTop: 1,
+  { title: "Cache hit ratio", series: [{ figure: "hit_ratio", name: "hit ratio", style: "s1" }], format: percent, fixedTop: 1, isWorse: (a, b) => a < b,
     axis: (v) => `${v * 100} %`, hint: "Hits of hits and misses in all caches", more: (now) => (now.hit_ratio == null ? "no look-ups" : "") },
-  { title: "Open", series: [{ figure: "connections", name: "connections", style: "s1" }, { figure: "in_flight", name: "in flight", style: "s2" }],
-    format: count, floor: 10, hint: "Client connections, and requests being answered" },
+  { title: "Connections", series: [{ figure: "connections", name: "open", style: "s1" }, { figure: "in_flight", name: "requests in flight", style: "s2" }],
+    format: count, axis: tick, floor: 10, hint: "Client connections, and requests being answered" },
   { title: "Processor", series: [{ figure: "cpu_cores", name: "processor", style: "s1" }], format: percent,
     axis: (v) => `${whole.format(v * 100)} %`, floor: 0.1, hint: "Processor time of this process; 100 % is one core" },
   { title: "Memory", series: [{ figure: "memory_bytes", name: "memory", style: "s1" }], format: bytes, nice: niceBytes, floor: 1 << 20,
@@ -392,15 +391,15 @@ function makeView() {
   return {
     charts: CHARTS.map((options) => new Chart(byId("charts"), options)),
     upstreams: new Keyed(byId("upstreams"), upstreamCard),
-    routes: table("routes", { title: "By route", columns: ROUTES, empty: "No requests yet." }),
-    caches: table("caches", { title: "Stored answers", columns: CACHES, empty: "No caches are configured." }),
+    routes: table("routes", { title: "Routes", isTitled: false, columns: ROUTES, empty: "No requests yet." }),
+    caches: table("caches", { title: "Caches", isTitled: false, columns: CACHES, empty: "No caches are configured." }),
     refusals: table("refusals", { title: "Refusals by reason", empty: "No request was refused.", columns: [
       { head: "Reason", kind: "name", text: (r) => r.name.replaceAll("_", " ") },
       plain("Per second", (r) => rate(r.per_s)), plain("Total", (r) => count(r.total))] }),
     rates: table("rates", { title: "Rate limits", empty: "No rate limits are configured.", columns: [
       { head: "Limit", kind: "name", text: (r) => r.name },
       { head: "Counted", hint: "Where requests are counted", text: (r) => (r.counted === "redis" ? "in Redis" : "here") },
-      plain("Keys", (r) => `${count(r.keys)} of ${count(r.max_keys)}`),
+      plain("Keys", (r) => count(r.keys), { hint: "Keys that owe something; the idlest are forgotten beyond max_keys" }),
       plain("Forgotten", (r) => count(r.forgotten), { hint: "Keys dropped although they owed something, because there were too many" }),
       plain("Refused", (r) => count(r.refused))] }),
     places: table("places", { title: "Concurrency limits", empty: "No concurrency limits are configured.", columns: [

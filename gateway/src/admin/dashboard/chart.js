@@ -18,7 +18,8 @@ const niceBytes = (max, floor) => 2 ** Math.ceil(Math.log2(Math.max(max, floor))
  */
 class Chart {
   constructor(host, options) {
-    Object.assign(this, { format: rate, axis: options.format ?? rate, floor: 1, nice: niceMax, ...options });
+    Object.assign(this, { format: rate, axis: options.format ?? rate, floor: 1, nice: niceMax,
+      isWorse: (a, b) => a > b, ...options });
     this.time = el("span", { class: "time muted" });
     this.values = this.series.map((s) => el("dd", {}, NONE));
     this.extra = el("span", { class: "extra muted" });
@@ -90,23 +91,34 @@ class Chart {
     this.plot.replaceChildren(...parts);
   }
 
-  /** A path for the line, and one below it where there is only one. A value between gaps is a dot. */
+  /**
+   * What is drawn of a figure: [slot, value], null for a gap. Where there are more slots than pixels, the worst of a few
+   * neighbours stands for them, so that no peak is lost; neighbours are counted from the first slot of all, so that the
+   * line moves with the time and does not shimmer.
+   */
+  drawn(figure) {
+    const together = Math.max(1, Math.ceil((SLOTS * 1.5) / this.width));
+    const groups = new Map();
+    this.hour.values[figure].forEach((value, i) => {
+      const group = Math.floor((this.hour.slot + i) / together);
+      const before = groups.get(group);
+      if (value == null) return groups.set(group, before ?? null);
+      return groups.set(group, !before || this.isWorse(value, before[1]) ? [i, value] : before);
+    });
+    return [...groups.values()];
+  }
+
+  /** A path for the line, and one for the area below it where it is the only one. A value between gaps is a dot. */
   line(series, x, y, bottom) {
-    const values = this.hour.values[series.figure];
+    const points = this.drawn(series.figure).map((point) => point && `${x(point[0]).toFixed(1)} ${y(point[1]).toFixed(1)}`);
     let path = "";
     let area = "";
-    let first = null;
-    values.forEach((value, i) => {
-      if (value == null) return;
-      const place = `${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
-      if (values[i - 1] == null) first = i;
-      path += i === first ? `M${place}` : `L${place}`;
-      if (values[i + 1] == null) {
-        if (i === first) path += "h0.01";
-        area += `M${x(first).toFixed(1)} ${bottom}`;
-        for (let j = first; j <= i; j += 1) area += `L${x(j).toFixed(1)} ${y(values[j]).toFixed(1)}`;
-        area += `L${x(i).toFixed(1)} ${bottom}Z`;
-      }
+    points.forEach((place, i) => {
+      if (!place) return;
+      const [isFirst, isLast] = [!points[i - 1], !points[i + 1]];
+      const across = place.split(" ")[0];
+      path += `${isFirst ? "M" : "L"}${place}${isFirst && isLast ? "h0.01" : ""}`;
+      area += `${isFirst ? `M${across} ${bottom}L` : "L"}${place}${isLast ? `L${across} ${bottom}Z` : ""}`;
     });
     const line = svg("path", { class: `line ${series.style}`, d: path });
     return this.series.length === 1 ? [svg("path", { class: `area ${series.style}`, d: area }), line] : [line];

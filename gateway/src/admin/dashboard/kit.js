@@ -54,22 +54,23 @@ class Keyed {
 }
 
 /**
- * A card with a table. A column is { head, hint, number, text: (row) => words } or has
+ * A card with a table. A column is { head, hint, number, width, text: (row) => words } or has
  * `make: (cell, row) => (row) => …`, which builds the cell once and returns what keeps it up to date.
  */
 class Table {
-  constructor(host, { title, columns, key, empty, level = "h3" }) {
+  constructor(host, { title, columns, key, empty, isTitled = true }) {
     const heads = columns.map((c) =>
       el("th", { scope: "col", role: "columnheader", class: c.number ? "number" : c.kind, title: c.hint },
         c.head ? c.head : el("span", { class: "hidden" }, c.hidden ?? "")));
     const body = el("tbody", { role: "rowgroup" });
-    this.title = el(level, {}, title);
+    this.title = el("h3", {}, title);
     this.note = el("p", { class: "muted note" });
     this.empty = el("p", { class: "empty" }, empty);
-    this.table = el("table", { role: "table", "aria-label": title },
+    const widths = columns.some((c) => c.width) ? el("colgroup", {}, ...columns.map((c) => el("col", { width: c.width }))) : null;
+    this.table = el("table", { role: "table", "aria-label": title, class: widths && "fixed" }, widths,
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)), body);
     this.card = el("div", { class: "card" },
-      el("div", { class: "head" }, this.title, this.note), this.table, this.empty);
+      el("div", { class: "head", hidden: !isTitled }, this.title, this.note), el("div", { class: "scroll" }, this.table), this.empty);
     host.append(this.card);
     this.key = key;
     this.rows = new Keyed(body, (row) => this.row(columns, row));
@@ -107,6 +108,9 @@ function rate(perS) {
   if (perS < 0.095) return perS.toFixed(2);
   return perS < 99.95 ? perS.toFixed(1) : whole.format(perS);
 }
+
+/** At an axis: as few digits as it takes. */
+const tick = (n) => new Intl.NumberFormat("en", { maximumFractionDigits: 2 }).format(n);
 
 const perSecond = (n) => (known(n) ? `${rate(n)}/s` : NONE);
 
