@@ -25,8 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route", "tls",
         "upstream", "balance", "cache", "compress", "files", "guard", "listen", "observe", "reply", "route",
-        "tls", "upstream",
-        "upstream",
+        "tls", "upstream", "upstream",
     ],
     &["snapshot", "state"],
     &["corridor", "exchange", "relay"],

@@ -277,7 +277,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
     let snapshot = crew.worker.pin();
-    let slot = match crew.admission.admit(peer, &snapshot.plan.server.limits) {
+    // Whose it is shows when the PROXY header has been read.
+    let counted_for = peer.filter(|_| !door.listener.proxy_protocol);
+    let slot = match crew.admission.admit(counted_for, &snapshot.plan.server.limits) {
         Ok(slot) => slot,
         Err(full) => return crew.worker.turn_away(full),
     };

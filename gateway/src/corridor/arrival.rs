@@ -1,6 +1,7 @@
 //! listen: what comes before the first request of a connection, and which protocol it is.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use super::worker::{Counted, Door, Worker};
 use super::{connection, h2};
 use crate::listen::Slot;
 use crate::listen::admission::Full;
+use crate::listen::proxy_line::{self, Parsed, V2_BYTES_MAX};
 use crate::stream::tls::{Greeting, HandshakeFault, accept};
-use crate::stream::{Buffer, Stream};
+use crate::stream::{Buffer, IoFault, Stream, within};
 use crate::tls::ServerSide;
 
 /// What ALPN calls HTTP/2 (RFC 9113 §3.2).
@@ -24,7 +26,22 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/pla
     Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: ask by https instead of http";
 
 /// Serves a connection from its first byte to its end.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>, slot: Slot) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    stream: Stream,
+    mut peer: Option<IpAddr>,
+    mut slot: Slot,
+) {
+    if door.listener.proxy_protocol {
+        let met = Box::pin(introduced(&worker, &door, &stream, peer)).await;
+        let counted = met.map(|client| (client, slot.again(client, &worker.pin().plan.server.limits)));
+        match counted {
+            Some((client, Ok(again))) => (peer, slot) = (client, again),
+            Some((_, Err(full))) => return worker.turn_away(full),
+            None => return worker.turn_away(Full::ProxyHeader),
+        }
+    }
     let Some(side) = door.tls.clone() else {
         return connection::serve(worker, door, stream, peer, slot).await;
     };
@@ -84,8 +101,74 @@ async fn answer_plainly(stream: Stream, heard: Buffer) {
     let is_http = heard.unread().first().is_some_and(u8::is_ascii_uppercase);
     drop(heard);
     if is_http {
-        let mut pieces = [std::io::IoSlice::new(PLAIN_ANSWER)];
+        let mut pieces = [io::IoSlice::new(PLAIN_ANSWER)];
         let _ = stream.write_all(&mut pieces, PLAIN_TIMEOUT).await;
         stream.end(PLAIN_TIMEOUT).await;
     }
+}
+
+/// Reads the PROXY header that the connection must begin with: who the client is. None if the connection is to be closed.
+///
+/// Not a byte behind it is taken: what follows may be a handshake. As long as the header is not whole, all that has
+/// arrived belongs to it.
+async fn introduced(
+    worker: &Worker,
+    door: &Door,
+    stream: &Stream,
+    peer: Option<IpAddr>,
+) -> Option<Option<IpAddr>> {
+    let snapshot = worker.pin();
+    let server = &snapshot.plan.server;
+    if peer.is_some_and(|peer| !server.trusted_proxies.contains(peer)) {
+        log::debug!(
+            "{}: a PROXY header is taken from trusted_proxies alone",
+            door.listener.address
+        );
+        return None;
+    }
+    let reading = within(server.limits.header_timeout, read_header(stream));
+    match reading.await {
+        Ok(source) => Some(source.map_or(peer, |source| Some(source.ip().to_canonical()))),
+        Err(IoFault::Broken(fault)) => {
+            log::debug!("{}: {fault}", door.listener.address);
+            None
+        }
+        Err(IoFault::TimedOut) => None,
+    }
+}
+
+async fn read_header(stream: &Stream) -> io::Result<Option<SocketAddr>> {
+    let mut header = Vec::new();
+    loop {
+        let before = header.len();
+        header.resize(V2_BYTES_MAX, 0);
+        let seen = stream.peek(&mut header[before..]).await?;
+        header.truncate(before + seen);
+        if seen == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let parsed = proxy_line::parse(&header);
+        let mine = match parsed {
+            Parsed::Done { consumed, .. } => consumed - before,
+            Parsed::Partial => seen,
+            Parsed::Fault(fault) => return Err(io::Error::new(io::ErrorKind::InvalidData, fault)),
+        };
+        take(stream, mine).await?;
+        if let Parsed::Done { source, .. } = parsed {
+            return Ok(source);
+        }
+    }
+}
+
+/// Takes so many bytes that are known to be there.
+async fn take(stream: &Stream, mut length: usize) -> io::Result<()> {
+    let mut space = [0; 256];
+    while length > 0 {
+        let most = length.min(space.len());
+        match stream.read(&mut space[..most]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => length -= n,
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! upstream: one try at one server, up to the head of its answer.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::worker::Worker;
@@ -17,6 +18,7 @@ use crate::stream::tls::{HandshakeFault, connect as greet};
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
 use crate::upstream::head::{self, Outgoing};
+use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
 use crate::wire::{Answer, Length, Method, Name, Version, framing, syntax};
 
 /// Why a try has brought no answer.
@@ -112,7 +114,7 @@ async fn connect(
     {
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
-    let connected = open(worker, service, server.address(), now).await;
+    let connected = open(worker, x, service, server.address(), now).await;
     let spent = worker.mono().since(now);
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     match connected {
@@ -142,10 +144,17 @@ async fn connect(
 }
 
 /// A connection on which HTTP can be spoken. `connect_timeout` is for all of it.
-async fn open(worker: &Worker, service: &Service, address: &Address, now: Mono) -> Result<Stream, IoFault> {
+async fn open(
+    worker: &Worker,
+    x: &Exchange,
+    service: &Service,
+    address: &Address,
+    now: Mono,
+) -> Result<Stream, IoFault> {
     let limit = service.plan.connect_timeout;
     let stream = worker.names.connect(address, limit, now).await?;
     let left = limit.saturating_sub(worker.mono().since(now));
+    present(x, service, &stream, left).await?;
     let Some(tls) = &service.tls else {
         return Ok(stream);
     };
@@ -160,6 +169,29 @@ async fn open(worker: &Worker, service: &Service, address: &Address, now: Mono) 
                 log::warn!("upstream {}: {address}: {fault}", service.plan.name);
             }
             Err(IoFault::Broken(io::Error::other(fault.to_string())))
+        }
+    }
+}
+
+/// Tells a server, below HTTP, whose requests are to come.
+async fn present(x: &Exchange, service: &Service, stream: &Stream, limit: Duration) -> Result<(), IoFault> {
+    // Of the client only the address is known, and of where it came in only the port.
+    let behalf = x.client_ip.map_or(OnBehalf::Nameless, |ip| {
+        let here = match ip {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        OnBehalf::Client {
+            source: SocketAddr::new(ip, 0),
+            destination: SocketAddr::new(here, x.port),
+        }
+    });
+    match ProxyLine::new(service.plan.send_proxy_protocol, behalf) {
+        None => Ok(()),
+        Some(line) => {
+            stream
+                .write_all(&mut [io::IoSlice::new(line.bytes())], limit)
+                .await
         }
     }
 }

@@ -29,6 +29,17 @@ pub struct Slot {
 pub struct Handshake(Arc<Admission>);
 
 impl Slot {
+    /// The same place counted for another address: who is connected turns out to speak for somebody.
+    ///
+    /// # Errors
+    /// That address has as many as it may.
+    pub fn again(self, address: Option<IpAddr>, limits: &Limits) -> Result<Self, Full> {
+        let admission = Arc::clone(&self.admission);
+        // Given back first: this is not one more.
+        drop(self);
+        admission.admit(address, limits)
+    }
+
     /// Takes a place among the handshakes in flight, of which there may be so many.
     pub fn begin_handshake(&self, max: usize) -> Option<Handshake> {
         let below = |n| (n < max).then_some(n + 1);

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod bind;
 pub mod client;
 pub mod head;
+pub mod preface;
 pub mod proxy_line;
 
 pub use admission::{Admission, Slot};

@@ -78,6 +78,17 @@ impl Stream {
         }
     }
 
+    /// Looks at what has arrived on the socket itself, waiting for the first byte, and leaves it there. 0 is the end.
+    pub async fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
+        loop {
+            consume_budget().await;
+            match self.socket().peek(space) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.socket().readable().await?,
+                done => return done,
+            }
+        }
+    }
+
     /// Waits until there may be something to read, or the end.
     pub async fn readable(&self) -> io::Result<()> {
         match self {

@@ -49,6 +49,13 @@ impl Socket<'_> {
         either!(self, s => s.try_io(Interest::READABLE, || take(s.as_fd(), space)), m => m.try_read(space))
     }
 
+    /// What has arrived, which stays there.
+    pub(super) fn peek(self, space: &mut [u8]) -> io::Result<usize> {
+        let look = |socket: BorrowedFd<'_>, space: &mut [u8]| Ok(recv(socket, space, RecvFlags::PEEK)?.1);
+        let nothing = || Err(io::ErrorKind::Unsupported.into());
+        either!(self, s => s.try_io(Interest::READABLE, || look(s.as_fd(), space)), _m => nothing())
+    }
+
     /// The same whatever the runtime believes of the socket: its end may not have been reported yet.
     pub(super) fn receive_now(self, space: &mut [u8]) -> io::Result<usize> {
         either!(self, s => Ok(recv(s, space, RecvFlags::DONTWAIT)?.1), m => m.try_read(space))
