@@ -15,6 +15,7 @@ use crate::cache::policy::{Storable, Times};
 use crate::cache::store::{self, DraftSpill, FillMark, LookUp, NotKept, Store};
 use crate::cache::{Facets, Key, Meta};
 use crate::exchange::Exchange;
+use crate::guard::adaptive::Permit;
 use crate::relay::Origin;
 use crate::relay::fetch::{FetchFault, fetch, off_thread};
 use crate::reply::Refusal;
@@ -44,7 +45,7 @@ struct Prospect {
 
 /// Begins to store an answer: from here on all who want it follow it, the one who asked among them.
 pub(super) fn begin_fill(
-    x: &Exchange,
+    x: &mut Exchange,
     asking: &mut Asking<'_, '_>,
     leader: Leader<Refusal>,
     arrival: Arrival<'_>,
@@ -84,6 +85,7 @@ pub(super) fn begin_fill(
         length: prospect.length,
         origin: arrival.origin,
         lease: arrival.lease,
+        room: x.guarded.room.take(),
         fill,
         spill,
         _mark: arrival.mark,
@@ -155,6 +157,8 @@ struct Intake {
     store: Arc<Store>,
     origin: Origin,
     lease: Lease,
+    /// The upstream's place: taken until the body has come, whether whoever asked is still there, or has long not read it.
+    room: Option<Permit>,
     length: Length,
     fill: Arc<Fill>,
     spill: Option<Arc<DraftSpill>>,
@@ -197,6 +201,7 @@ impl Intake {
             service,
             origin,
             lease,
+            room,
             landing,
             ..
         } = self;
@@ -204,7 +209,7 @@ impl Intake {
             deliver::park(&worker, &service, &lease, origin);
         }
         // The server is done; what is left is our own work.
-        drop(lease);
+        drop((lease, room));
         match finished {
             Ok(_) if landing.is_none() => {}
             Ok(Finished::InMemory(body)) => {

@@ -79,7 +79,8 @@ impl Visit<'_> {
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
         x.service = Some(Arc::clone(service));
-        let mut upload = Upload::new(Some(stream), self.buffer, x.length, upload_limits(x, service));
+        let limits = upload_limits(x, service);
+        let mut upload = Upload::new(Some(stream), self.buffer, x.length, limits).withhold(withheld(x));
         let _running = service.pool.running().enter();
         let outcome = match try_servers(worker, x, service, &mut upload).await {
             Ok((origin, lease)) => {
@@ -119,6 +120,19 @@ impl Visit<'_> {
     }
 }
 
+/// What a route takes out or says itself, and what the guard says, is not to be said in a trailer instead: there are
+/// origins that put trailers among the fields, though RFC 9110 §6.5.1 forbids it for fields they do not know.
+fn withheld(x: &Exchange) -> Vec<String> {
+    match (&x.site, x.length) {
+        (Some(site), Length::Chunked) => {
+            let edits = &site.request_headers;
+            let set = edits.set.iter().map(|(name, _)| name);
+            edits.remove.iter().chain(set).cloned().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 pub(super) fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
     let limits = &x.snapshot.plan.server.limits;
     let retries = &service.plan.retries;
@@ -139,10 +153,7 @@ pub(super) async fn try_servers(
     service: &Service,
     upload: &mut Upload<'_>,
 ) -> Outcome {
-    x.guarded.room = match guard::take(worker, service).await {
-        Ok(room) => room,
-        Err(refusal) => return Err(TryFault::Refused(refusal)),
-    };
+    x.guarded.room = guard::take(worker, service, upload.client()).await?;
     let outcome = try_each(worker, x, service, upload).await;
     if let Some(room) = &x.guarded.room {
         let coped = match &outcome {

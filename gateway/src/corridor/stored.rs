@@ -163,6 +163,8 @@ enum Portion {
 impl Visit<'_> {
     /// Answers with what is stored: whole, in part, or with the word that the client has it already.
     pub(super) async fn serve(&mut self, chosen: Chosen, service: &Arc<Service>) -> Next {
+        // What comes from the store is nothing its upstream has to do with any more.
+        self.x.guarded.room = None;
         let chosen = self.in_form(chosen).await;
         let x = &mut self.x;
         x.cache_result = Some(chosen.how.result());

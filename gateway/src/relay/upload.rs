@@ -28,6 +28,8 @@ pub struct Upload<'a> {
     is_received: bool,
     kept: Vec<u8>,
     is_kept_whole: bool,
+    /// Names of fields that the client may not say in a trailer either.
+    withheld: Vec<String>,
     /// Encoded bytes not yet written, and how far they have been.
     wire: Vec<u8>,
     written: usize,
@@ -84,11 +86,19 @@ impl<'a> Upload<'a> {
             is_received,
             kept: Vec::new(),
             is_kept_whole: limits.keeps || is_received,
+            withheld: Vec::new(),
             wire: Vec::new(),
             written: 0,
             replayed: 0,
             is_encoded: false,
         }
+    }
+
+    /// The same, and the client's trailers of these names do not go on, nor those that many take for them.
+    #[must_use]
+    pub fn withhold(mut self, names: Vec<String>) -> Self {
+        self.withheld = names;
+        self
     }
 
     /// Begins to send to another connection. The new head is what `write_head` appends.
@@ -230,7 +240,14 @@ impl<'a> Upload<'a> {
 
     fn encode_end(&mut self) {
         if self.length == Length::Chunked {
-            write_last_chunk(&mut self.wire, self.decoder.trailers());
+            let is_withheld = |name: &[u8]| self.withheld.iter().any(|n| edit::is_alike(n.as_bytes(), name));
+            let trailers = self.decoder.trailers().map(|trailers| {
+                let mut passing = Fields::default();
+                let allowed = trailers.iter().filter(|field| !is_withheld(field.name));
+                allowed.for_each(|field| passing.push(field.name, field.value));
+                passing
+            });
+            write_last_chunk(&mut self.wire, trailers.as_ref());
         }
     }
 }

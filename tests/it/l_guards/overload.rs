@@ -1,5 +1,5 @@
 use harness::origin::{Script, hang_up, reply, reset, upgrade};
-use harness::{Gate, Gateway, Origin, Request, Response, wait_until};
+use harness::{Connection, Gate, Gateway, Origin, Request, Response, wait_until};
 
 use super::{get_with, refused, wait_inside};
 
@@ -177,6 +177,80 @@ fn a_place_is_given_back_however_a_request_ends() {
     assert_eq!(origin.seen("/next"), before);
     drop(chat);
     next.response().expect(200);
+}
+
+#[test]
+fn a_client_that_leaves_the_line_makes_room_in_it_and_is_not_served() {
+    let gate = Gate::new();
+    let origin = Origin::new().otherwise(held(&gate));
+    let upstream = "overload = { max_requests = 1, queue = 1, queue_timeout = \"60s\" }";
+    for route in ["", CACHED] {
+        gate.close();
+        let gw = Gateway::start(&with_overload(&origin, upstream, route));
+        let before = origin.total();
+        let inside = gw.ask_apart(&Request::get("/inside"));
+        wait_until("one is inside", || origin.total() == before + 1);
+        for _ in 0..2 {
+            let mut leaving = gw.connect();
+            leaving.send(Request::get("/leaving").bytes());
+            wait_inside(&gw, 2);
+            overloaded(&gw.get("/refused"));
+            leaving.reset();
+            wait_inside(&gw, 1);
+        }
+        gate.open();
+        inside.response().expect(200);
+        wait_inside(&gw, 0);
+        assert_eq!(
+            [origin.seen("/leaving"), origin.seen("/refused")],
+            [0, 0],
+            "{route}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_has_left_its_origin_takes_no_place_however_slow_its_client_is() {
+    const LENGTH: u64 = 12 << 20;
+    let origin = Origin::new()
+        .on(
+            "/long",
+            reply(200).header("Cache-Control", "max-age=60").pattern(LENGTH),
+        )
+        .on("/next", reply(200));
+    let gw = Gateway::start(&with_overload(&origin, "overload = { max_requests = 1 }", CACHED));
+    let mut slow = Connection::open_narrow(gw.address());
+    slow.send(Request::get("/long").bytes());
+    let (status, framing) = slow.response_head();
+    assert_eq!(status, 200);
+    wait_until("it is stored", || {
+        let cache = &gw.status()["caches"]["edge"];
+        cache["fills"] == 0 && cache["objects"] == 1
+    });
+    gw.get("/next").expect(200);
+    assert_eq!(slow.response_body(framing).body.length, LENGTH);
+}
+
+#[test]
+fn an_answer_on_its_way_into_the_cache_keeps_its_place_when_its_client_leaves() {
+    let gate = Gate::new();
+    let long = reply(200)
+        .header("Cache-Control", "max-age=60")
+        .pattern(1 << 10)
+        .pause(&gate)
+        .pattern(1 << 10);
+    let origin = Origin::new().on("/long", long).on("/next", reply(200));
+    let gw = Gateway::start(&with_overload(&origin, "overload = { max_requests = 1 }", CACHED));
+    let mut leaving = gw.connect();
+    leaving.send(Request::get("/long").bytes()).response_head();
+    leaving.reset();
+    wait_inside(&gw, 0);
+    assert_eq!(gw.status()["caches"]["edge"]["fills"], 1);
+    overloaded(&gw.get("/next"));
+    gate.open();
+    wait_until("it is stored", || gw.status()["caches"]["edge"]["fills"] == 0);
+    gw.get("/next").expect(200);
+    assert_eq!([origin.seen("/long"), origin.seen("/next")], [1, 1]);
 }
 
 #[test]

@@ -360,3 +360,56 @@ fn each_request_of_a_connection_is_asked_about() {
         .collect();
     assert_eq!(about, ["/1", "/2", "/3"]);
 }
+
+#[test]
+fn a_guard_that_ends_its_connections_without_a_word_costs_nobody_anything() {
+    let guard = Origin::new().otherwise(reply(200).hang_up());
+    let origin = Origin::new().otherwise(reply(200));
+    let gw = Gateway::start(&asks(&guard, &origin, ""));
+    let mut client = gw.connect();
+    for _ in 0..100 {
+        client.ask(&Request::get("/")).expect(200);
+    }
+    assert_eq!(origin.total(), 100);
+}
+
+#[test]
+fn a_stop_waits_for_the_verdict_and_for_what_follows() {
+    let gate = harness::Gate::new();
+    let guard = Origin::new().otherwise(reply(200).after(&gate));
+    let origin = Origin::new().otherwise(reply(200).echo());
+    let gw = Gateway::start(&asks(&guard, &origin, ""));
+    let running = gw.ask_apart(&Request::post("/", "body"));
+    guard.wait_seen("/verify", 1);
+    let stopping = gw.stop_apart();
+    gate.open();
+    running.response().expect(200).body("body");
+    assert!(stopping.wait());
+}
+
+#[test]
+fn a_proxy_that_is_believed_says_host_and_scheme_and_not_what_is_asked_for() {
+    let guard = Origin::new().otherwise(reply(200));
+    let origin = Origin::new().otherwise(reply(200));
+    let trusting = "[server]\nthreads = 2\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let gw = Gateway::start(&(asks(&guard, &origin, "") + trusting));
+    let request = Request::new("DELETE", "/real")
+        .header("X-Forwarded-For", "8.8.8.8")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Forwarded-Host", "front.test")
+        .header("X-Forwarded-Method", "GET")
+        .header("X-Forwarded-Uri", "/open")
+        .header("X-Real-IP", "10.0.0.1");
+    gw.ask(&request).expect(200);
+    let asked = guard.only("/verify");
+    for (name, value) in [
+        ("x-forwarded-method", "DELETE"),
+        ("x-forwarded-uri", "/real"),
+        ("x-forwarded-host", "front.test"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-for", "8.8.8.8, 127.0.0.1"),
+        ("x-real-ip", "8.8.8.8"),
+    ] {
+        assert_eq!(asked.value(name), Some(value), "{name}");
+    }
+}

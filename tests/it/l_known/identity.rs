@@ -159,3 +159,18 @@ fn whoever_is_tried_again_elsewhere_is_the_same_user() {
             .all(|seen| alike(seen, "x-user-id")[0].starts_with("user"))
     );
 }
+
+#[test]
+fn a_trailer_tells_no_origin_who_asks() {
+    let secrets = Secrets::new();
+    let origin = Origin::new().otherwise(reply(200));
+    let gw = Gateway::start(&guarded(&origin, &telling(&secrets, "sub = \"X-User-Id\""), ""));
+    let token = says(r#""sub":"ann""#);
+    let request = Request::new("POST", "/").header("Authorization", &bearer(&token));
+    let trailers = [("X-User-Id", "eve"), ("x_user_id", "eve"), ("X-Checksum", "7")];
+    gw.ask(&request.chunked_with_trailers(["body"], &trailers))
+        .expect(200);
+    let seen = origin.only("/");
+    assert_eq!(alike(&seen, "x-user-id"), ["ann"]);
+    assert_eq!(seen.trailers, [("X-Checksum".to_owned(), "7".to_owned())]);
+}

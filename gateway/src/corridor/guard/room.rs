@@ -1,28 +1,42 @@
 //! guard: an upstream is not asked for more than it can do.
 
+use crate::corridor::attempt::TryFault;
 use crate::corridor::worker::Worker;
 use crate::guard::adaptive::{Entry, Permit};
 use crate::reply::Refusal;
 use crate::snapshot::Service;
+use crate::stream::Stream;
 
 /// A place in flight to that upstream, waited for if its queue allows it; None where it may be asked as much as comes.
 ///
+/// A `client` that goes while it waits makes room in the line.
+///
 /// # Errors
-/// The upstream has as much to do as it can do.
-pub(in crate::corridor) async fn take(worker: &Worker, service: &Service) -> Result<Option<Permit>, Refusal> {
+/// The upstream has as much to do as it can do, or the client has gone.
+pub(in crate::corridor) async fn take(
+    worker: &Worker,
+    service: &Service,
+    client: Option<&Stream>,
+) -> Result<Option<Permit>, TryFault> {
     let Some(throttle) = &service.throttle else {
         return Ok(None);
     };
     let policy = &service.plan.overload;
-    match throttle.enter(policy, worker.mono()) {
-        Entry::Permit(permit) => Ok(Some(permit)),
-        Entry::Full => Err(Refusal::Overloaded),
-        Entry::Wait(waiting) => match tokio::time::timeout(policy.queue_timeout, waiting).await {
-            Ok(permit) => Ok(Some(permit)),
-            Err(_) => {
-                throttle.count_timeout();
-                Err(Refusal::Overloaded)
-            }
+    let waiting = match throttle.enter(policy, worker.mono()) {
+        Entry::Permit(permit) => return Ok(Some(permit)),
+        Entry::Full => return Err(TryFault::Refused(Refusal::Overloaded)),
+        Entry::Wait(waiting) => tokio::time::timeout(policy.queue_timeout, waiting),
+    };
+    let waited = match client {
+        None => waiting.await,
+        Some(client) => tokio::select! {
+            biased;
+            waited = waiting => waited,
+            _ = client.broken() => return Err(TryFault::ClientGone),
         },
-    }
+    };
+    waited.map(Some).map_err(|_| {
+        throttle.count_timeout();
+        TryFault::Refused(Refusal::Overloaded)
+    })
 }

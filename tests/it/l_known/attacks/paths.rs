@@ -1,8 +1,8 @@
 use harness::origin::reply;
-use harness::{Gateway, Request};
+use harness::{Gateway, Origin, Request};
 
-use super::super::Secrets;
-use super::super::tokens::mint::bearer;
+use super::super::tokens::mint::{self, bearer};
+use super::super::{Secrets, guarded};
 use super::{fortress, good, tell};
 
 /// A target, and the path by which the origin may see it: another one than the guarded.
@@ -294,4 +294,30 @@ fn a_target_that_ends_in_the_guarded_path_by_a_rewrite_is_asked_for_by_its_own_r
         assert!(matches!(answer.status, 400 | 401), "{target}: {answer}");
     }
     assert_eq!((origin.total(), origin.seen("/pages")), (1, 1));
+}
+
+#[test]
+fn whatever_a_route_does_it_does_for_those_who_are_known() {
+    let secrets = Secrets::new();
+    secrets.put("index.html", "a page");
+    let folder = secrets.path("").display().to_string();
+    let actions = [
+        "respond = { status = 200, body = \"said\" }".to_owned(),
+        "redirect = { to = \"/elsewhere\" }".to_owned(),
+        format!("static_files = {{ root = {folder:?}, index = \"index.html\" }}"),
+        "split = [{ upstream = \"origin\", weight = 1 }]".to_owned(),
+    ];
+    for action in actions {
+        let origin = Origin::new().otherwise(reply(200));
+        let file = secrets.put("secret", mint::SECRET);
+        let toml = guarded(&origin, &format!("jwt = {{ secret_file = {file:?} }}"), "");
+        let gw = Gateway::start(&toml.replace("upstream = \"origin\"", &action));
+        for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+            let request = Request::new(method, "/").header("Content-Length", "0");
+            gw.ask(&request).expect(401).no_header("Location");
+        }
+        assert_eq!(origin.total(), 0);
+        let known = gw.ask(&Request::get("/").header("Authorization", &bearer(&good())));
+        assert!(known.status < 400, "{action}: {known}");
+    }
 }

@@ -205,9 +205,12 @@ fn bytes_behind_an_upgrade_that_was_refused_are_no_tunnel() {
     let request = Request::get("/admin")
         .header("Connection", "upgrade")
         .header("Upgrade", "websocket");
+    let request = request.header("X-User-Id", "eve").header("x_user_id", "eve");
     client
         .ask(&request.header("Authorization", &bearer(&good())))
         .expect(101);
+    let seen = origin.only("/admin");
+    assert!(seen.value("x-user-id") == Some("ann") && !seen.has("x_user_id"));
     client.send("echo");
     assert_eq!(client.bytes(4), b"echo");
 }

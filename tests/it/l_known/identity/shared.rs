@@ -1,10 +1,11 @@
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::origin::{Script, reply};
-use harness::wire::Reader;
+use harness::wire::{Head, Reader};
 use harness::{Gateway, Origin, Request};
 
 use super::super::tokens::mint::{self, basic, says};
@@ -18,7 +19,7 @@ fn cached(origin: &Origin, auth: &str) -> String {
 }
 
 /// How users are known, each way by another field: the auth, and what ann and ben send.
-fn ways(secrets: &Secrets, guard: &Origin) -> Vec<(String, [(&'static str, String); 2])> {
+fn ways(secrets: &Secrets, guard: SocketAddr) -> Vec<(String, [(&'static str, String); 2])> {
     let keys = secrets.put("keys", format!("ann:{}\nben:{}\n", KEYS[0], KEYS[1]));
     let users = secrets.put(
         "users",
@@ -42,7 +43,10 @@ fn ways(secrets: &Secrets, guard: &Origin) -> Vec<(String, [(&'static str, Strin
             ["ann", "ben"].map(|user| ("Cookie", token(user))),
         ),
         (
-            format!("forward = {{ url = \"http://{}/verify\" }}", guard.address()),
+            format!(
+                "forward = {{ url = \"http://{}/verify\", copy_headers = [\"X-User-Id\"] }}",
+                guard
+            ),
             ["ann", "ben"].map(|user| ("X-Session", user.to_owned())),
         ),
     ]
@@ -65,14 +69,16 @@ fn two(origin: &Origin, path: &str, fields: &[(&str, &str)]) -> [String; 2] {
 fn what_does_not_say_that_it_is_for_all_is_kept_for_nobody_however_users_are_known() {
     let secrets = Secrets::new();
     let guard = Origin::new().otherwise(reply(200));
-    for (auth, users) in ways(&secrets, &guard) {
+    for (auth, users) in ways(&secrets, guard.address()) {
         let origin = Origin::new();
         let gw = Gateway::start(&cached(&origin, &auth));
         let ask = |path: &str, user: usize| {
             let (name, value) = &users[user];
             gw.ask(&Request::get(path).header(name, value))
         };
-        let own: [&[(&str, &str)]; 9] = [
+        let own: [&[(&str, &str)]; 10] = [
+            // Two who send nothing look alike, and the origin was told who each of them is.
+            &[("Cache-Control", "public, max-age=600"), ("Vary", "X-User-Id")],
             &[("Cache-Control", "max-age=600")],
             &[("Cache-Control", "max-age=600, private")],
             &[("Cache-Control", "public, private, max-age=600")],
@@ -132,7 +138,7 @@ fn what_does_not_say_that_it_is_for_all_is_kept_for_nobody_however_users_are_kno
 fn what_was_for_all_and_is_no_more_when_it_is_confirmed_is_kept_no_longer() {
     let secrets = Secrets::new();
     let guard = Origin::new().otherwise(reply(200));
-    for (auth, users) in ways(&secrets, &guard) {
+    for (auth, users) in ways(&secrets, guard.address()) {
         let origin = Origin::new();
         let gw = Gateway::start_with_manual_clock(&cached(&origin, &auth));
         let ask = |user: usize| {
@@ -161,48 +167,57 @@ fn what_was_for_all_and_is_no_more_when_it_is_confirmed_is_kept_no_longer() {
     }
 }
 
-/// An origin that answers each with his own name, as the gateway tells it.
+/// A server that answers each request by what stands in its head.
 struct Mirror {
-    listener: TcpListener,
+    address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Mirror {
-    fn start() -> Self {
+    fn start(answer: fn(&Head) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is to be had");
+        let address = listener.local_addr().expect("it is bound");
         let asked = Arc::<AtomicUsize>::default();
-        let (accepting, counting) = (
-            listener.try_clone().expect("sockets can be shared"),
-            Arc::clone(&asked),
-        );
+        let counting = Arc::clone(&asked);
         std::thread::spawn(move || {
-            for stream in accepting.incoming().flatten() {
+            for stream in listener.incoming().flatten() {
                 let asked = Arc::clone(&counting);
-                std::thread::spawn(move || mirror(stream, &asked));
+                std::thread::spawn(move || reflect(stream, answer, &asked));
             }
         });
-        Self { listener, asked }
+        Self { address, asked }
     }
 }
 
-fn mirror(stream: TcpStream, asked: &AtomicUsize) {
-    use std::io::Write;
+fn reflect(stream: TcpStream, answer: fn(&Head) -> String, asked: &AtomicUsize) {
     let mut answers = stream.try_clone().expect("sockets can be shared");
     let mut reader = Reader::new(stream);
     while let Ok(Some(head)) = reader.head() {
         asked.fetch_add(1, Ordering::AcqRel);
-        let user = head.one("x-user-id").unwrap_or("nobody").to_owned();
-        let control = match head.start.contains("revalidated") {
-            true => "no-cache\r\nETag: \"a\"",
-            false => "max-age=600",
-        };
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nSet-Cookie: user={user}\r\nContent-Length: {}\r\n\r\n{user}",
-            user.len()
-        );
-        if answers.write_all(answer.as_bytes()).is_err() {
+        if answers.write_all(answer(&head).as_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// What an origin says that tells each his own name, as the gateway has told it.
+fn own_name(head: &Head) -> String {
+    let user = head.one("x-user-id").unwrap_or("nobody");
+    let control = match head.start.contains("revalidated") {
+        true => "no-cache\r\nETag: \"a\"",
+        false => "max-age=600",
+    };
+    format!(
+        "HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nSet-Cookie: user={user}\r\nContent-Length: {}\r\n\r\n{user}",
+        user.len()
+    )
+}
+
+/// What a guard says that lets in everybody with a session.
+fn own_verdict(head: &Head) -> String {
+    match head.one("x-session") {
+        Some(user) => format!("HTTP/1.1 200 OK\r\nX-User-Id: {user}\r\nContent-Length: 0\r\n\r\n"),
+        None => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned(),
     }
 }
 
@@ -210,40 +225,44 @@ fn mirror(stream: TcpStream, asked: &AtomicUsize) {
 fn two_users_at_once_never_see_each_others_answers() {
     const ROUNDS: usize = 200;
     let secrets = Secrets::new();
-    let keys = secrets.put("keys", format!("ann:{}\nben:{}\n", KEYS[0], KEYS[1]));
-    let origin = Origin::new();
-    let mirror = Mirror::start();
-    let auth = format!("keys = {{ file = {keys:?}, forward_name = \"X-User-Id\" }}");
-    let address = mirror.listener.local_addr().expect("it is bound").to_string();
-    let toml = cached(&origin, &auth).replace(&origin.address().to_string(), &address);
-    let gw = Gateway::start(&toml);
-    let abreast = std::sync::Barrier::new(4);
-    std::thread::scope(|scope| {
-        for (key, user) in [(KEYS[0], "ann"), (KEYS[1], "ben")].into_iter().cycle().take(4) {
-            let (gw, abreast) = (&gw, &abreast);
-            scope.spawn(move || {
-                let mut client = gw.connect();
-                for round in 0..ROUNDS {
-                    let path = if round % 2 == 0 { "kept" } else { "revalidated" };
-                    let request = Request::get(&format!("/{path}/{round}")).header("X-Api-Key", key);
-                    abreast.wait();
-                    let answer = client.ask(&request.header("X-User-Id", "eve"));
-                    answer
-                        .expect(200)
-                        .body(user)
-                        .header("Set-Cookie", &format!("user={user}"));
-                }
-            });
-        }
-    });
-    assert_eq!(mirror.asked.load(Ordering::Acquire), 4 * ROUNDS);
+    let (origin, mirror, guard) = (Origin::new(), Mirror::start(own_name), Mirror::start(own_verdict));
+    let mut asked = 0;
+    for (auth, users) in ways(&secrets, guard.address) {
+        let toml = cached(&origin, &auth);
+        let gw = Gateway::start(&toml.replace(&origin.address().to_string(), &mirror.address.to_string()));
+        let abreast = std::sync::Barrier::new(4);
+        let foreign = AtomicUsize::new(0);
+        let all = users.iter().zip(["ann", "ben"]).cycle().take(4);
+        std::thread::scope(|scope| {
+            for ((name, value), user) in all {
+                let (gw, abreast, foreign) = (&gw, &abreast, &foreign);
+                scope.spawn(move || {
+                    let mut client = gw.connect();
+                    for round in 0..ROUNDS {
+                        let path = ["kept", "revalidated"][round % 2];
+                        let request = Request::get(&format!("/{path}/{round}")).header(name, value);
+                        abreast.wait();
+                        let answer = client.ask(&request.header("X-User-Id", "eve"));
+                        let is_own = answer.status == 200
+                            && answer.text() == user
+                            && answer.value("set-cookie") == Some(&format!("user={user}"));
+                        foreign.fetch_add(usize::from(!is_own), Ordering::AcqRel);
+                    }
+                });
+            }
+        });
+        asked += 4 * ROUNDS;
+        assert_eq!(foreign.into_inner(), 0, "{auth}");
+        assert_eq!(mirror.asked.load(Ordering::Acquire), asked, "{auth}");
+    }
+    assert_eq!(guard.asked.load(Ordering::Acquire), 4 * ROUNDS);
 }
 
 #[test]
 fn who_is_turned_away_neither_sees_nor_removes_what_is_kept() {
     let secrets = Secrets::new();
     let guard = Origin::new().otherwise(reply(200));
-    let ways = ways(&secrets, &guard);
+    let ways = ways(&secrets, guard.address());
     for (auth, users) in ways.iter().filter(|(auth, _)| !auth.starts_with("forward")) {
         let origin = Origin::new().on(
             "/",
