@@ -16,6 +16,8 @@ mod caches;
 mod caching;
 #[path = "config/edges.rs"]
 mod edges;
+#[path = "config/edging.rs"]
+mod edging;
 #[path = "config/guarding.rs"]
 mod guarding;
 #[path = "config/guards.rs"]
