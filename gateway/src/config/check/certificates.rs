@@ -53,7 +53,12 @@ fn certificate(
         &at,
         findings,
     );
-    let (cert_file, key_file) = (cert_file?, key_file?);
+    let (Some(cert_file), Some(key_file)) = (cert_file, key_file) else {
+        // What is wrong with the one that is there is told as well.
+        cert_file.and_then(|file| auth::file(file, &format!("{path}.cert_file"), findings, Chain::parse));
+        key_file.and_then(|file| auth::file(file, &format!("{path}.key_file"), findings, PrivateKey::parse));
+        return None;
+    };
     let identity = identity(
         (cert_file, "cert_file"),
         (key_file, "key_file"),
