@@ -47,9 +47,15 @@ pub(super) struct Life {
 }
 
 /// What the loop is woken by.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and a box would be an allocation for each request"
+)]
 enum Event {
     /// A request.
     Asked(Request<RecvStream>, SendResponse<Bytes>),
+    /// The last stream that was more than a hit has ended.
+    Rested,
     /// The connection has ended.
     Ended,
     /// There was too much of something.
@@ -116,6 +122,7 @@ impl Life {
             let _idle = self.streams.is_empty().then(|| Counted::new(&door.counts.idle));
             match self.wait(connection, alarm.as_mut(), closed.as_mut()).await {
                 Event::Asked(request, respond) => self.ask(connection, request, respond),
+                Event::Rested => {}
                 Event::Ended => return true,
                 Event::Flooded(flood) => {
                     log::debug!("an HTTP/2 connection is cut: {}", flood.text());
@@ -188,7 +195,10 @@ impl Life {
                 return Poll::Ready(Event::Flooded(flood));
             }
             while let Poll::Ready(Some(_)) = self.streams.poll_join_next(cx) {
-                self.quiet_since = self.worker.about_now();
+                if self.streams.is_empty() {
+                    self.quiet_since = self.worker.about_now();
+                    return Poll::Ready(Event::Rested);
+                }
             }
             if self.leaving_since.is_none() && closed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Closing);

@@ -91,9 +91,8 @@ pub(super) async fn serve_from(
     let limits = worker.pin().plan.server.limits.clone();
     let wire = Rc::new(Wire::new(stream, Rc::clone(&worker)));
     let handshake = builder(&limits).handshake(Io::new(Rc::clone(&wire), begun));
-    let connection = match tokio::time::timeout(limits.header_timeout, handshake).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(_)) | Err(_) => return,
+    let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, handshake).await else {
+        return;
     };
     let life = Life::new(Rc::clone(&worker), door, peer, Rc::clone(&wire), &limits);
     if life.run(connection).await {
