@@ -259,7 +259,7 @@ const CACHES = [
 
 const PURGES = {
   urls: ["URL", "https://example.com/page?x=1"],
-  prefixes: ["Host and path", "example.com/images/"],
+  prefixes: ["Beginning of the URLs", "https://example.com/images/"],
   hosts: ["Host", "example.com"],
   tags: ["Tag", "product-17"],
   all: ["Everything in every cache", ""],
@@ -355,7 +355,7 @@ let view = null;
 
 const CHARTS = [
   { title: "Requests", series: [{ figure: "requests_per_s", name: "requests", style: "s1" }], format: perSecond, axis: tick,
-    hint: "Requests that have ended, per second", more: (now) => `${bytes(now.sent_bytes_per_s)}/s sent` },
+    hint: "Requests that have ended, per second", more: (now) => `${bytes(now.sent_bytes_per_s, true)}/s sent` },
   { title: "Latency", format: latency, axis: (ms) => (ms >= 1000 ? `${tick(ms / 1000)} s` : `${tick(ms)} ms`), explain: bucketOf,
     series: [{ figure: "latency_p50_ms", name: "p50", style: "s1" }, { figure: "latency_p95_ms", name: "p95", style: "s2" },
       { figure: "latency_p99_ms", name: "p99", style: "s3" }],
@@ -371,7 +371,7 @@ const CHARTS = [
     format: count, axis: tick, floor: 10, hint: "Client connections, and requests being answered" },
   { title: "Processor", series: [{ figure: "cpu_cores", name: "processor", style: "s1" }], format: percent,
     axis: (v) => `${whole.format(v * 100)} %`, floor: 0.1, hint: "Processor time of this process; 100 % is one core" },
-  { title: "Memory", series: [{ figure: "memory_bytes", name: "memory", style: "s1" }], format: bytes, nice: niceBytes, floor: 1 << 20,
+  { title: "Memory", series: [{ figure: "memory_bytes", name: "memory", style: "s1" }], format: (n) => bytes(n, true), axis: bytes, nice: niceBytes, floor: 1 << 20,
     hint: "Resident memory of this process" },
 ];
 
@@ -408,7 +408,7 @@ function makeView() {
       plain("Waiting", (r) => count(r.waiting)), plain("Refused", (r) => count(r.refused))] }),
     overload: table("overload", { title: "Overload protection", empty: "No upstream has overload protection.", columns: [
       { head: "Upstream", kind: "name", text: (r) => r.name },
-      plain("Limit", (r) => `${count(r.limit)}${r.adaptive ? " (learnt)" : ""}`), plain("In flight", (r) => count(r.in_flight)),
+      plain("Limit", (r) => (known(r.limit) ? `${count(r.limit)}${r.adaptive ? " (learnt)" : ""}` : NONE), { hint: "Requests in flight at once" }), plain("In flight", (r) => count(r.in_flight)),
       plain("Waiting", (r) => count(r.waiting)), plain("Shed", (r) => count(r.shed))] }),
     redis: table("redis", { title: "Redis", empty: "Redis is not configured.", columns: [
       { head: "Address", kind: "name", text: (r) => r.address },
@@ -424,8 +424,10 @@ function makeView() {
       plain("Connections", (l) => count(l.connections)), plain("Idle", (l) => count(l.idle))] }),
     problems: new Keyed(byId("problems").appendChild(el("ul", { class: "problems" })), problemItem),
     banners: new Keyed(byId("banners"), () => {
-      const node = el("p", { class: "banner" });
-      return { node, update: (b) => { say(node, b.text); node.classList.toggle("bad", b.isBad); } };
+      const words = el("span", {});
+      const link = el("a", { href: "#config" }, "Show its problems");
+      const node = el("p", { class: "banner" }, words, " ", link);
+      return { node, update: (b) => { say(words, b.text); link.hidden = !b.isBad; node.classList.toggle("bad", b.isBad); } };
     }),
   };
 }
@@ -438,7 +440,7 @@ function banners(status) {
     shown.push({ text: "Draining: the gateway takes no more connections and ends when running requests have ended.", isBad: false });
   }
   if (!status.config.last_reload.ok) {
-    shown.push({ text: `The reload of ${moment(status.config.last_reload.at)} was refused. The configuration before it is in use.`, isBad: true });
+    shown.push({ text: `A reload was refused (${moment(status.config.last_reload.at)}). The configuration from before it stays in use.`, isBad: true });
   }
   view.banners.show(shown, (b) => b.text);
 }

@@ -1,6 +1,6 @@
 // Charts of the last hour: lines over slots of equal length, drawn as SVG. A gap is drawn as a gap.
 
-const PLOT = { height: 92, top: 6, bottom: 16 };
+const PLOT = { height: 100, top: 14, bottom: 16 };
 
 /** The next of 1, 2, 2.5, 5 and 10 times a power of ten: an axis that ends in a number one can read. */
 function niceMax(max, floor) {
@@ -78,7 +78,7 @@ class Chart {
     }
     for (const s of this.series) parts.push(...this.line(s, x, y, bottom));
     for (const share of [0.5, 1]) {
-      const label = svg("text", { class: "tick", x: 0, y: Math.round(y(top * share)) + 11 }, this.axis(top * share));
+      const label = svg("text", { class: "tick", x: 0, y: Math.round(y(top * share)) - 3 }, this.axis(top * share));
       parts.push(label);
     }
     [["start", 0, "60 min ago"], ["middle", this.width / 2, "30"], ["end", this.width, "now"]].forEach(([anchor, at, text]) =>

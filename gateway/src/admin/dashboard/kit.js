@@ -140,7 +140,8 @@ function bucketOf(ms) {
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-function bytes(n) {
+/** A number that changes every second keeps its digits; one that stands still needs no zero behind the point. */
+function bytes(n, isSteady = false) {
   if (!known(n)) return NONE;
   let unit = 0;
   let value = n;
@@ -149,7 +150,8 @@ function bytes(n) {
     unit += 1;
   }
   const digits = unit === 0 || value >= 100 ? 0 : 1;
-  return `${value.toFixed(digits).replace(/\.0$/, "")} ${UNITS[unit]}`;
+  const text = value.toFixed(digits);
+  return `${isSteady ? text : text.replace(/\.0$/, "")} ${UNITS[unit]}`;
 }
 
 /** Cut, not rounded: 100 % means all of them. */
