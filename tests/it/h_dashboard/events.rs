@@ -37,13 +37,13 @@ impl Stream {
             got.extend(self.0.bytes(1));
         }
         got.truncate(got.len() - mark.len());
-        String::from_utf8(got).unwrap()
+        String::from_utf8(got).expect("events are UTF-8")
     }
 
     fn next(&mut self) -> Value {
         let size = self.until("\r\n");
         let size = usize::from_str_radix(&size, 16).unwrap_or_else(|e| panic!("{e}: chunk of {size:?}"));
-        let chunk = String::from_utf8(self.0.bytes(size)).unwrap();
+        let chunk = String::from_utf8(self.0.bytes(size)).expect("events are UTF-8");
         assert_eq!(self.0.bytes(2), b"\r\n");
         let line = chunk.strip_prefix("data: ").and_then(|l| l.strip_suffix("\n\n"));
         let line = line.unwrap_or_else(|| panic!("no event: {chunk:?}"));
@@ -63,7 +63,7 @@ fn gateway() -> (Gateway, Origin) {
 }
 
 fn json(response: &Response) -> Value {
-    serde_json::from_str(&response.expect(200).text()).unwrap()
+    serde_json::from_str(&response.expect(200).text()).expect("it is JSON")
 }
 
 #[test]

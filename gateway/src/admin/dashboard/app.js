@@ -221,7 +221,8 @@ function upstreamCard(upstream) {
     update: ({ name, load_balancing, in_flight, retrying, servers }) => {
       const up = servers.filter((s) => s.state === "up").length;
       const retries = retrying > 0 ? ` · ${count(retrying)} retrying` : "";
-      say(table.note, `${load_balancing.replaceAll("_", " ")} · ${up} of ${servers.length} up · ${count(in_flight)} in flight${retries}`);
+      say(table.note, `${load_balancing.replaceAll("_", " ")} · ${up || "none"} of ${servers.length} up · ${count(in_flight)} in flight${retries}`);
+      table.note.classList.toggle("bad", up === 0);
       table.show(servers.map((server) => ({ upstream: name, server, up })));
     },
   };
@@ -366,11 +367,11 @@ const CHARTS = [
   { title: "Refusals", series: [{ figure: "refusals_per_s", name: "refusals", style: "s4" }], format: perSecond, axis: tick,
     hint: "Requests the gateway answered itself because it would not or could not serve them, per second" },
   { title: "Cache hit ratio", series: [{ figure: "hit_ratio", name: "hit ratio", style: "s1" }], format: percent, fixedTop: 1, isWorse: (a, b) => a < b,
-    axis: (v) => `${v * 100} %`, hint: "Hits of hits and misses in all caches", more: (now) => (now.hit_ratio == null ? "no look-ups" : "") },
+    axis: (v) => `${tick(v * 100)} %`, hint: "Hits of hits and misses in all caches", more: (now) => (now.hit_ratio == null ? "no look-ups" : "") },
   { title: "Connections", series: [{ figure: "connections", name: "open", style: "s1" }, { figure: "in_flight", name: "requests in flight", style: "s2" }],
     format: count, axis: tick, floor: 10, hint: "Client connections, and requests being answered" },
   { title: "Processor", series: [{ figure: "cpu_cores", name: "processor", style: "s1" }], format: percent,
-    axis: (v) => `${whole.format(v * 100)} %`, floor: 0.1, hint: "Processor time of this process; 100 % is one core" },
+    axis: (v) => `${tick(v * 100)} %`, floor: 0.1, hint: "Processor time of this process; 100 % is one core" },
   { title: "Memory", series: [{ figure: "memory_bytes", name: "memory", style: "s1" }], format: (n) => bytes(n, true), axis: bytes, nice: niceBytes, floor: 1 << 20,
     hint: "Resident memory of this process" },
 ];
