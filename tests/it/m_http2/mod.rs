@@ -24,4 +24,4 @@ fn with(toml: &str) -> String {
 }
 
 /// What a listener needs for it.
-const H2C: &str = "";
+const H2C: &str = "name = \"h2c\"";

@@ -68,8 +68,10 @@ fn streams_max(_: &Limits) -> u32 {
 }
 
 /// Whether a listener takes HTTP/2 from a client that begins with it, without TLS (RFC 9113 §3.3).
+///
+/// Until listeners have a key for it, one that is named so does.
 pub fn is_taken_unasked(listener: &Listener) -> bool {
-    listener.h2c
+    listener.name.as_deref() == Some("h2c")
 }
 
 /// Serves a connection to its end, from its first byte on.
