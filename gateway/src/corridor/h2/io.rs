@@ -11,13 +11,12 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::Instant;
 
 use super::gauge::Gauge;
-use crate::corridor::worker::Worker;
 use crate::stream::{Buffer, Stream};
 
 /// What the connection's loop sees of its stream while the `h2` crate has it.
 pub(super) struct Wire {
     pub(super) stream: Stream,
-    worker: Rc<Worker>,
+    now: Box<dyn Fn() -> Instant>,
     pub(super) gauge: RefCell<Gauge>,
     /// Since when the client takes nothing of what there is for it.
     blocked_since: Cell<Option<Instant>>,
@@ -31,12 +30,11 @@ pub(super) struct Io {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, worker: Rc<Worker>) -> Self {
-        let now = worker.about_now();
+    pub(super) fn new(stream: Stream, now: impl Fn() -> Instant + 'static) -> Self {
         Self {
             stream,
-            worker,
-            gauge: Gauge::new(now).into(),
+            gauge: Gauge::new(now()).into(),
+            now: Box::new(now),
             blocked_since: Cell::default(),
         }
     }
@@ -46,7 +44,7 @@ impl Wire {
     }
 
     fn observe(&self, bytes: &[u8]) {
-        self.gauge.borrow_mut().observe(bytes, self.worker.about_now());
+        self.gauge.borrow_mut().observe(bytes, (self.now)());
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -55,7 +53,7 @@ impl Wire {
             match self.stream.try_write(pieces) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if self.blocked_since.get().is_none() {
-                        self.blocked_since.set(Some(self.worker.about_now()));
+                        self.blocked_since.set(Some((self.now)()));
                     }
                     ready!(self.stream.poll_writable(cx))?;
                 }
@@ -151,3 +149,6 @@ impl AsyncWrite for Io {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

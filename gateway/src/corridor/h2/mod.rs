@@ -91,7 +91,8 @@ pub(super) async fn serve_from(
     begun: Option<Buffer>,
 ) {
     let limits = worker.pin().plan.server.limits.clone();
-    let wire = Rc::new(Wire::new(stream, Rc::clone(&worker)));
+    let clock = Rc::clone(&worker);
+    let wire = Rc::new(Wire::new(stream, move || clock.about_now()));
     let handshake = builder(&limits).handshake(Io::new(Rc::clone(&wire), begun));
     let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, handshake).await else {
         return;
