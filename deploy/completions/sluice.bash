@@ -61,6 +61,9 @@ _sluice() {
             sluice,server)
                 cmd="sluice__subcmd__server"
                 ;;
+            sluice,simulate)
+                cmd="sluice__subcmd__simulate"
+                ;;
             sluice,status)
                 cmd="sluice__subcmd__status"
                 ;;
@@ -118,6 +121,9 @@ _sluice() {
             sluice__subcmd__help,server)
                 cmd="sluice__subcmd__help__subcmd__server"
                 ;;
+            sluice__subcmd__help,simulate)
+                cmd="sluice__subcmd__help__subcmd__simulate"
+                ;;
             sluice__subcmd__help,status)
                 cmd="sluice__subcmd__help__subcmd__status"
                 ;;
@@ -130,6 +136,21 @@ _sluice() {
             sluice__subcmd__help,version)
                 cmd="sluice__subcmd__help__subcmd__version"
                 ;;
+            sluice__subcmd__help__subcmd__simulate,cache)
+                cmd="sluice__subcmd__help__subcmd__simulate__subcmd__cache"
+                ;;
+            sluice__subcmd__simulate,cache)
+                cmd="sluice__subcmd__simulate__subcmd__cache"
+                ;;
+            sluice__subcmd__simulate,help)
+                cmd="sluice__subcmd__simulate__subcmd__help"
+                ;;
+            sluice__subcmd__simulate__subcmd__help,cache)
+                cmd="sluice__subcmd__simulate__subcmd__help__subcmd__cache"
+                ;;
+            sluice__subcmd__simulate__subcmd__help,help)
+                cmd="sluice__subcmd__simulate__subcmd__help__subcmd__help"
+                ;;
             *)
                 ;;
         esac
@@ -137,7 +158,7 @@ _sluice() {
 
     case "${cmd}" in
         sluice)
-            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff log reopen server status top stop hash-password schema completions man version file-server reverse-proxy help"
+            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -313,7 +334,7 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help)
-            opts="run check reload purge diff log reopen server status top stop hash-password schema completions man version file-server reverse-proxy help"
+            opts="run check reload purge diff log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -525,6 +546,34 @@ _sluice() {
         sluice__subcmd__help__subcmd__server)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__simulate)
+            opts="cache"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__simulate__subcmd__cache)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -903,6 +952,116 @@ _sluice() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__simulate)
+            opts="-c -h --config --log-level --help cache help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__simulate__subcmd__cache)
+            opts="-q -c -h --memory --max-object --query --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-object)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --query)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -q)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__simulate__subcmd__help)
+            opts="cache help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__simulate__subcmd__help__subcmd__cache)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__simulate__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

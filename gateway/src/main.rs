@@ -7,7 +7,7 @@ use std::process::ExitCode;
 mod cli;
 
 use cli::Fault;
-use cli::args::{Cli, Command};
+use cli::args::{Cli, Command, Simulate};
 use gateway::config::{Document, schema};
 
 fn main() -> ExitCode {
@@ -35,6 +35,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Status(desk) => cli::orders::status(config, &desk),
         Command::Top(what) => cli::top::top(config, &what),
         Command::Stop(desk) => cli::orders::stop(config, &desk),
+        Command::Simulate(Simulate::Cache(what)) => cli::simulate::cache(config, &what),
         Command::HashPassword(what) => cli::password::hash_password(&what),
         Command::Completions { shell } => cli::words::completions(shell),
         Command::Man { dir } => cli::words::man(dir.as_deref()),

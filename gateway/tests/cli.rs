@@ -8,6 +8,8 @@ mod diff;
 mod log;
 #[path = "cli/purge.rs"]
 mod purge;
+#[path = "cli/simulate.rs"]
+mod simulate;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/top.rs"]

@@ -89,6 +89,9 @@ pub enum Command {
     Top(Top),
     /// Take no more connections, let running requests end, and stop
     Stop(Desk),
+    /// Tell from an access log how something else would have done
+    #[command(subcommand)]
+    Simulate(Simulate),
     /// Print the line of a user for the users_file of basic authentication
     HashPassword(HashPassword),
     /// Print the JSON Schema of the configuration, for editors
@@ -279,6 +282,39 @@ pub struct Top {
     pub desk: Desk,
 }
 
+/// `sluice simulate`
+#[derive(Debug, Subcommand)]
+pub enum Simulate {
+    /// Replay the requests of an access log through caches of several sizes, and print their hit ratios
+    Cache(SimulateCache),
+}
+
+/// `sluice simulate cache`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It is the cache's own memory tier that decides what stays. With -c FILE the key rules of its routes are used,\n\
+    without one the whole URL is the key.\n\n  \
+    sluice simulate cache access.log --memory 256MiB,1GiB,4GiB\n  \
+    sluice simulate cache access.log.1.gz --memory 1GiB -q 'route=\"assets\"' -c /etc/sluice/sluice.toml"
+)]
+pub struct SimulateCache {
+    /// An access log in JSON, plain or gzip
+    #[arg(value_name = "ACCESS_LOG")]
+    pub log: PathBuf,
+    /// The sizes to try
+    #[arg(long, required = true, value_delimiter = ',', value_name = "SIZE,…")]
+    pub memory: Vec<String>,
+    /// Larger answers are not kept [default: none are too large but for the cache itself]
+    #[arg(long, value_name = "SIZE")]
+    pub max_object: Option<String>,
+    /// Only the lines that match, as in `sluice log`
+    #[arg(short, long)]
+    pub query: Option<String>,
+    /// Print {"log": {…}, "sizes": […]} instead
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sluice hash-password`
 #[derive(Debug, Args)]
 #[command(
@@ -317,7 +353,7 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 4] = ["apply", "explain", "import", "simulate"];
+const NOT_YET: [&str; 3] = ["apply", "explain", "import"];
 
 /// Reads the words.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {

@@ -13,6 +13,7 @@ pub mod orders;
 pub mod password;
 pub mod purge;
 pub mod run;
+pub mod simulate;
 pub mod status;
 pub mod table;
 pub mod terminal;

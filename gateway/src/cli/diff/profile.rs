@@ -4,7 +4,7 @@
 //! The aspects are the keys of the effective configuration, which has every default written out: a key that is added to
 //! the configuration is compared from then on. How a route is matched is none: that decides which one is taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::config::plan::Auth;
 use gateway::config::{Plan, effective};
@@ -30,11 +30,11 @@ pub enum Kind {
 }
 
 /// All aspects of a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// Its name.
     pub name: String,
-    aspects: BTreeMap<String, String>,
+    aspects: BTreeMap<String, Value>,
 }
 
 /// One aspect in which two routes differ.
@@ -52,17 +52,28 @@ pub struct Difference {
 
 /// The profiles of all routes, in the order of both plans. An authority whose files alone have changed differs too.
 pub fn profiles(old: &Plan, new: &Plan) -> [Vec<Profile>; 2] {
-    let same_text = |auth: &Auth| {
-        let mut others = old.auths.iter().filter(|other| other.name == auth.name);
-        others.any(|other| **other != *auth)
+    // What is printed for people to paste is read back: the one text that says all.
+    let text = |plan: &Plan| -> Table {
+        toml::from_str(&effective(plan)).expect("the effective configuration is TOML")
     };
-    let mark = |auth: &Auth| same_text(auth).then_some("as its files are now");
-    [of_plan(old, &|_| None), of_plan(new, &mark)]
+    let wholes = [text(old), text(new)];
+    let definition = |whole: &Table, name: &str| whole.get("auth").and_then(|all| all.get(name)).cloned();
+    let is_other_by_files = |auth: &Auth| {
+        let [before, after] = [0, 1].map(|i| definition(&wholes[i], &auth.name));
+        before == after && new.auths.iter().any(|a| a.name == auth.name && **a != *auth)
+    };
+    let changed: Vec<&str> = old
+        .auths
+        .iter()
+        .filter(|auth| is_other_by_files(auth))
+        .map(|auth| auth.name.as_str())
+        .collect();
+    let words = ["as OLD reads them", "as NEW reads them"];
+    [0, 1].map(|i| of_plan(&wholes[i], &changed, words[i]))
 }
 
-fn of_plan(plan: &Plan, mark: &dyn Fn(&Auth) -> Option<&'static str>) -> Vec<Profile> {
-    // What is printed for people to paste is read back: the one text that says all.
-    let whole: Table = toml::from_str(&effective(plan)).expect("the effective configuration is TOML");
+/// The routes of a whole configuration. Authorities with changed files have these words for them.
+fn of_plan(whole: &Table, changed: &[&str], words: &str) -> Vec<Profile> {
     let routes = whole.get("routes").and_then(Value::as_array);
     let routes = routes.map(Vec::as_slice).unwrap_or_default();
     let profile = |route: &Value| {
@@ -72,13 +83,12 @@ fn of_plan(plan: &Plan, mark: &dyn Fn(&Auth) -> Option<&'static str>) -> Vec<Pro
             aspects: BTreeMap::new(),
         };
         for (key, value) in &route {
-            profile.add(key, value, &whole);
+            profile.add(key, value, whole);
         }
-        let auth = plan.auths.iter().find(|a| a.name == text_of(&route, "auth"));
-        if let Some(words) = auth.and_then(|auth| mark(auth)) {
-            profile
-                .aspects
-                .insert("auth (defined anew)".to_owned(), words.to_owned());
+        let auth = text_of(&route, "auth");
+        if changed.contains(&auth) {
+            let key = format!("auth.{auth} (contents of its files)");
+            profile.aspects.insert(key, words.into());
         }
         profile
     };
@@ -123,24 +133,18 @@ impl Profile {
             _ => false,
         };
         if !is_empty {
-            self.aspects.insert(key, value.to_string());
+            self.aspects.insert(key, value.clone());
         }
     }
 
     /// In what the other one differs, the gravest first.
     pub fn differences(&self, new: &Self) -> Vec<Difference> {
-        let keys = self.aspects.keys().chain(new.aspects.keys());
-        let mut found: Vec<Difference> = keys
-            .map(|key| Difference {
-                kind: kind_of(key),
-                key: key.clone(),
-                old: self.aspects.get(key).cloned(),
-                new: new.aspects.get(key).cloned(),
-            })
-            .filter(|d| d.old != d.new)
-            .collect();
+        let keys: BTreeSet<&String> = self.aspects.keys().chain(new.aspects.keys()).collect();
+        let mut found = Vec::new();
+        for key in keys {
+            compare(key, [self.aspects.get(key), new.aspects.get(key)], &mut found);
+        }
         found.sort();
-        found.dedup();
         // What a route has gained or lost as a whole is told by its name; the rest of its definition adds nothing.
         let told =
             |key: &str, d: &Difference| found.iter().any(|o| o.key == key && one_sided(o) && one_sided(d));
@@ -150,6 +154,26 @@ impl Profile {
         };
         found.iter().filter(|d| !is_told(d)).cloned().collect()
     }
+}
+
+/// What differs in one value; of two tables only those of their keys that do.
+fn compare(key: &str, [old, new]: [Option<&Value>; 2], found: &mut Vec<Difference>) {
+    if old == new {
+        return;
+    }
+    if let (Some(Value::Table(old)), Some(Value::Table(new))) = (old, new) {
+        let inner: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for name in inner {
+            compare(&format!("{key}.{name}"), [old.get(name), new.get(name)], found);
+        }
+        return;
+    }
+    found.push(Difference {
+        kind: kind_of(key),
+        key: key.to_owned(),
+        old: old.map(Value::to_string),
+        new: new.map(Value::to_string),
+    });
 }
 
 fn one_sided(difference: &Difference) -> bool {

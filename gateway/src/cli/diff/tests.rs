@@ -128,9 +128,10 @@ fn a_definition_that_changes_changes_whoever_uses_it() {
     assert_eq!(
         keys,
         [
-            (Kind::Access, "auth (defined anew)"),
-            (Kind::Access, "auth.users"),
-            (Kind::Limits, "rate_limits.slow")
+            (Kind::Access, "auth.users.forward"),
+            (Kind::Access, "auth.users.keys"),
+            (Kind::Limits, "rate_limits.slow.burst"),
+            (Kind::Limits, "rate_limits.slow.rate"),
         ]
     );
     // The text is the same, the file is not.
@@ -140,9 +141,9 @@ fn a_definition_that_changes_changes_whoever_uses_it() {
         shown(&group),
         [(
             Kind::Access,
-            "auth (defined anew)",
-            None,
-            Some("as its files are now")
+            "auth.users (contents of its files)",
+            Some("\"as OLD reads them\""),
+            Some("\"as NEW reads them\"")
         )]
     );
 }
