@@ -1,19 +1,25 @@
 //! The words of the command line.
 
+mod looking;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cli::Fault;
+pub use looking::{Diff, HashPassword, Log, Simulate, SimulateCache, Top};
 
 /// An edge gateway: balances, caches, limits, checks health, retries, serves files, and reloads without dropping a request.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", disable_version_flag = true, max_term_width = 110)]
 #[command(
-    after_help = "Without a command it runs. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+    after_help = "Without a command it runs. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\n  \
+    sluice reverse-proxy --from :8080 --to :9000\n  \
+    sluice check -c sluice.toml && sluice run -c sluice.toml\n  \
+    sluice -t && sluice -s reload"
 )]
 pub struct Cli {
     /// The configuration [default: /etc/sluice/sluice.toml, else conf/sluice.toml]
@@ -68,10 +74,15 @@ pub enum Habit {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until told to stop: HUP reloads, USR1 reopens the access log, TERM and INT drain and stop
+    #[command(after_help = "  \
+        sluice run -c /etc/sluice/sluice.toml")]
     Run,
     /// Tell everything that is wrong with a configuration
     Check(Check),
     /// Put the configuration in use as it now is, without dropping a request
+    #[command(after_help = "  \
+        sluice check && sluice reload\n  \
+        sluice reload --admin unix:/run/sluice/admin.sock")]
     Reload(Desk),
     /// Throw answers out of the caches, by what they are for or by tag
     Purge(Purge),
@@ -80,14 +91,22 @@ pub enum Command {
     /// Show the lines of the access log that match a query, those to come too
     Log(Log),
     /// Open the access log again, after it was renamed
+    #[command(after_help = "  \
+        mv access.log access.log.1 && sluice reopen")]
     Reopen(Desk),
     /// Tell a server of an upstream to drain, go down or come up, or give it another weight, until the next start
     Server(Server),
     /// Show listeners, upstream servers, caches and the last reload
+    #[command(after_help = "  \
+        sluice status\n  \
+        sluice status --json | jq '.upstreams.app.servers[] | select(.state != \"up\")'")]
     Status(Desk),
     /// Show requests, latencies, servers, caches and limits as they are right now
     Top(Top),
     /// Take no more connections, let running requests end, and stop
+    #[command(after_help = "  \
+        sluice stop\n  \
+        sluice stop --admin 127.0.0.1:9900 --token-file /etc/sluice/admin.token")]
     Stop(Desk),
     /// Tell from an access log how something else would have done
     #[command(subcommand)]
@@ -95,6 +114,8 @@ pub enum Command {
     /// Print the line of a user for the users_file of basic authentication
     HashPassword(HashPassword),
     /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = "  \
+        sluice schema > sluice.schema.json")]
     Schema,
     /// Print what makes a shell complete these words
     #[command(after_help = "  \
@@ -112,6 +133,8 @@ pub enum Command {
         dir: Option<PathBuf>,
     },
     /// Print the version
+    #[command(after_help = "  \
+        sluice version --build")]
     Version {
         /// And how it was built
         #[arg(long)]
@@ -125,6 +148,10 @@ pub enum Command {
 
 /// `sluice check`
 #[derive(Debug, Args)]
+#[command(after_help = "  \
+    sluice check -c sluice.toml\n  \
+    sluice check -T > effective.toml\n  \
+    sluice check --json | jq -r '.problems[].message'")]
 pub struct Check {
     /// Print the configuration as it was understood, with every default
     #[arg(short = 'T', conflicts_with = "json")]
@@ -182,6 +209,9 @@ pub struct Purge {
 
 /// `sluice server`
 #[derive(Debug, Args)]
+#[command(after_help = "  \
+    sluice server app 10.0.0.1:8000 --state drain\n  \
+    sluice server app 10.0.0.1:8000 --state up --weight 2")]
 #[group(id = "order", required = true, multiple = true, args = ["state", "weight"])]
 pub struct Server {
     /// The upstream's name
@@ -210,126 +240,11 @@ pub enum State {
     Down,
 }
 
-/// `sluice log`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "A query compares fields of a line: = != < <= > >= with a number or a quoted text, ~ and !~ with a regular\n\
-    expression; `and`, `or`, `not` and parentheses join. A field alone asks whether the line has it. Fields: time,\n\
-    request_id, client_ip, user, method, scheme, host, path, query, protocol, status, bytes_sent, bytes_received,\n\
-    duration_ms, route, upstream, server, tries, upstream_ms, cache, refusal, user_agent, referer, slow, head_ms,\n\
-    connect_ms, first_byte_ms.\n\n  \
-    sluice log -q 'status>=500 and route=\"api\" and duration_ms>100' --follow\n  \
-    sluice log -f access.log.1.gz -q 'path~\"^/api/\" and not cache=\"hit\"' --json | jq .client_ip\n  \
-    sluice log -q 'slow and time>=\"2026-11-20T10\"' --last 20"
-)]
-pub struct Log {
-    /// Which lines; all without one
-    #[arg(short, long)]
-    pub query: Option<String>,
-    /// The log, plain or gzip; - is stdin [default: stdin if something is piped in, else the configuration's]
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Wait for lines to come, also when the file is rotated; those that are there are passed over, but for --last
-    #[arg(long)]
-    pub follow: bool,
-    /// Only the last lines that match
-    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u32).range(1..=100_000).map(|n| n as usize))]
-    pub last: Option<usize>,
-    /// Print the lines as they are
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sluice diff`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Who may come in is told first, then what is served no more, kept differently, or limited differently.\n\
-    Exit codes: 0 no difference, 1 differences, 2 it could not be found out.\n\n  \
-    sluice diff /etc/sluice/sluice.toml new.toml\n  \
-    sluice diff /etc/sluice/sluice.toml new.toml --replay /var/log/sluice/access.log"
-)]
-pub struct Diff {
-    /// The configuration in use
-    pub old: PathBuf,
-    /// The one that is to come
-    pub new: PathBuf,
-    /// An access log in JSON, plain or gzip: each of its requests is routed by both; it has no headers
-    #[arg(long, value_name = "ACCESS_LOG")]
-    pub replay: Option<PathBuf>,
-    /// Print {"different": …, "changes": {…}, "replay": {…}} instead
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sluice top`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Keys: q quits, space lets the figures stand still, s orders the routes, ? explains. Where stdout is no terminal\n\
-    a plain report is printed after each interval.\n\n  \
-    sluice top\n  \
-    sluice top --admin unix:/run/sluice/admin.sock --interval 5s\n  \
-    sluice top --once --json | jq .total.per_s"
-)]
-pub struct Top {
-    /// Between two looks at the gateway
-    #[arg(long, default_value = "1s", value_name = "TIME")]
-    pub interval: String,
-    /// Print one report, of the first interval
-    #[arg(long)]
-    pub once: bool,
-    /// Where to ask.
-    #[command(flatten)]
-    pub desk: Desk,
-}
-
-/// `sluice simulate`
-#[derive(Debug, Subcommand)]
-pub enum Simulate {
-    /// Replay the requests of an access log through caches of several sizes, and print their hit ratios
-    Cache(SimulateCache),
-}
-
-/// `sluice simulate cache`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "It is the cache's own memory tier that decides what stays. With -c FILE the key rules of its routes are used,\n\
-    without one the whole URL is the key.\n\n  \
-    sluice simulate cache access.log --memory 256MiB,1GiB,4GiB\n  \
-    sluice simulate cache access.log.1.gz --memory 1GiB -q 'route=\"assets\"' -c /etc/sluice/sluice.toml"
-)]
-pub struct SimulateCache {
-    /// An access log in JSON, plain or gzip
-    #[arg(value_name = "ACCESS_LOG")]
-    pub log: PathBuf,
-    /// The sizes to try
-    #[arg(long, required = true, value_delimiter = ',', value_name = "SIZE,…")]
-    pub memory: Vec<String>,
-    /// Larger answers are not kept [default: none are too large but for the cache itself]
-    #[arg(long, value_name = "SIZE")]
-    pub max_object: Option<String>,
-    /// Only the lines that match, as in `sluice log`
-    #[arg(short, long)]
-    pub query: Option<String>,
-    /// Print {"log": {…}, "sizes": […]} instead
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sluice hash-password`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "The password is asked for twice, or taken from a line that is piped in; bcrypt hashes it.\n\n  \
-    sluice hash-password --user ann >> /etc/sluice/users\n  \
-    printf %s \"$PASSWORD\" | sluice hash-password --user ann"
-)]
-pub struct HashPassword {
-    /// Whose it is [default: the hash is printed alone]
-    #[arg(short, long, value_name = "NAME")]
-    pub user: Option<String>,
-}
-
 /// `sluice file-server`
 #[derive(Debug, Args)]
+#[command(after_help = "  \
+    sluice file-server ./public\n  \
+    sluice file-server . --listen 127.0.0.1:9000 --browse")]
 pub struct FileServer {
     /// The folder
     pub dir: PathBuf,
@@ -343,6 +258,9 @@ pub struct FileServer {
 
 /// `sluice reverse-proxy`
 #[derive(Debug, Args)]
+#[command(after_help = "  \
+    sluice reverse-proxy --from :8080 --to :9000\n  \
+    sluice reverse-proxy --to 10.0.0.1:8000 --to 10.0.0.2:8000")]
 pub struct ReverseProxy {
     /// Where to listen
     #[arg(long, default_value = ":8080", value_name = "ADDRESS")]
@@ -417,108 +335,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Cli, Fault> {
-        read(
-            std::iter::once("sluice")
-                .chain(line.split_whitespace())
-                .map(OsString::from),
-        )
-    }
-
-    fn command(line: &str) -> Command {
-        let cli = parsed(line).unwrap();
-        cli.command.unwrap_or_else(|| cli.habits.into_command())
-    }
-
-    #[test]
-    fn the_words_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn habits_of_nginx_stand_for_commands() {
-        assert!(matches!(command("-c a.toml"), Command::Run));
-        assert!(matches!(command(""), Command::Run));
-        assert!(matches!(
-            command("-t -c a.toml"),
-            Command::Check(Check { effective: false, .. })
-        ));
-        assert!(matches!(
-            command("-T"),
-            Command::Check(Check { effective: true, .. })
-        ));
-        assert!(matches!(command("-s reload"), Command::Reload(_)));
-        assert!(matches!(command("-s quit"), Command::Stop(_)));
-        assert!(matches!(command("-s stop"), Command::Stop(_)));
-        assert!(matches!(command("-s reopen"), Command::Reopen(_)));
-        assert!(matches!(command("-v"), Command::Version { build: false }));
-        assert!(matches!(command("-V"), Command::Version { build: true }));
-    }
-
-    #[test]
-    fn a_habit_and_a_command_are_one_too_many() {
-        for line in ["-t reload", "-s stop -t", "check -t", "-v run"] {
-            assert_eq!(parsed(line).unwrap_err().code(), 2, "{line}");
-        }
-    }
-
-    #[test]
-    fn the_configuration_may_stand_before_and_behind_the_command() {
-        for line in ["-c a.toml check", "check -c a.toml", "--config=a.toml check"] {
-            assert_eq!(
-                parsed(line).unwrap().config.unwrap(),
-                PathBuf::from("a.toml"),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_promised_is_told_apart_from_what_is_unknown() {
-        for word in NOT_YET {
-            let fault = parsed(&format!("{word} --flag x")).unwrap_err();
-            assert!(matches!(fault, Fault::Usage(_)), "{word}");
-        }
-        assert!(matches!(parsed("chek").unwrap_err(), Fault::Words(_)));
-    }
-
-    #[test]
-    fn a_purge_says_of_what_as_often_as_it_likes() {
-        for line in [
-            "purge",
-            "purge --soft",
-            "purge --url=",
-            "purge --tag",
-            "purge all",
-        ] {
-            assert_eq!(parsed(line).unwrap_err().code(), 2, "{line}");
-        }
-        let Command::Purge(purge) = command("purge --url a --tag b --url c --prefix d --host e --soft")
-        else {
-            panic!("a purge")
-        };
-        assert_eq!(
-            (purge.urls, purge.tags),
-            (vec!["a".into(), "c".into()], vec!["b".into()])
-        );
-        assert_eq!(
-            (purge.prefixes, purge.hosts),
-            (vec!["d".into()], vec!["e".into()])
-        );
-        assert!(purge.soft && !purge.all);
-        assert!(matches!(
-            command("purge --all --host x --json"),
-            Command::Purge(_)
-        ));
-    }
-
-    #[test]
-    fn an_order_to_a_server_says_what_it_wants() {
-        assert_eq!(parsed("server app 10.0.0.1:80").unwrap_err().code(), 2);
-        assert_eq!(parsed("server app 10.0.0.1:80 --weight 0").unwrap_err().code(), 2);
-        assert!(parsed("server app 10.0.0.1:80 --weight 2 --state drain").is_ok());
-    }
-}
+mod tests;
