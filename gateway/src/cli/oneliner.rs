@@ -1,5 +1,7 @@
 //! A gateway without a configuration's file: the command writes the text.
 
+use std::net::IpAddr;
+
 use gateway::config::plan::{Address, SocketSpec};
 use gateway::config::{Document, env};
 
@@ -38,6 +40,13 @@ pub fn file_server(words: &FileServer) -> Result<Document, Fault> {
 pub fn reverse_proxy(words: &ReverseProxy) -> Result<Document, Fault> {
     let listener = listener(&words.from)?;
     let servers: Vec<String> = words.to.iter().map(|to| server(to)).collect::<Result<_, _>>()?;
+    if let Some(itself) = servers.iter().find(|server| is_itself(&words.from, server)) {
+        let help = "name the address of the server behind it: --to";
+        return Err(Fault::usage(
+            format!("{itself} is where the gateway itself listens: each request would go round in circles"),
+            help,
+        ));
+    }
     let lines: String = servers
         .iter()
         .map(|server| format!("  {{ address = {} }},\n", quoted(server)))
@@ -82,6 +91,25 @@ fn server(word: &str) -> Result<String, Fault> {
         ));
     }
     Ok(address)
+}
+
+/// Whether a server is the listener. Of names only that of this machine is known.
+fn is_itself(from: &str, server: &str) -> bool {
+    let from = without_scheme(from).ok().map(with_colon);
+    match (
+        from.and_then(|from| SocketSpec::parse(&from)),
+        Address::parse(server),
+    ) {
+        (Some(SocketSpec::Unix(from)), Some(Address::Unix(to))) => from == to,
+        (Some(SocketSpec::Tcp(from)), Some(Address::Tcp { host, port })) => {
+            let host = if host == "localhost" { "127.0.0.1" } else { &host };
+            let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            // Port 0 is any that is free.
+            let is_there = |ip: IpAddr| ip == from.ip() || from.ip().is_unspecified() && ip.is_loopback();
+            port != 0 && port == from.port() && ip.is_ok_and(is_there)
+        }
+        _ => false,
+    }
 }
 
 /// The address in a URL of one.
@@ -174,6 +202,32 @@ mod tests {
             ("https://:1", ":9000"),
         ] {
             assert_eq!(proxy(from, &[to]).unwrap_err().code(), 2, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_of_itself_is_told_before_the_start() {
+        for (from, to) in [
+            (":8080", ":8080"),
+            ("127.0.0.1:8080", "localhost:8080"),
+            ("8080", "http://127.0.0.2:8080/"),
+            ("[::]:8080", "[::1]:8080"),
+            ("10.0.0.1:80", "http://10.0.0.1"),
+            ("unix:/s", "unix:/s"),
+        ] {
+            let fault = proxy(from, &["10.9.9.9:1", to]).unwrap_err();
+            assert!(
+                fault.to_string().contains("round in circles"),
+                "{from} {to}: {fault}"
+            );
+        }
+        for (from, to) in [
+            (":8080", ":8081"),
+            ("127.0.0.1:8080", "127.0.0.2:8080"),
+            (":8080", "10.0.0.1:8080"),
+            (":8080", "app:8080"),
+        ] {
+            assert!(proxy(from, &[to]).is_ok(), "{from} {to}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! `sluice diff`: what it prints, and how it ends.
 
-use super::actors::{self, Done, Folder};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use super::actors::{self, Done, Folder, Sluice};
 
 const OLD: &str = r#"
 [[listeners]]
@@ -106,4 +109,114 @@ fn what_cannot_be_found_out_is_no_answer() {
         "{}",
         done.err
     );
+}
+
+const MANY: &str = r#"
+[access_log]
+path = "${LOG}/access.log"
+[[listeners]]
+address = "127.0.0.1:0"
+name = "inner"
+[[routes]]
+name = "exact"
+match = { path = "/a" }
+respond = { body = "x" }
+[[routes]]
+name = "prefix"
+match = { path_prefix = "/a" }
+respond = { body = "x" }
+[[routes]]
+name = "posts"
+match = { path_prefix = "/a/posts", methods = ["POST"] }
+respond = { body = "x" }
+[[routes]]
+name = "beta"
+match = { path_prefix = "/a", headers = { X-Beta = "1" }, listener = "inner" }
+respond = { body = "x" }
+[[routes]]
+name = "asked"
+match = { path_prefix = "/a", query = { q = "*" } }
+respond = { body = "x" }
+[[routes]]
+name = "below"
+match = { host = "*.example.com", path_regex = "^/[0-9]+$" }
+respond = { body = "x" }
+[[routes]]
+name = "admin"
+match = { host = "www.example.com", path_prefix = "/admin" }
+respond = { body = "x" }
+"#;
+
+fn send(address: SocketAddr, head: &str) {
+    let mut stream = TcpStream::connect(address).expect("the gateway listens");
+    stream.set_read_timeout(Some(actors::PATIENCE)).expect("a time");
+    write!(stream, "{head}\r\nConnection: close\r\n\r\n").expect("a gateway that reads");
+    // It may close before all is read.
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn a_replay_takes_the_routes_that_the_gateway_took() {
+    let folder = Folder::new(MANY);
+    let variable = ("LOG", folder.path().as_os_str());
+    let mut gateway = Sluice::start(&folder, &["run"], &[variable]);
+    let mut sent = 0;
+    for host in [
+        "localhost",
+        "www.example.com",
+        "WWW.Example.COM:80",
+        "a.b.example.com.",
+        "example.com",
+    ] {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b",
+            "//a",
+            "/a/../a",
+            "/%61",
+            "/a%2Fposts",
+            "/a/posts",
+            "/a?q=1",
+            "/ab?q",
+            "/12",
+            "/1a",
+            "/admin",
+            "/./admin/x",
+            "/admin%2Fkeys",
+            "/x/..%2fadmin",
+            "/a\\b",
+            "/a/%2e%2e/b",
+            "/%zz",
+            "/../..",
+        ] {
+            for line in ["GET", "POST", "HEAD"] {
+                for more in ["", "\r\nX-Beta: 1"] {
+                    send(
+                        gateway.listener(),
+                        &format!("{line} {path} HTTP/1.1\r\nHost: {host}{more}"),
+                    );
+                    sent += 1;
+                }
+            }
+        }
+    }
+    gateway.signal(rustix::process::Signal::TERM);
+    assert_eq!(gateway.code(), 0);
+    let [config, log] =
+        ["sluice.toml", "access.log"].map(|name| folder.path().join(name).display().to_string());
+    let mut call = actors::command(&["diff", &config, &config, "--replay", &log, "--json"]);
+    call.0.envs([variable]);
+    let done = call.done();
+    let report: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    let replay = &report["replay"];
+    let count = |key: &str| replay[key].as_u64().expect("a number");
+    assert_eq!(
+        (done.code, count("other_route_than_old"), count("unread")),
+        (0, 0, 0),
+        "{replay:#}"
+    );
+    assert_eq!(count("requests") + count("unjudged"), sent);
+    assert!(count("requests") > 400, "{replay:#}");
 }

@@ -213,7 +213,11 @@ impl<W: Write> Sieve<W> {
                 "sluice: {unread} of {lines} lines {are} not of an access log in JSON, and passed over\n"
             ));
         }
-        if self.matched == 0 {
+        if lines == 0 {
+            terminal::tell(
+                "sluice: there are no lines; name a log by -f FILE, or its configuration by -c FILE\n",
+            );
+        } else if self.matched == 0 {
             terminal::tell(&format!("sluice: no line matches, of {lines}\n"));
         }
         Ok(ExitCode::SUCCESS)
