@@ -29,7 +29,9 @@ pub(super) struct Got {
 
 impl Got {
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.fields.get(name).map(|value| value.to_str().unwrap())
+        self.fields
+            .get(name)
+            .map(|value| value.to_str().expect("a play's own client and server work"))
     }
 
     #[track_caller]
@@ -50,7 +52,10 @@ pub(super) fn run<T>(play: impl Future<Output = T>) -> T {
 
 fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap()
+    builder
+        .enable_all()
+        .build()
+        .expect("a play's own client and server work")
 }
 
 /// Waits, but not for ever.
@@ -62,7 +67,11 @@ pub(super) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
 /// A request without body and without special fields.
 pub(super) fn request(method: &str, path: &str) -> Request<()> {
     let uri = format!("http://a.test{path}");
-    Request::builder().method(method).uri(uri).body(()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .body(())
+        .expect("a play's own client and server work")
 }
 
 pub(super) fn get(path: &str) -> Request<()> {
@@ -81,14 +90,19 @@ impl Client {
         let (ended, connection) = oneshot::channel();
         std::thread::spawn(move || {
             runtime().block_on(async {
-                let socket = TcpStream::connect(address).await.unwrap();
-                let (send, connection) = builder.handshake(socket).await.unwrap();
+                let socket = TcpStream::connect(address)
+                    .await
+                    .expect("a play's own client and server work");
+                let (send, connection) = builder
+                    .handshake(socket)
+                    .await
+                    .expect("a play's own client and server work");
                 let _ = opened.send(send);
                 let _ = ended.send(connection.await);
             });
         });
         Self {
-            send: opens.await.unwrap(),
+            send: opens.await.expect("a play's own client and server work"),
             connection,
         }
     }
@@ -99,8 +113,14 @@ impl Client {
         request: Request<()>,
         ends: bool,
     ) -> (ResponseFuture, SendStream<Bytes>) {
-        let mut send = self.send.clone().ready().await.unwrap();
-        send.send_request(request, ends).unwrap()
+        let mut send = self
+            .send
+            .clone()
+            .ready()
+            .await
+            .expect("a play's own client and server work");
+        send.send_request(request, ends)
+            .expect("a play's own client and server work")
     }
 
     /// Whether the connection still takes requests.
@@ -109,7 +129,9 @@ impl Client {
     }
 
     pub(super) async fn ask(&self, request: Request<()>) -> Got {
-        self.try_ask(request).await.unwrap()
+        self.try_ask(request)
+            .await
+            .expect("a play's own client and server work")
     }
 
     pub(super) async fn try_ask(&self, request: Request<()>) -> Result<Got, h2::Error> {
@@ -122,7 +144,7 @@ impl Client {
     pub(super) async fn post(&self, request: Request<()>, body: impl Into<Bytes>) -> Got {
         let (answer, mut stream) = self.begin(request, false).await;
         let ((), got) = tokio::join!(give(&mut stream, body.into(), true), whole(answer));
-        got.unwrap()
+        got.expect("a play's own client and server work")
     }
 }
 
@@ -134,7 +156,9 @@ pub(super) async fn give(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: 
             return;
         };
         let part = body.split_to(room.min(body.len()));
-        stream.send_data(part, false).unwrap();
+        stream
+            .send_data(part, false)
+            .expect("a play's own client and server work");
     }
     if ends {
         let _ = stream.send_data(Bytes::new(), true);

@@ -2,7 +2,7 @@ use harness::origin::{never, reply};
 use harness::{Connection, Gate, Gateway, Origin, Request, wait_until};
 
 use super::all_to;
-use super::client::{Client, get, give, request, rest, run, soon, whole};
+use super::client::{Client, get, give, request, run, soon, whole};
 use super::frames::{GET, GOAWAY, HEADERS, PING, Raw, frame, headers};
 
 #[test]

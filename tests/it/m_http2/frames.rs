@@ -39,13 +39,19 @@ impl Frame {
     /// The code of a RST_STREAM, or of a GOAWAY.
     pub(super) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
-        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
+        u32::from_be_bytes(
+            self.payload[at..at + 4]
+                .try_into()
+                .expect("a play's own client and server work"),
+        )
     }
 }
 
 /// A frame's bytes.
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let length = u32::try_from(payload.len())
+        .expect("a play's own client and server work")
+        .to_be_bytes();
     let mut bytes = length[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -65,10 +71,12 @@ pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
                     bytes.push(127);
                     let mut rest = text.len() - 127;
                     while rest >= 128 {
-                        bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+                        bytes.push(
+                            u8::try_from(rest % 128).expect("a play's own client and server work") | 128,
+                        );
                         rest /= 128;
                     }
-                    bytes.push(u8::try_from(rest).unwrap());
+                    bytes.push(u8::try_from(rest).expect("a play's own client and server work"));
                 }
             }
             bytes.extend(text.bytes());
@@ -102,13 +110,17 @@ impl Raw {
 
     /// Connects.
     pub(super) fn silent(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(patience())).unwrap();
+        let socket = TcpStream::connect(address).expect("a play's own client and server work");
+        socket
+            .set_read_timeout(Some(patience()))
+            .expect("a play's own client and server work");
         Self(socket)
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.write_all(bytes).unwrap();
+        self.0
+            .write_all(bytes)
+            .expect("a play's own client and server work");
         self
     }
 

@@ -24,9 +24,10 @@ fn status(block: &[u8]) -> u16 {
         [0x8c, ..] => 400,
         [0x8d, ..] => 404,
         [0x8e, ..] => 500,
-        [0x08, 3, digits @ ..] | [0x48, 3, digits @ ..] => {
-            std::str::from_utf8(&digits[..3]).unwrap().parse().unwrap()
-        }
+        [0x08, 3, digits @ ..] | [0x48, 3, digits @ ..] => std::str::from_utf8(&digits[..3])
+            .expect("a play's own client and server work")
+            .parse()
+            .expect("a play's own client and server work"),
         // Three digits in Huffman's code take two bytes.
         [0x48, 0x82, _, _, ..] => 0,
         other => panic!("{other:x?}"),
