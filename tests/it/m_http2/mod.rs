@@ -24,4 +24,4 @@ fn with(toml: &str) -> String {
 }
 
 /// What a listener needs for it.
-const H2C: &str = "name = \"h2c\"";
+const H2C: &str = "h2c = true";

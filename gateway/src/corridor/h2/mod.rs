@@ -38,9 +38,6 @@ use crate::stream::{Buffer, Stream};
 use io::{Io, Wire};
 use life::Life;
 
-/// Streams that a client may have open at once.
-const STREAMS_MAX: u32 = 128;
-
 /// How many times as many may be here at a moment: those that the client has reset need some time to be wound up, and
 /// while they do, the client may open others.
 const WINDING_UP_FACTOR: usize = 2;
@@ -63,15 +60,13 @@ const SEND_BYTES_MAX: usize = 64 * 1024;
 const FIELD_OVERHEAD_BYTES: usize = 32;
 
 /// How many streams a client may have open at once.
-fn streams_max(_: &Limits) -> u32 {
-    STREAMS_MAX
+fn streams_max(limits: &Limits) -> u32 {
+    limits.http2_streams
 }
 
 /// Whether a listener takes HTTP/2 from a client that begins with it, without TLS (RFC 9113 §3.3).
-///
-/// Until listeners have a key for it, one that is named so does.
 pub fn is_taken_unasked(listener: &Listener) -> bool {
-    listener.name.as_deref() == Some("h2c")
+    listener.h2c
 }
 
 /// Serves a connection to its end, from its first byte on.
