@@ -88,6 +88,7 @@ function makeView() {
 function showLost() {
   if (!view) return;
   byId("main").classList.add("lost");
+  byId("up").hidden = true;
   const text = `The gateway does not answer. What is shown is of ${clock(lastAtMs)}.`;
   view.banners.show([{ text, isBad: true }], (b) => b.text);
 }
@@ -121,6 +122,7 @@ function show(event) {
   byId("main").classList.remove("lost");
   say(byId("version"), status.version);
   say(byId("uptime"), span(event.uptime_s));
+  byId("up").hidden = false;
   banners(status);
   view.upstreams.show(named(status.upstreams), (u) => u.name);
   byId("h-upstreams").closest("section").classList.toggle("none", Object.keys(status.upstreams).length === 0);

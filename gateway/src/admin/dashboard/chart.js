@@ -97,7 +97,7 @@ class Chart {
    * line moves with the time and does not shimmer.
    */
   drawn(figure) {
-    const together = Math.max(1, Math.ceil((SLOTS * 1.5) / this.width));
+    const together = this.together();
     const groups = new Map();
     this.hour.values[figure].forEach((value, i) => {
       const group = Math.floor((this.hour.slot + i) / together);
@@ -106,6 +106,18 @@ class Chart {
       return groups.set(group, !before || this.isWorse(value, before[1]) ? [i, value] : before);
     });
     return [...groups.values()];
+  }
+
+  together() {
+    return Math.max(1, Math.ceil((SLOTS * 1.5) / Math.max(this.width, 1)));
+  }
+
+  /** The value that is drawn at a slot. */
+  drawnAt(figure, at) {
+    const together = this.together();
+    const first = at - ((this.hour.slot + at) % together);
+    const values = this.hour.values[figure].slice(Math.max(0, first), first + together).filter((v) => v != null);
+    return values.reduce((worst, v) => (worst == null || this.isWorse(v, worst) ? v : worst), null);
   }
 
   /** A path for the line, and one for the area below it where it is the only one. A value between gaps is a dot. */
@@ -124,10 +136,10 @@ class Chart {
     return this.series.length === 1 ? [svg("path", { class: `area ${series.style}`, d: area }), line] : [line];
   }
 
-  /** The numbers: of the slot that is pointed at, else the present ones. */
+  /** The numbers: what is drawn where it is pointed at, else the present ones. */
   tell() {
     const at = this.at ?? SLOTS - 1;
-    const values = this.series.map((s) => (this.at == null ? this.hour.now[s.figure] : this.hour.values[s.figure][at]));
+    const values = this.series.map((s) => (this.at == null ? this.hour.now[s.figure] : this.drawnAt(s.figure, at)));
     values.forEach((value, i) => {
       say(this.values[i], this.format(value));
       if (this.explain) mark(this.values[i], "title", this.explain(value));

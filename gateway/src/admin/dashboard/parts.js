@@ -26,7 +26,8 @@ function stateCell(cell) {
   return ({ server }) => {
     const isOrdered = server.order === "down";
     mark(shape, "data-mark", server.state);
-    say(word, server.state === "down" && isOrdered ? "taken down" : WORDS[server.state] ?? server.state);
+    const state = server.state === "down" && isOrdered ? "taken down" : WORDS[server.state] ?? server.state;
+    say(word, server.order === "drain" && server.state !== "drain" ? `${state}, to drain` : state);
     const why = server.state === "down" ? (isOrdered ? "Taken down by an operator." : "Its probes fail.") : WHY[server.state];
     mark(cell, "title", why ?? "");
   };
