@@ -211,11 +211,14 @@ fn keyed(listeners: &[Listener]) -> impl Iterator<Item = (Key, &Listener)> {
 
 fn settings_are(open: &Listener, wanted: &Listener) -> bool {
     let timeout = |listener: &Listener| listener.tls.as_ref().map(|tls| tls.handshake_timeout);
+    // Whoever is no longer let in must not stay because it was in before.
+    let asked = |listener: &Listener| listener.tls.as_ref().and_then(|tls| tls.client_auth.clone());
     open.name == wanted.name
         && open.redirect_to_https == wanted.redirect_to_https
         && open.h2c == wanted.h2c
         && open.proxy_protocol == wanted.proxy_protocol
         && timeout(open) == timeout(wanted)
+        && asked(open) == asked(wanted)
 }
 
 fn copy(socket: &Listening) -> io::Result<Listening> {

@@ -18,6 +18,18 @@ use crate::snapshot::{Service, Site, Snapshot};
 use crate::upstream::head::Fetch;
 use crate::wire::{Answer, Length, Method, Request};
 
+/// Who is connected.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Its address, or that a trusted balancer has named; None over a Unix socket.
+    pub ip: Option<IpAddr>,
+    /// The subject of its certificate; None where none was asked for or shown.
+    pub subject: Option<Arc<str>>,
+}
+
+/// The field by which an origin is told the subject of a client's certificate.
+pub const SUBJECT_FIELD: &str = "X-Client-Cert-Subject";
+
 /// What is known of a request by now. No logic: the corridor writes it, the log reads it.
 pub struct Exchange {
     /// Pinned at the start: one request never sees two configurations.
@@ -137,6 +149,8 @@ pub struct Guarded {
     pub claims: Option<Arc<Claims>>,
     /// When the limits were charged that need not know who asks.
     pub counted_at: Mono,
+    /// Whether those of them were charged here too that are counted elsewhere.
+    pub is_warm_charged: bool,
     /// Places inside, by concurrency limits.
     pub permits: Vec<concurrency::Permit>,
     /// A place in flight to the upstream.
@@ -161,7 +175,10 @@ impl Guarded {
 
 impl Exchange {
     /// A request of which nothing has been read yet.
-    pub fn new(snapshot: Arc<Snapshot>, began: Now, peer_ip: Option<IpAddr>, heads: Heads) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, began: Now, caller: &Caller, heads: Heads) -> Self {
+        let peer_ip = caller.ip;
+        let subject = caller.subject.as_ref();
+        let told = subject.map(|subject| (SUBJECT_FIELD.to_owned(), subject.to_string()));
         Self {
             snapshot,
             began,
@@ -178,6 +195,7 @@ impl Exchange {
             rewritten: None,
             guarded: Guarded {
                 lines: heads.lines,
+                told: told.into_iter().collect(),
                 ..Guarded::default()
             },
             fetch: None,
@@ -206,7 +224,11 @@ impl Exchange {
             request_id: self.request_id.clone(),
             lines: Vec::new(),
         };
-        let mut own = Self::new(Arc::clone(&self.snapshot), began, self.peer_ip, heads);
+        let caller = Caller {
+            ip: self.peer_ip,
+            subject: None,
+        };
+        let mut own = Self::new(Arc::clone(&self.snapshot), began, &caller, heads);
         own.client_ip = self.client_ip;
         own.is_peer_trusted = self.is_peer_trusted;
         own.scheme = self.scheme;

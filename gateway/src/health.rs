@@ -13,10 +13,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use self::probe::{Bad, Probe};
+pub use self::sealed::Via;
 use crate::config::plan::{Address, HealthCheck};
 use crate::kit::clock::Clock;
 use crate::snapshot::Snapshot;
-use crate::state::Outward;
 use crate::upstream::health::Thresholds;
 use crate::upstream::{Health, Server};
 
@@ -36,8 +36,8 @@ pub struct Wanted {
     pub address: Address,
     /// How.
     pub check: HealthCheck,
-    /// What it is greeted with; None is plain HTTP.
-    pub tls: Option<Arc<Outward>>,
+    /// What it is met with before.
+    pub via: Via,
     /// Who is told.
     pub cell: Arc<Health>,
     /// Starts slowly when it comes back.
@@ -58,7 +58,10 @@ struct Running {
 pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
     let of_service = |service: &Arc<crate::snapshot::Service>| {
         let check = service.plan.health_check.clone();
-        let tls = service.tls.clone();
+        let via = Via {
+            tls: service.tls.clone(),
+            proxy: service.plan.send_proxy_protocol,
+        };
         let pool = Arc::clone(&service.pool);
         (0..pool.members().len()).filter_map(move |index| {
             let member = &pool.members()[index];
@@ -66,7 +69,7 @@ pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
             (!member.plan().down).then(|| Wanted {
                 address: member.address().clone(),
                 check,
-                tls: tls.clone(),
+                via: via.clone(),
                 cell,
                 server: Arc::clone(pool.server(index)),
             })
@@ -91,11 +94,7 @@ impl Prober {
         let mut running = self.running.lock();
         let mut next = HashMap::with_capacity(wanted.len());
         for wanted in wanted {
-            let key = (
-                wanted.address.clone(),
-                wanted.check.clone(),
-                id_of(wanted.tls.as_ref()),
-            );
+            let key = (wanted.address.clone(), wanted.check.clone(), wanted.via.id());
             if next.contains_key(&key) {
                 continue;
             }
@@ -118,11 +117,6 @@ impl Prober {
     }
 }
 
-/// What tells one greeting from another; 0 for none.
-fn id_of(tls: Option<&Arc<Outward>>) -> u64 {
-    tls.map_or(0, |tls| tls.id)
-}
-
 impl Running {
     /// A cell that was forgotten and made anew is another one, though it is found by the same key.
     fn tells(&self, wanted: &Wanted) -> bool {
@@ -141,7 +135,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Asks for ever. A probe that takes longer than the interval delays the next one: they never pile up.
 async fn watch(wanted: Wanted, first: Duration, clock: Clock) {
-    let probe = match Probe::new(&wanted.address, &wanted.check, wanted.tls.as_ref()) {
+    let probe = match Probe::new(&wanted.address, &wanted.check, &wanted.via) {
         Ok(probe) => probe,
         Err(bad) => return log::error!("{} cannot be probed and counts as up: {bad}", wanted.address),
     };

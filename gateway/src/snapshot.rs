@@ -208,13 +208,15 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         .tls
         .as_ref()
         .map(|tls| state.tls.outward(&upstream.name, tls));
+    // As the probes have it (`health::Via`): another greeting is another question.
+    let via = tls.as_ref().map_or(0, |tls| tls.id) << 2 | upstream.send_proxy_protocol as u64;
     let pool = Pool::new(upstream, running, state.changes.clone(), |server| {
         balance::Cells {
             server: state.server(&server.address, new_since),
             health: upstream
                 .health_check
                 .as_ref()
-                .map(|check| state.health(&server.address, check, tls.as_ref().map_or(0, |tls| tls.id))),
+                .map(|check| state.health(&server.address, check, via)),
             seat: state.seat(&upstream.name, &server.address),
         }
     });

@@ -153,9 +153,9 @@ impl State {
         })
     }
 
-    /// What that probe says of that address, greeted as `tls` says; 0 is plain HTTP.
-    pub fn health(&self, address: &Address, check: &HealthCheck, tls: u64) -> Arc<Health> {
-        self.healths.claim(&(address.clone(), check.clone(), tls), || {
+    /// What that probe says of that address, met with what has this number; 0 is plain HTTP.
+    pub fn health(&self, address: &Address, check: &HealthCheck, via: u64) -> Arc<Health> {
+        self.healths.claim(&(address.clone(), check.clone(), via), || {
             Health::new(self.changes.clone())
         })
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::worker::{Counted, Door, Worker};
 use super::{connection, h2};
+use crate::exchange::Caller;
 use crate::listen::Slot;
 use crate::listen::admission::Full;
 use crate::listen::proxy_line::{self, Parsed, V2_BYTES_MAX};
@@ -22,8 +23,7 @@ const H2: &[u8] = b"h2";
 const PLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What it hears.
-const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 48\r\nConnection: close\r\n\r\nThis port speaks TLS: ask by https instead of http";
+const PLAIN_ANSWER: &str = "This port speaks TLS: ask by https instead of http";
 
 /// Serves a connection from its first byte to its end.
 pub async fn serve(
@@ -43,15 +43,20 @@ pub async fn serve(
         }
     }
     let Some(side) = door.tls.clone() else {
-        return connection::serve(worker, door, stream, peer, slot).await;
+        let caller = Caller {
+            ip: peer,
+            subject: None,
+        };
+        return connection::serve(worker, door, stream, caller, slot).await;
     };
     let Some(met) = Box::pin(greet(&worker, &door, stream, &side, &slot)).await else {
         return;
     };
-    let (stream, greeting) = met;
+    let (stream, greeting, subject) = met;
+    let caller = Caller { ip: peer, subject };
     match greeting.alpn.as_deref() {
-        Some(H2) => h2::serve(worker, door, stream, peer, slot).await,
-        Some(_) | None => connection::serve(worker, door, stream, peer, slot).await,
+        Some(H2) => h2::serve(worker, door, stream, caller, slot).await,
+        Some(_) | None => connection::serve(worker, door, stream, caller, slot).await,
     }
 }
 
@@ -62,21 +67,31 @@ async fn greet(
     stream: Stream,
     side: &Arc<ServerSide>,
     slot: &Slot,
-) -> Option<(Stream, Greeting)> {
+) -> Option<(Stream, Greeting, Option<Arc<str>>)> {
     let _open = Counted::new(&door.counts.open);
     let snapshot = worker.pin();
-    let Some(_turn) = slot.begin_handshake(snapshot.plan.server.limits.handshakes) else {
-        worker.turn_away(Full::Handshakes);
-        return None;
-    };
     let limit = door
         .listener
         .tls
         .as_ref()
         .map_or(Duration::ZERO, |tls| tls.handshake_timeout);
+    // Somebody who says nothing is not in the middle of a handshake: silence must not take the places of those who are.
+    let heard = tokio::select! {
+        biased;
+        heard = within(limit, stream.readable()) => heard,
+        () = door.closed() => return None,
+    };
+    if heard.is_err() {
+        worker.turn_away(Full::HandshakeFailed);
+        return None;
+    }
+    let Some(_turn) = slot.begin_handshake(snapshot.plan.server.limits.handshakes) else {
+        worker.turn_away(Full::Handshakes);
+        return None;
+    };
     match accept(stream, &worker.shelf, |_| Some(side.config()), limit).await {
         Ok((stream, greeting)) => match side.visitor(&greeting.peer_certificates, worker.now().wall) {
-            Ok(_) => Some((stream, greeting)),
+            Ok(visitor) => Some((stream, greeting, visitor.map(|visitor| visitor.subject.into()))),
             Err(fault) => {
                 log::debug!("{}: {fault}", door.listener.address);
                 worker.turn_away(Full::HandshakeFailed);
@@ -101,7 +116,12 @@ async fn answer_plainly(stream: Stream, heard: Buffer) {
     let is_http = heard.unread().first().is_some_and(u8::is_ascii_uppercase);
     drop(heard);
     if is_http {
-        let mut pieces = [io::IoSlice::new(PLAIN_ANSWER)];
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{PLAIN_ANSWER}",
+            PLAIN_ANSWER.len()
+        );
+        let mut pieces = [io::IoSlice::new(answer.as_bytes())];
         let _ = stream.write_all(&mut pieces, PLAIN_TIMEOUT).await;
         stream.end(PLAIN_TIMEOUT).await;
     }
@@ -127,7 +147,12 @@ async fn introduced(
         return None;
     }
     let reading = within(server.limits.header_timeout, read_header(stream));
-    match reading.await {
+    let read = tokio::select! {
+        biased;
+        read = reading => read,
+        () = door.closed() => return None,
+    };
+    match read {
         Ok(source) => Some(source.map_or(peer, |source| Some(source.ip().to_canonical()))),
         Err(IoFault::Broken(fault)) => {
             log::debug!("{}: {fault}", door.listener.address);

@@ -1,6 +1,5 @@
 //! The life of one client connection: idle, a burst of requests, idle again.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::worker::{Counted, Door, Worker};
 use super::{Next, Visit, h2};
-use crate::exchange::{Exchange, Heads};
+use crate::exchange::{Caller, Exchange, Heads};
 use crate::listen::Slot;
 use crate::listen::preface::{self, Opening};
 use crate::stream::{Buffer, Stream};
@@ -25,7 +24,7 @@ pub(super) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 /// Serves a connection to its end.
 ///
 /// Between requests it holds the socket, a timer and nothing else: no buffer, and no future of a request.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>, slot: Slot) {
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, caller: Caller, slot: Slot) {
     let _slot = slot;
     let counts = Rc::clone(&door);
     let _open = Counted::new(&counts.counts.open);
@@ -42,7 +41,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
                 Opening::Other => {}
                 Opening::Http2 => {
                     let (worker, door) = (Rc::clone(&worker), Rc::clone(&door));
-                    return Box::pin(h2::serve_from(worker, door, stream, peer, Some(buffer))).await;
+                    return Box::pin(h2::serve_from(worker, door, stream, caller, Some(buffer))).await;
                 }
                 Opening::Unclear => return,
             }
@@ -51,7 +50,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Opt
             worker: &worker,
             door: &door,
             stream: &stream,
-            peer,
+            caller: &caller,
         };
         match Box::pin(burst.run(buffer, &mut served)).await {
             Next::Keep => patience.begin_anew(&worker),
@@ -150,13 +149,13 @@ struct Burst<'a> {
     worker: &'a Rc<Worker>,
     door: &'a Door,
     stream: &'a Stream,
-    peer: Option<IpAddr>,
+    caller: &'a Caller,
 }
 
 impl Burst<'_> {
     fn begin(&self) -> Exchange {
         let (snapshot, now) = (self.worker.pin(), self.worker.now());
-        Exchange::new(snapshot, now, self.peer, self.worker.lend_heads())
+        Exchange::new(snapshot, now, self.caller, self.worker.lend_heads())
     }
 
     /// Serves requests as long as there are bytes to serve them from.

@@ -5,7 +5,6 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::net::SocketAddr as UnixAddress;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::connectors::ConnectorOptions;
@@ -18,9 +17,8 @@ use pingora::{Error, ErrorType};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-use super::sealed::Sealed;
+use super::sealed::{Sealed, Via};
 use crate::config::plan::{Address, HealthCheck};
-use crate::state::Outward;
 
 /// A question, ready to be asked any number of times. Each time on a connection of its own: one that is kept
 /// open says nothing about whether new ones are accepted.
@@ -28,7 +26,7 @@ pub struct Probe {
     target: Target,
     limit: Duration,
     http: Option<HttpHealthCheck>,
-    /// What takes the place of all that where the server speaks TLS.
+    /// What takes the place of all that where the server speaks TLS or wants a PROXY header.
     sealed: Option<Sealed>,
 }
 
@@ -62,7 +60,7 @@ const STATUS: &str = "status";
 impl Probe {
     /// # Errors
     /// If the address or the path cannot be put on the wire.
-    pub fn new(address: &Address, check: &HealthCheck, tls: Option<&Arc<Outward>>) -> Result<Self, Bad> {
+    pub fn new(address: &Address, check: &HealthCheck, via: &Via) -> Result<Self, Bad> {
         let http = check
             .path
             .as_ref()
@@ -71,14 +69,8 @@ impl Probe {
             target: Target::new(address)?,
             limit: check.timeout,
             http: http.transpose().map_err(Bad::Http)?,
-            sealed: tls.map(|tls| {
-                Sealed::new(
-                    Arc::clone(tls),
-                    address,
-                    check.path.as_deref(),
-                    &check.expect_status,
-                )
-            }),
+            sealed: (via.id() != 0)
+                .then(|| Sealed::new(via.clone(), address, check.path.as_deref(), &check.expect_status)),
         })
     }
 

@@ -1,4 +1,5 @@
-//! A question over TLS, which Pingora's checks would ask by the system's authorities and another name.
+//! A question over TLS, which Pingora's checks would ask by the system's authorities and another name; or behind a PROXY
+//! header, which they do not know.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -9,15 +10,37 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::probe::Bad;
-use crate::config::plan::Address;
+use crate::config::plan::{Address, SendProxyProtocol};
 use crate::state::Outward;
+use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
 
 /// Bytes of an answer's first line: a status, and a reason of some length.
 const STATUS_LINE_BYTES_MAX: usize = 1024;
 
+/// What a server is met with before it is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Via {
+    /// By whose word it is believed; None is plain HTTP.
+    pub tls: Option<Arc<Outward>>,
+    /// Whether it is told who connects.
+    pub proxy: SendProxyProtocol,
+}
+
+impl Via {
+    /// What tells one from another; 0 for nothing at all.
+    pub fn id(&self) -> u64 {
+        let proxy = match self.proxy {
+            SendProxyProtocol::Off => 0,
+            SendProxyProtocol::V1 => 1,
+            SendProxyProtocol::V2 => 2,
+        };
+        self.tls.as_ref().map_or(0, |tls| tls.id) << 2 | proxy
+    }
+}
+
 /// What is asked, and by whose word the server is believed.
 pub struct Sealed {
-    outward: Arc<Outward>,
+    via: Via,
     address: Address,
     /// The request, and the statuses that are good; None = a handshake is all the answer there is.
     http: Option<(Vec<u8>, Vec<RangeInclusive<u16>>)>,
@@ -25,12 +48,7 @@ pub struct Sealed {
 
 impl Sealed {
     /// A question to that server. The path was checked to be fit for the wire.
-    pub fn new(
-        outward: Arc<Outward>,
-        address: &Address,
-        path: Option<&str>,
-        expected: &[RangeInclusive<u16>],
-    ) -> Self {
+    pub fn new(via: Via, address: &Address, path: Option<&str>, expected: &[RangeInclusive<u16>]) -> Self {
         let host = match address {
             Address::Tcp { .. } => address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),
@@ -41,7 +59,7 @@ impl Sealed {
             )
         };
         Self {
-            outward,
+            via,
             address: address.clone(),
             http: path.map(|path| (request(path).into_bytes(), expected.to_vec())),
         }
@@ -57,12 +75,21 @@ impl Sealed {
         self.ask(stream).await
     }
 
-    async fn ask(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Bad> {
-        let side = &self.outward.side;
-        let name = side.name(&self.address);
+    async fn ask(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Bad> {
+        if let Some(line) = ProxyLine::new(self.via.proxy, OnBehalf::Ourselves) {
+            stream.write_all(line.bytes()).await.map_err(Bad::Io)?;
+        }
+        let Some(outward) = &self.via.tls else {
+            return self.ask_over(stream).await;
+        };
+        let name = outward.side.name(&self.address);
         let name = name.ok_or_else(|| Bad::Io(io::Error::other("there is no name to ask for: set `sni`")))?;
-        let connector = TlsConnector::from(side.config());
-        let mut stream = connector.connect(name, stream).await.map_err(Bad::Io)?;
+        let connector = TlsConnector::from(outward.side.config());
+        self.ask_over(connector.connect(name, stream).await.map_err(Bad::Io)?)
+            .await
+    }
+
+    async fn ask_over(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Bad> {
         let Some((request, expected)) = &self.http else {
             return Ok(());
         };

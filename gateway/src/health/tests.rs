@@ -71,7 +71,7 @@ fn check(path: Option<&str>) -> HealthCheck {
 }
 
 async fn ask(address: &Address, check: &HealthCheck) -> Result<(), String> {
-    let probe = Probe::new(address, check, None).map_err(|bad| bad.to_string())?;
+    let probe = Probe::new(address, check, &Via::default()).map_err(|bad| bad.to_string())?;
     probe.ask().await.map_err(|bad| bad.to_string())
 }
 
@@ -80,7 +80,7 @@ fn wanted_of(address: &Address, check: HealthCheck) -> Wanted {
     Wanted {
         address: address.clone(),
         check,
-        tls: None,
+        via: Via::default(),
         cell: Arc::new(Health::new(changes.clone())),
         server: Arc::new(Server::new(1, address.clone(), None, changes)),
     }

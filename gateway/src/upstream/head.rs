@@ -160,8 +160,9 @@ pub fn is_seen_as_sent(name: &str, facts: &Facts<'_>, edits: &Edits) -> bool {
     if is_edited(edits, name.as_bytes()) {
         return true;
     }
-    const WRITTEN: [&str; 5] = [
+    const WRITTEN: [&str; 6] = [
         "traceparent",
+        "x-client-cert-subject",
         "via",
         "x-forwarded-for",
         "x-real-ip",
@@ -188,8 +189,9 @@ pub fn is_seen_as_sent(name: &str, facts: &Facts<'_>, edits: &Edits) -> bool {
 
 /// What would be believed although nobody we believe has said it. A known name does not come here.
 fn is_spoof(name: &[u8], is_peer_trusted: bool) -> bool {
-    const OURS: [&[u8]; 7] = [
+    const OURS: [&[u8]; 8] = [
         b"content-length",
+        b"x-client-cert-subject",
         b"transfer-encoding",
         b"x-forwarded-for",
         b"x-forwarded-host",
@@ -235,11 +237,15 @@ fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_
     if is_free("x-request-id") {
         write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
     }
-    write_trace(out, facts, outgoing.draw);
+    if is_free("traceparent") {
+        write_trace(out, facts, outgoing.draw);
+    }
     if is_free("via") {
         write_via(out, facts);
     }
-    write_max_forwards(out, facts);
+    if is_free("max-forwards") {
+        write_max_forwards(out, facts);
+    }
 }
 
 /// A chain we do not believe is not passed on: an origin that reads it from the left would believe it.

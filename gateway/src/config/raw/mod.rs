@@ -118,7 +118,7 @@ pub struct Limits {
     pub max_body: Maybe<Size>,
     /// Requests at once on one connection of HTTP/2. Default `128`.
     pub http2_streams: Maybe<Int<1, 100_000>>,
-    /// TLS handshakes in flight at once; more wait their turn. Default `1024`.
+    /// TLS handshakes in flight at once; beyond it connections are closed. Default `1024`.
     pub handshakes: Maybe<Int<1, 1_000_000>>,
 }
 

@@ -29,7 +29,7 @@ pub(in crate::corridor) fn judge(
 
 /// Whether it is known who asks.
 pub(super) fn is_known(x: &Exchange) -> bool {
-    x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some())
+    x.site.as_ref().is_some_and(|s| s.route.guards.auth.is_some()) || !x.guarded.told.is_empty()
 }
 
 /// Whether an answer is for the one who asks, because it is known who that is and it does not say that it is for all.

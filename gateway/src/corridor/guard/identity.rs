@@ -139,7 +139,7 @@ impl Visit<'_> {
         };
         match forward::verdict(client.get(ask).await, plan) {
             Forwarded::Pass { copied } => {
-                self.x.guarded.told = copied;
+                self.x.guarded.told.extend(copied);
                 Ok(Stage::RatesByClaim)
             }
             Forwarded::Refuse(refusal) => {

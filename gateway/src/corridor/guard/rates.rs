@@ -115,6 +115,9 @@ impl Visit<'_> {
             at,
         } = counted;
         let answer = pending.await;
+        if group == Group::Early {
+            self.x.guarded.is_warm_charged = matches!(own, rate::Verdict::Admitted(_));
+        }
         let limits = group.of(&site.watch);
         let shared: Vec<_> = limits.iter().filter(|limit| limit.shared.is_some()).collect();
         let policies = shared.iter().map(|limit| limit.plan.on_redis_error);
@@ -177,8 +180,9 @@ impl Visit<'_> {
     /// All limits must admit, or none is charged: a request that is refused by its claim was not served to its address either.
     fn take_back(&self, site: &Site, refused_by: Group) {
         if refused_by == Group::Late {
+            let is_warm_charged = self.x.guarded.is_warm_charged;
             let early = charges(&self.x, site, &site.watch.early, |limit| {
-                limit.shared.is_none() || is_warm(limit)
+                limit.shared.is_none() || is_warm_charged && is_warm(limit)
             });
             rate::refund(&early, self.x.guarded.counted_at, self.worker.mono());
         }

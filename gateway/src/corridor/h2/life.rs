@@ -1,7 +1,6 @@
 //! The life of an HTTP/2 connection: streams taken in, quiet, and the ways it ends.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -20,6 +19,7 @@ use super::{WINDING_UP_FACTOR, size_of_streams, streams_max};
 use crate::config::plan::Limits;
 use crate::corridor::connection::LAST_REQUEST_GRACE;
 use crate::corridor::worker::{Counted, Door, Worker};
+use crate::exchange::Caller;
 
 /// How long a client has to take the last word of a connection that is cut.
 const LAST_WORD_TIME: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ const LAST_WORD_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Life {
     pub(super) worker: Rc<Worker>,
     pub(super) door: Rc<Door>,
-    pub(super) peer: Option<IpAddr>,
+    pub(super) caller: Caller,
     wire: Rc<Wire>,
     /// The streams that are more than a hit, each a task.
     pub(super) streams: JoinSet<()>,
@@ -83,7 +83,7 @@ impl Life {
     pub(super) fn new(
         worker: Rc<Worker>,
         door: Rc<Door>,
-        peer: Option<IpAddr>,
+        caller: Caller,
         wire: Rc<Wire>,
         limits: &Limits,
     ) -> Self {
@@ -92,7 +92,7 @@ impl Life {
             quiet_since: worker.about_now(),
             worker,
             door,
-            peer,
+            caller,
             wire,
             streams: JoinSet::new(),
             streams_max: size_of_streams(streams_max(limits)) * WINDING_UP_FACTOR,

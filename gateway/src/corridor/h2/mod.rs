@@ -25,7 +25,6 @@ mod io;
 mod life;
 mod take;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use ::h2::server::Builder;
@@ -33,6 +32,7 @@ use ::h2::server::Builder;
 use super::connection::linger;
 use super::worker::{Counted, Door, Worker};
 use crate::config::plan::{Limits, Listener};
+use crate::exchange::Caller;
 use crate::listen::Slot;
 use crate::stream::{Buffer, Stream};
 use io::{Io, Wire};
@@ -70,11 +70,11 @@ pub fn is_taken_unasked(listener: &Listener) -> bool {
 }
 
 /// Serves a connection to its end, from its first byte on.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, peer: Option<IpAddr>, slot: Slot) {
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, caller: Caller, slot: Slot) {
     let _slot = slot;
     let counts = Rc::clone(&door);
     let _open = Counted::new(&counts.counts.open);
-    serve_from(worker, door, stream, peer, None).await;
+    serve_from(worker, door, stream, caller, None).await;
 }
 
 /// The same for a connection that is counted already, and of which something has been read.
@@ -82,7 +82,7 @@ pub(super) async fn serve_from(
     worker: Rc<Worker>,
     door: Rc<Door>,
     stream: Stream,
-    peer: Option<IpAddr>,
+    caller: Caller,
     begun: Option<Buffer>,
 ) {
     let limits = worker.pin().plan.server.limits.clone();
@@ -92,7 +92,7 @@ pub(super) async fn serve_from(
     let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, handshake).await else {
         return;
     };
-    let life = Life::new(Rc::clone(&worker), door, peer, Rc::clone(&wire), &limits);
+    let life = Life::new(Rc::clone(&worker), door, caller, Rc::clone(&wire), &limits);
     if life.run(connection).await {
         linger(&worker, &wire.stream).await;
     }

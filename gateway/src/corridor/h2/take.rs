@@ -22,7 +22,7 @@ impl Life {
     pub(super) fn take_in(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let (worker, limit) = (&self.worker, self.body_timeout);
         let (snapshot, now) = (worker.pin(), worker.now());
-        let mut x = Exchange::new(snapshot, now, self.peer, worker.lend_heads());
+        let mut x = Exchange::new(snapshot, now, &self.caller, worker.lend_heads());
         let (parts, body) = request.into_parts();
         let read = self.read(&mut x, &parts, !body.is_end_stream());
         let (near, far) = memory::pair();
