@@ -15,6 +15,7 @@ use crate::kit::clock::{Mono, Now};
 use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
 use crate::snapshot::{Service, Site, Snapshot};
+use crate::stream::IoFault;
 use crate::upstream::head::Fetch;
 use crate::wire::{Answer, Length, Method, Request};
 
@@ -238,6 +239,13 @@ impl Exchange {
         own.guarded.user.clone_from(&self.guarded.user);
         own.guarded.told.clone_from(&self.guarded.told);
         own
+    }
+
+    /// Notes why the client did not get all of its answer, if that was its own slowness.
+    pub fn cut_off(&mut self, fault: &IoFault) {
+        if matches!(fault, IoFault::TimedOut) {
+            self.refusal = Some(Refusal::ReaderTimeout);
+        }
     }
 
     /// The method the origin is asked with.

@@ -56,6 +56,10 @@ fn a_client_that_does_not_read_holds_up_nobody_and_is_ended() {
     wait_until("no lease is left", || {
         gw.server("origin", origin.address())["in_flight"] == 0
     });
+    wait_until("why they were ended is counted", || {
+        let metrics = gw.metrics();
+        metrics.sum("sluice_refusals_total", &[("reason", "reader_timeout")]) == 8.0
+    });
 }
 
 #[test]

@@ -107,7 +107,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leave_probing();
+        // In this order: whoever takes the place of a probe must not find the last one still counted.
         self.server().leave();
+        self.leave_probing();
     }
 }

@@ -79,6 +79,9 @@ pub(super) async fn deliver(
             finished(delivery, upload.is_received())
         }
         Err(fault) => {
+            if let DownloadFault::Client(fault) = &fault {
+                x.cut_off(fault);
+            }
             cut(x, &fault, &lease, worker.mono());
             Next::Abandon
         }

@@ -183,7 +183,8 @@ impl Visit<'_> {
         match self.write_rest(&rest, limit).await {
             Ok(()) if rest.closes => Next::Close,
             Ok(()) => Next::Keep,
-            Err(_) => {
+            Err(fault) => {
+                self.x.cut_off(&fault);
                 self.stream.close_by_reset();
                 Next::Abandon
             }

@@ -53,7 +53,8 @@ impl Visit<'_> {
         let (sent, outcome) = send(self.stream, &head, body, limit).await;
         x.bytes_sent = sent;
         match outcome {
-            Err(_) => {
+            Err(fault) => {
+                self.x.cut_off(&fault);
                 // Whatever has arrived is not the whole.
                 self.stream.close_by_reset();
                 Next::Abandon

@@ -258,7 +258,10 @@ impl Visit<'_> {
                 (self.x.status, self.x.stored) = (0, None);
                 Box::pin(self.ask(service)).await
             }
-            Err(FollowFault::Client(_) | FollowFault::Broken) => {
+            Err(fault @ (FollowFault::Client(_) | FollowFault::Broken)) => {
+                if let FollowFault::Client(fault) = &fault {
+                    self.x.cut_off(fault);
+                }
                 // A client that has a part must not take it for the whole.
                 self.stream.close_by_reset();
                 Next::Abandon

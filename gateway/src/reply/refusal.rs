@@ -63,6 +63,8 @@ refusals! {
     BodyTimeout: 408, "body_timeout", "Request Timeout", "The request body arrived too slowly.";
     /// The head was not complete within `header_timeout`.
     HeaderTimeout: 408, "header_timeout", "Request Timeout", "The request's head arrived too slowly.";
+    /// The client took nothing of its answer for `body_timeout`: it was cut off in the middle, and this is for our log alone.
+    ReaderTimeout: 408, "reader_timeout", "Request Timeout", "The answer was taken too slowly.";
     /// A condition of the request does not hold for the file.
     PreconditionFailed: 412, "precondition_failed", "Precondition Failed", "A condition of the request does not hold.";
     /// The body is larger than `max_body`.
