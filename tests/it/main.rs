@@ -30,6 +30,8 @@ mod l_guards;
 mod l_known;
 /// HTTP/2 towards clients.
 mod m_http2;
+/// TLS to clients and to servers, and PROXY headers on both sides.
+mod o_tls;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 
