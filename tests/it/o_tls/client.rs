@@ -40,13 +40,13 @@ pub struct Leaf {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate().expect("there are random bits");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
-        let root = params.self_signed(&key).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();
+        let root = params.self_signed(&key).expect("it may sign itself");
+        let folder = tempfile::tempdir().expect("a temporary folder is to be had");
+        fs::write(folder.path().join("ca.pem"), root.pem()).expect("its folder can be written");
         Self {
             root: root.der().clone(),
             issuer: Issuer::new(params, key),
@@ -56,17 +56,17 @@ impl Authority {
 
     /// Signs a certificate for these names and addresses.
     pub fn sign(&self, names: &[&str]) -> Leaf {
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate().expect("there are random bits");
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let cert = CertificateParams::new(names)
-            .unwrap()
+            .expect("plays use names that are some")
             .signed_by(&key, &self.issuer);
-        let cert = cert.unwrap();
+        let cert = cert.expect("its key signs");
         let leaf = Leaf {
             der: cert.der().clone(),
             key: key.serialize_pem(),
             pem: cert.pem(),
-            folder: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir().expect("a temporary folder is to be had"),
         };
         leaf.put(&leaf.pem, &leaf.key);
         leaf
@@ -80,7 +80,7 @@ impl Authority {
     /// What believes it, and nobody else.
     pub fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
+        roots.add(self.root.clone()).expect("it has just been made");
         Arc::new(roots)
     }
 
@@ -104,13 +104,15 @@ impl Authority {
     ) -> ClientConfig {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
-            .unwrap()
+            .expect("ring has suites for both")
             .with_root_certificates(self.roots());
         match shows {
             None => builder.with_no_client_auth(),
             Some(leaf) => {
                 let (chain, key) = leaf.parts();
-                builder.with_client_auth_cert(chain, key).unwrap()
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .expect("the key is the certificate's")
             }
         }
     }
@@ -126,7 +128,7 @@ impl Leaf {
 
     /// Certificate and key as rustls takes them.
     pub fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("it was written as PEM");
         (vec![self.der.clone()], key)
     }
 
@@ -149,9 +151,9 @@ impl Leaf {
 /// By renaming, as those do who renew certificates.
 fn replace(path: &Path, text: &str) {
     let fresh = path.with_extension("new");
-    fs::write(&fresh, text).unwrap();
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::rename(&fresh, path).unwrap();
+    fs::write(&fresh, text).expect("the folder can be written");
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    fs::rename(&fresh, path).expect("within a folder, renaming works");
 }
 
 type Session = StreamOwned<ClientConnection, TcpStream>;
@@ -188,7 +190,7 @@ impl TlsClient {
             .unwrap_or_else(|error| panic!("no handshake for {name}: {error}"))
     }
 
-    /// Sends these bytes, then shakes hands, or says why not.
+    /// Sends these bytes and shakes hands, or says why not.
     pub fn try_open(
         to: SocketAddr,
         config: &Arc<ClientConfig>,
@@ -198,9 +200,12 @@ impl TlsClient {
         let mut socket = TcpStream::connect(to)?;
         socket.set_read_timeout(Some(harness::patience::patience()))?;
         socket.set_nodelay(true)?;
-        socket.write_all(before)?;
         let name = ServerName::try_from(name.to_owned()).expect("plays use names that are some");
         let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        // In one write, as a balancer passes on what it has: the gateway must not take the one for part of the other.
+        let mut first = before.to_vec();
+        tls.write_tls(&mut first)?;
+        socket.write_all(&first)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut socket)?;
         }

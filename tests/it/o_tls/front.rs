@@ -33,24 +33,28 @@ struct Seen {
 pub fn showing(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .unwrap();
+        .expect("ring has suites for both");
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => builder.with_client_cert_verifier(
             WebPkiClientVerifier::builder_with_provider(authority.roots(), provider())
                 .build()
-                .unwrap(),
+                .expect("the authority is one"),
         ),
     };
     let (chain, key) = leaf.parts();
-    Arc::new(builder.with_single_cert(chain, key).unwrap())
+    Arc::new(
+        builder
+            .with_single_cert(chain, key)
+            .expect("the key is the certificate's"),
+    )
 }
 
 impl Front {
     pub fn new(origin: &Origin, config: Arc<ServerConfig>) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is to be had");
+        listener.set_nonblocking(true).expect("a socket can be told so");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let seen = Arc::new(Seen {
             accepted: AtomicUsize::new(0),
             whole: AtomicUsize::new(0),
@@ -64,9 +68,9 @@ impl Front {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .unwrap();
+                .expect("a runtime is to be had");
             runtime.block_on(async {
-                let listener = TcpListener::from_std(listener).unwrap();
+                let listener = TcpListener::from_std(listener).expect("it does not block");
                 tokio::select! {
                     () = accept(listener, inner, to) => {}
                     _ = stopped => {}

@@ -132,6 +132,7 @@ fn connections_are_counted_for_the_client_that_was_introduced() {
     let mut second = open(1);
     let rest = second.rest().expect("it is closed");
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    wait_refused(&gw, "connections_per_ip", 1);
     assert_eq!(origin.total(), 2);
 }
 
@@ -198,4 +199,35 @@ fn a_handshake_may_follow_a_header() {
     assert!(TlsClient::try_open(gw.address(), &client, "a.test", b"").is_err());
     wait_refused(&gw, "proxy_header", 1);
     assert_eq!(origin.total(), 2);
+}
+
+#[test]
+fn a_balancer_is_no_client_whose_connections_are_counted() {
+    let origin = answering();
+    let gw = Gateway::start(&format!(
+        "{}\n[server.limits]\nconnections_per_ip = 1\n",
+        introduced(&origin)
+    ));
+
+    // They wait for their headers, one after the other from the same balancer.
+    let mut waiting = gw.connect();
+    waiting.send(&V1[..5]);
+    let mut other = gw.connect();
+    other.send(v2([203, 0, 113, 8]));
+    other.ask(&Request::get("/")).expect(200);
+    waiting.send(&V1[5..]);
+    waiting.ask(&Request::get("/")).expect(200);
+}
+
+#[test]
+fn a_balancer_of_ipv4_is_trusted_at_a_socket_of_both_families() {
+    let origin = answering();
+    let both = introduced(&origin).replace("address = \"127.0.0.1:0\"\nproxy", "address = \"[::]:0\"\nproxy");
+    let gw = Gateway::start(&both);
+
+    let address = (Ipv4Addr::LOCALHOST, gw.address().port()).into();
+    let mut connection = Connection::open(address);
+    connection.send(V1);
+    connection.ask(&Request::get("/")).expect(200);
+    assert_eq!(origin.only("/").value("x-real-ip"), Some("203.0.113.7"));
 }

@@ -26,7 +26,7 @@ fn comes_back(version: &'static SupportedProtocolVersion) {
     let resumed = (0..40).filter(|_| comes_back()).count();
     assert_eq!(resumed, 40, "each worker knows it");
     gw.reload(&format!("{config}\n[server.limits]\nhandshakes = 77\n"))
-        .unwrap();
+        .expect("it is a good configuration");
     let resumed = (0..40).filter(|_| comes_back()).count();
     assert_eq!(resumed, 40, "after a reload too");
     assert_eq!(origin.total(), 81);
@@ -91,12 +91,14 @@ fn no_old_friends(version: &'static SupportedProtocolVersion) {
 
     let nobody = Arc::new(authority.client_of(&[version], None));
     assert!(comes_in(&nobody, "/"));
-    gw.reload(&demands(&authority.file())).unwrap();
+    gw.reload(&demands(&authority.file()))
+        .expect("it is a good configuration");
     assert!(!comes_in(&nobody, "/in"), "it has never shown a certificate");
 
     let friend = Arc::new(authority.client_of(&[version], Some(&authority.sign(&["friend"]))));
     assert!(comes_in(&friend, "/"));
-    gw.reload(&demands(&others.file())).unwrap();
+    gw.reload(&demands(&others.file()))
+        .expect("it is a good configuration");
     assert!(
         !comes_in(&friend, "/in"),
         "its authority is not believed any more"

@@ -19,8 +19,8 @@ struct Heard {
 
 impl Raw {
     fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is to be had");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let connections = Arc::<Mutex<Vec<Heard>>>::default();
         let all = Arc::clone(&connections);
         // They end with the process: nobody waits for them.

@@ -252,3 +252,31 @@ fn a_probe_over_tls_asks_what_is_behind() {
     origin.set("/health", reply(200));
     gw.wait_state("app", front.address(), "up");
 }
+
+#[test]
+fn upstreams_with_one_address_and_other_trust_are_probed_apart() {
+    let (authority, leaf) = authority_and_leaf();
+    let strangers = Authority::new("Strangers");
+    let origin = answering();
+    let front = Front::new(&origin, showing(&leaf, None));
+    let probed = |name: &str, ca: &Authority| {
+        let tls = format!("sni = \"a.test\", ca_file = {:?}", ca.file());
+        format!(
+            "{}[upstreams.{name}.health_check]\npath = \"/health\"\ninterval = \"20ms\"\ntimeout = \"2s\"\n\
+             healthy_threshold = 1\nunhealthy_threshold = 1\n",
+            upstream(name, &front, &tls)
+        )
+    };
+    let gw = Gateway::start(&format!(
+        "{}{}",
+        probed("good", &authority),
+        probed("strange", &strangers)
+    ));
+
+    gw.wait_state("strange", front.address(), "down");
+    origin.wait_seen("/health", 3);
+    assert_eq!(gw.server("good", front.address())["state"], "up");
+    assert_eq!(gw.server("strange", front.address())["state"], "down");
+    gw.get("/good").expect(200);
+    assert_eq!(origin.seen("/strange"), 0);
+}
