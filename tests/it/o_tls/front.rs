@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use harness::Origin;
@@ -25,6 +25,7 @@ struct Seen {
     accepted: AtomicUsize,
     whole: AtomicUsize,
     resumed: AtomicUsize,
+    is_abrupt: AtomicBool,
     config: Mutex<Arc<ServerConfig>>,
     names: Mutex<Vec<Option<String>>>,
 }
@@ -59,6 +60,7 @@ impl Front {
             accepted: AtomicUsize::new(0),
             whole: AtomicUsize::new(0),
             resumed: AtomicUsize::new(0),
+            is_abrupt: AtomicBool::new(false),
             config: Mutex::new(config),
             names: Mutex::default(),
         });
@@ -109,6 +111,11 @@ impl Front {
         self.seen.names.lock().clone()
     }
 
+    /// From now on connections end below TLS alone, without a close_notify.
+    pub fn end_abruptly(&self) {
+        self.seen.is_abrupt.store(true, Ordering::SeqCst);
+    }
+
     /// Handshakes from now on are answered so.
     pub fn set(&self, config: Arc<ServerConfig>) {
         *self.seen.config.lock() = config;
@@ -140,7 +147,17 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>, to: SocketAddr) {
                 seen.resumed.fetch_add(1, Ordering::SeqCst);
             }
             seen.whole.fetch_add(1, Ordering::SeqCst);
-            if let Ok(mut behind) = TcpStream::connect(to).await {
+            let Ok(mut behind) = TcpStream::connect(to).await else {
+                return;
+            };
+            if seen.is_abrupt.load(Ordering::SeqCst) {
+                let (mut from, mut into) = tokio::io::split(stream);
+                let (mut answers, mut requests) = behind.split();
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from, &mut requests) => {}
+                    _ = tokio::io::copy(&mut answers, &mut into) => {}
+                }
+            } else {
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
             }
         });

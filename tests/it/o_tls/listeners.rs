@@ -147,3 +147,17 @@ fn a_broken_certificate_leaves_the_old_one_and_the_status_says_so() {
     wait_until("nothing is wrong any more", || last_reload()["ok"] == true);
     open.get("/").expect(200);
 }
+
+#[test]
+fn a_version_older_than_allowed_is_refused() {
+    let (authority, leaf) = authority_and_leaf();
+    let origin = answering();
+    let gw = Gateway::start(&tls_before(&origin, &leaf, "min_version = \"1.3\""));
+
+    let old = Arc::new(authority.client_of(&[&rustls::version::TLS12], None));
+    assert!(TlsClient::try_open(gw.address(), &old, "a.test", b"").is_err());
+    wait_refused(&gw, "handshake_failed", 1);
+    let new = Arc::new(authority.client_of(&[&rustls::version::TLS13], None));
+    TlsClient::open(gw.address(), &new, "a.test").get("/").expect(200);
+    assert_eq!(origin.total(), 1);
+}

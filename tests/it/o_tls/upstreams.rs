@@ -1,4 +1,5 @@
 use harness::origin::reply;
+use harness::wire::Framing;
 use harness::{Gateway, Origin, Request};
 
 use super::authority_and_leaf;
@@ -279,4 +280,33 @@ fn upstreams_with_one_address_and_other_trust_are_probed_apart() {
     assert_eq!(gw.server("strange", front.address())["state"], "down");
     gw.get("/good").expect(200);
     assert_eq!(origin.seen("/strange"), 0);
+}
+
+#[test]
+fn an_answer_that_anybody_could_have_cut_off_is_not_passed_on_as_whole() {
+    let (authority, leaf) = authority_and_leaf();
+    let origin = Origin::new().otherwise(reply(200).body("this may be all").until_close());
+    let front = Front::new(&origin, showing(&leaf, None));
+    let tls = format!("sni = \"a.test\", ca_file = {:?}", authority.file());
+    let gw = Gateway::start(&upstream("app", &front, &tls));
+
+    gw.get("/app").expect(200).body("this may be all");
+    // RFC 9112 §9.8: without a closure alert it is incomplete.
+    front.end_abruptly();
+    let mut client = gw.connect();
+    client.send(Request::get("/app").bytes());
+    let (status, framing) = client.response_head();
+    assert_eq!((status, framing), (200, Framing::Chunked));
+    let rest = client.rest().expect("the connection ends");
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "{:?}",
+        String::from_utf8_lossy(&rest)
+    );
+
+    // A client that reads until the end can be told by a reset alone.
+    let mut old = gw.connect();
+    old.send(Request::get("/app").http10().bytes());
+    assert_eq!(old.response_head().0, 200);
+    old.expect_reset();
 }
