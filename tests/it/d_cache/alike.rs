@@ -253,6 +253,8 @@ impl Ways {
         );
         let disk = front(&with_disk, address);
         let stocking = Gateway::start(&disk);
+        // Until it knows its folder, which is empty, it writes only a little of what there is room for.
+        wait_rebuilt(&stocking);
         // It varies by coding, although this file has but one: two answers, and what they vary by.
         let coded = Request::get("/file.txt").header("Accept-Encoding", "gzip, br");
         for gw in [&stocking, &memory] {
