@@ -2,7 +2,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use harness::{Connection, Gateway, Request, wait_until};
+use harness::origin::reply;
+use harness::{Connection, Gateway, Origin, Request, wait_until};
 use parking_lot::Mutex;
 
 /// A server that reads bytes as they are; it answers each head, and goes on.
@@ -177,4 +178,39 @@ fn a_client_that_was_introduced_is_passed_on() {
     let heard = raw.heard();
     let text = String::from_utf8_lossy(&heard[0].bytes);
     assert!(text.starts_with("PROXY TCP4 203.0.113.7 "), "{text}");
+}
+
+#[test]
+fn a_server_that_demands_a_word_gets_it_from_probes_too() {
+    for version in ["v1", "v2"] {
+        let origin = Origin::new().otherwise(reply(200));
+        // A server as others run it: whoever does not begin with PROXY is not served.
+        let strict = Gateway::start(&format!(
+            "[server]\nthreads = 1\ndrain_timeout = \"5s\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
+             [[listeners]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n{}",
+            crate::all_to(&origin)
+        ));
+        let gw = Gateway::start(&format!(
+            "[upstreams.told]\nservers = [{{ address = \"{}\" }}]\nsend_proxy_protocol = {version:?}\n\
+             [upstreams.told.health_check]\npath = \"/health\"\ninterval = \"20ms\"\ntimeout = \"2s\"\n\
+             healthy_threshold = 1\nunhealthy_threshold = 1\n[[routes]]\nupstream = \"told\"\n",
+            strict.address()
+        ));
+
+        // A probe that ended well, or one that was refused for want of a word: what comes first decides.
+        wait_until("a probe has ended", || {
+            origin.seen("/health") > 0 || super::refused(&strict, "proxy_header") > 0.0
+        });
+        assert_eq!(
+            super::refused(&strict, "proxy_header"),
+            0.0,
+            "{version}: a probe said no word"
+        );
+        gw.get("/").expect(200);
+        // On nobody's behalf: the peer itself is the client.
+        assert_eq!(
+            origin.requests("/health")[0].value("x-real-ip"),
+            Some("127.0.0.1")
+        );
+    }
 }
