@@ -34,12 +34,12 @@ pub async fn serve(
     mut slot: Slot,
 ) {
     if door.listener.proxy_protocol {
-        let met = Box::pin(introduced(&worker, &door, &stream, peer)).await;
-        let counted = met.map(|client| (client, slot.again(client, &worker.pin().plan.server.limits)));
-        match counted {
-            Some((client, Ok(again))) => (peer, slot) = (client, again),
-            Some((_, Err(full))) => return worker.turn_away(full),
-            None => return worker.turn_away(Full::ProxyHeader),
+        let Some(client) = Box::pin(introduced(&worker, &door, &stream, peer)).await else {
+            return;
+        };
+        match slot.again(client, &worker.pin().plan.server.limits) {
+            Ok(again) => (peer, slot) = (client, again),
+            Err(full) => return worker.turn_away(full),
         }
     }
     let Some(side) = door.tls.clone() else {
@@ -127,7 +127,8 @@ async fn answer_plainly(stream: Stream, heard: Buffer) {
     }
 }
 
-/// Reads the PROXY header that the connection must begin with: who the client is. None if the connection is to be closed.
+/// Reads the PROXY header that the connection must begin with: who the client is. None if the connection is to be closed;
+/// unless the listener closes, it is counted.
 ///
 /// Not a byte behind it is taken: what follows may be a handshake. As long as the header is not whole, all that has
 /// arrived belongs to it.
@@ -144,6 +145,7 @@ async fn introduced(
             "{}: a PROXY header is taken from trusted_proxies alone",
             door.listener.address
         );
+        worker.turn_away(Full::ProxyHeader);
         return None;
     }
     let reading = within(server.limits.header_timeout, read_header(stream));
@@ -154,11 +156,13 @@ async fn introduced(
     };
     match read {
         Ok(source) => Some(source.map_or(peer, |source| Some(source.ip().to_canonical()))),
-        Err(IoFault::Broken(fault)) => {
-            log::debug!("{}: {fault}", door.listener.address);
+        Err(fault) => {
+            if let IoFault::Broken(fault) = fault {
+                log::debug!("{}: {fault}", door.listener.address);
+            }
+            worker.turn_away(Full::ProxyHeader);
             None
         }
-        Err(IoFault::TimedOut) => None,
     }
 }
 
