@@ -43,6 +43,12 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .sum(),
         snapshots_alive: control.state.snapshots_alive() as u64,
         caches: caches(&snapshot),
+        certificates: snapshot
+            .plan
+            .certificates
+            .iter()
+            .map(|c| (c.name.as_str(), c.identity.chain().leaf().not_after.as_secs()))
+            .collect(),
         guards: guards(control, &snapshot),
         listeners: listeners
             .iter()

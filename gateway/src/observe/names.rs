@@ -97,6 +97,8 @@ metrics! {
         "Answers kept in memory only because the disk could not keep up or had no room.";
     CACHE_DISK_UP: Gauge "sluice_cache_disk_up" ["cache"]
         "1 while the disk tier is in use, 0 while its folder cannot be; missing without a disk tier.";
+    CERTIFICATE_EXPIRY: Gauge "sluice_certificate_expiry_timestamp_seconds" ["certificate"]
+        "Unix time until which a certificate holds.";
     RATE_LIMITED: Counter "sluice_rate_limited_total" ["limit"]
         "Requests a rate limit has refused.";
     RATE_LIMIT_KEYS: Gauge "sluice_rate_limit_keys" ["limit"]

@@ -21,6 +21,8 @@ pub struct Sample<'a> {
     pub servers: Vec<ServerSample<'a>>,
     /// Every cache.
     pub caches: Vec<CacheSample<'a>>,
+    /// Every certificate's name, and until when it holds in seconds since the Unix epoch.
+    pub certificates: Vec<(&'a str, u64)>,
     /// What the guards count.
     pub guards: GuardSample<'a>,
 }
@@ -96,6 +98,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
     };
     let mut families = cached(&sample.caches);
     families.extend(guards::guarded(&sample.guards));
+    let certificates = sample.certificates.iter();
     families.extend([
         family(
             &names::REQUESTS_IN_FLIGHT,
@@ -106,6 +109,12 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         family(
             &names::CONNECTIONS,
             sample.listeners.iter().flat_map(connections).collect(),
+        ),
+        family(
+            &names::CERTIFICATE_EXPIRY,
+            certificates
+                .map(|(name, until)| Row::of([name], *until))
+                .collect(),
         ),
         family(&names::UPSTREAM_IN_FLIGHT, servers(|s| s.in_flight)),
         family(&names::UPSTREAM_UP, servers(|s| u64::from(s.is_up))),

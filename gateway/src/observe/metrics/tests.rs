@@ -22,6 +22,7 @@ fn now() -> Now {
 
 fn sample() -> Sample<'static> {
     Sample {
+        certificates: vec![("example", 1_800_000_000)],
         guards: guards::sample(),
         caches: vec![CacheSample {
             cache: "edge",
@@ -294,6 +295,10 @@ fn a_sample_is_exported_as_it_is() {
     assert_exported(
         &busy(),
         &[
+            (
+                r#"sluice_certificate_expiry_timestamp_seconds{certificate="example"}"#,
+                1_800_000_000.0,
+            ),
             ("sluice_requests_in_flight", 3.0),
             ("sluice_snapshots_alive", 2.0),
             (r#"sluice_connections{listener="public",state="active"}"#, 4.0),
