@@ -74,6 +74,7 @@ pub fn may_trail(name: &[u8]) -> bool {
         "vary",
         "via",
         "www-authenticate",
+        "x-client-cert-subject",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn trailers_say_nothing_that_should_have_come_first() {
         assert!(may_trail(b"X-Checksum") && may_trail(b"Server-Timing"));
-        assert!(!may_trail(b"X_Forwarded_For"));
+        assert!(!may_trail(b"X_Forwarded_For") && !may_trail(b"X-Client-Cert_Subject"));
         assert!(!may_trail(b"Content-Length") && !may_trail(b"host") && !may_trail(b"Set-Cookie"));
     }
 }
