@@ -70,17 +70,17 @@ pub fn write(cors: &Cors, fields: &Fields, out: &mut Vec<u8>) {
 
 /// What Access-Control-Allow-Origin says; None where it is not said.
 fn allowed_origin<'a>(cors: &Cors, fields: &'a Fields) -> Option<&'a str> {
+    // "*" to everybody, asked or not: nothing here says `Vary: Origin`, so a cache may hand one answer to all.
+    let Origins::Listed(listed) = &cors.origins else {
+        return Some("*");
+    };
     let mut sent = fields.values(Name::Origin);
     let origin = std::str::from_utf8(sent.next()?).ok()?;
     // Two origins are none (RFC 6454 §7.3: "MUST NOT contain more than one").
     if sent.next().is_some() {
         return None;
     }
-    match &cors.origins {
-        // "*" also for those who are known: it is true of everybody, and the answer stays the same for all.
-        Origins::Any => Some("*"),
-        Origins::Listed(listed) => listed.iter().any(|l| is_match(l, origin)).then_some(origin),
-    }
+    listed.iter().any(|l| is_match(l, origin)).then_some(origin)
 }
 
 /// Whether an origin is meant by one of the list. Browsers send scheme and host in lower case.
@@ -200,7 +200,12 @@ mod tests {
         );
         let mut out = Vec::new();
         write(&cors, &Fields::default(), &mut out);
-        assert!(out.is_empty(), "who does not ask across origins is told nothing");
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(
+            out,
+            lines(&cors, "null"),
+            "a cache may give it to somebody who asks across origins"
+        );
     }
 
     #[test]
