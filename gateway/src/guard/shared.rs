@@ -14,15 +14,13 @@ use std::time::Duration;
 use ring::digest::{SHA256, digest};
 
 use crate::config::plan::{LimitKey, OnRedisError, RateLimit};
+use crate::guard::rate::gcra::Pace;
 
 /// GCRA for several keys at once, with Redis's clock: clocks of gateways do not matter. Redis 5 or later.
 pub const SCRIPT: &str = include_str!("shared/gcra.lua");
 
 /// What names of keys begin with.
 pub const KEY_PREFIX: &str = "sluice:rl:";
-
-/// The longest a limit can be charged ahead, 146 years in ns: sums of two still fit in the 64 bits of Redis's integers.
-const SPAN_MAX_NS: u64 = 1 << 62;
 
 /// Whoever counts for several gateways.
 pub trait Shared: Send + Sync {
@@ -89,7 +87,7 @@ pub enum Answer {
 pub struct Left {
     /// Requests that would be admitted at once.
     pub remaining: u32,
-    /// Until all of the burst is there again.
+    /// Until it is one more; nothing where all of the burst is there.
     pub reset: Duration,
 }
 
@@ -212,22 +210,29 @@ impl Asked {
         format!("{KEY_PREFIX}{}:{:032x}", self.limit.name, self.key.0)
     }
 
-    /// Between two requests at the limit's rate, in whole ns: what a request costs.
+    /// Between two requests at the limit's rate, in whole ns: what a request costs, here as where one gateway counts alone.
     pub fn interval_ns(&self) -> u64 {
-        let period_ns = u64::try_from(self.limit.period.as_nanos()).unwrap_or(u64::MAX);
-        (period_ns / u64::from(self.limit.count.get())).clamp(1, SPAN_MAX_NS)
+        Pace::of(&self.limit).interval_ns()
     }
 
     /// Requests admitted at once after a pause.
     pub fn burst(&self) -> u64 {
-        u64::from(self.limit.burst.get()).min(SPAN_MAX_NS / self.interval_ns())
+        Pace::of(&self.limit).burst().into()
     }
 
     fn left(&self, ahead_ns: u64) -> Left {
-        let free_ns = (self.interval_ns() * self.burst()).saturating_sub(ahead_ns);
+        let pace = Pace::of(&self.limit);
+        let free_ns = pace.debt_ns_max().saturating_sub(ahead_ns);
+        let (remaining, spare_ns) = (free_ns / pace.interval_ns(), free_ns % pace.interval_ns());
+        // More may be owed than can be spent: where another gateway still has a larger burst.
+        let over_ns = ahead_ns.saturating_sub(pace.debt_ns_max());
+        let reset_ns = match ahead_ns {
+            0 => 0,
+            _ => pace.interval_ns() - spare_ns + over_ns,
+        };
         Left {
-            remaining: u32::try_from(free_ns / self.interval_ns()).unwrap_or(u32::MAX),
-            reset: Duration::from_nanos(ahead_ns),
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            reset: Duration::from_nanos(reset_ns),
         }
     }
 }

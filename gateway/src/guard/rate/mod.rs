@@ -5,7 +5,7 @@
 
 mod admit;
 pub mod fields;
-mod gcra;
+pub(super) mod gcra;
 mod limiter;
 mod shard;
 mod table;

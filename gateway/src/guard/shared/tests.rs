@@ -3,6 +3,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
+use crate::guard::rate::gcra::DEBT_NS_MAX;
 
 fn limit(name: &str, key: LimitKey, count: u32, period: Duration, burst: u32) -> Arc<RateLimit> {
     Arc::new(RateLimit {
@@ -159,14 +160,14 @@ proptest! {
     #[test]
     fn what_the_script_is_told_fits_in_its_integers(limit in any_limit()) {
         let asked = asked(&limit);
-        let exact = limit.period.as_nanos() / u128::from(limit.count.get());
+        let exact = limit.period.as_nanos().div_ceil(u128::from(limit.count.get()));
         prop_assert!(asked.interval_ns() >= 1 && asked.burst() >= 1);
-        prop_assert_eq!(u128::from(asked.interval_ns()), exact.clamp(1, u128::from(SPAN_MAX_NS)));
+        prop_assert_eq!(u128::from(asked.interval_ns()), exact.clamp(1, u128::from(DEBT_NS_MAX)));
         let span = u128::from(asked.interval_ns()) * u128::from(asked.burst());
-        prop_assert!(span <= u128::from(SPAN_MAX_NS));
+        prop_assert!(span <= u128::from(DEBT_NS_MAX));
         // The burst is cut only where it must be.
         let wanted = u128::from(asked.interval_ns()) * u128::from(limit.burst.get());
-        prop_assert!(span == wanted || span + u128::from(asked.interval_ns()) > u128::from(SPAN_MAX_NS));
+        prop_assert!(span == wanted || span + u128::from(asked.interval_ns()) > u128::from(DEBT_NS_MAX));
     }
 
     #[test]
@@ -183,7 +184,11 @@ proptest! {
             let free = i128::from(asked.interval_ns()) * i128::from(asked.burst()) - i128::from(*ahead);
             Left {
                 remaining: u32::try_from(free.max(0) / i128::from(asked.interval_ns())).unwrap(),
-                reset: Duration::from_nanos(*ahead as u64),
+                // Until what is free makes one request more than it does now.
+                reset: Duration::from_nanos(if *ahead == 0 { 0 } else {
+                    let interval = i128::from(asked.interval_ns());
+                    u64::try_from((free.max(0) / interval + 1) * interval - free).unwrap()
+                }),
             }
         }).collect();
 
