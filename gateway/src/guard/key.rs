@@ -7,7 +7,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::config::plan::LimitKey;
 use crate::facts::Facts;
 use crate::guard::shared::Part;
-use crate::wire::{Fields, Name};
 
 /// The hash of whatever a request is counted under, seeded anew in each process.
 ///
@@ -38,22 +37,24 @@ enum Kind {
 /// address. Were it not counted, leaving the field out would be the way around the limit; were it counted by one of
 /// two values, the other one could be what the origin goes by.
 pub fn hash(key: &LimitKey, facts: &Facts<'_>, claim: Option<&str>, seed: u64) -> KeyHash {
-    let fields = &facts.request.fields;
-    let named = |kind, value: Option<&[u8]>| match value {
-        Some(value) if !value.is_empty() => of(kind, value, seed),
-        Some(_) | None => address(facts.client_ip, seed),
+    let kind = match key {
+        LimitKey::ClientIp => Kind::Unix,
+        LimitKey::Cookie(_) => Kind::Cookie,
+        LimitKey::Global => Kind::Everybody,
+        LimitKey::Header(_) => Kind::Header,
+        LimitKey::JwtClaim(_) => Kind::Claim,
+        LimitKey::Route => Kind::Route,
     };
-    match key {
-        LimitKey::ClientIp => address(facts.client_ip, seed),
-        LimitKey::Cookie(name) => named(Kind::Cookie, only(cookies(fields, name))),
-        LimitKey::Global => of(Kind::Everybody, b"", seed),
-        LimitKey::Header(name) => named(Kind::Header, only(fields.values_of(name))),
-        LimitKey::JwtClaim(_) => named(Kind::Claim, claim.map(str::as_bytes)),
-        LimitKey::Route => of(Kind::Route, facts.route.as_bytes(), seed),
+    match part(key, facts, claim) {
+        Part::Address(ip) => address(ip, seed),
+        Part::Everything if matches!(key, LimitKey::Global) => of(Kind::Everybody, b"", seed),
+        Part::Everything => of(Kind::Unix, b"", seed),
+        Part::Value(value) => of(kind, value, seed),
     }
 }
 
-/// The same for whoever counts for several gateways, who hashes it itself.
+/// The same for whoever counts for several gateways, who hashes it itself. Clients of a Unix socket have no address and share
+/// one budget.
 pub fn part<'a>(key: &'a LimitKey, facts: &Facts<'a>, claim: Option<&'a str>) -> Part<'a> {
     let fields = &facts.request.fields;
     let named = |value: Option<&'a [u8]>| match value {
@@ -62,7 +63,7 @@ pub fn part<'a>(key: &'a LimitKey, facts: &Facts<'a>, claim: Option<&'a str>) ->
     };
     match key {
         LimitKey::ClientIp => named(None),
-        LimitKey::Cookie(name) => named(only(cookies(fields, name))),
+        LimitKey::Cookie(name) => named(only(fields.cookies(name))),
         LimitKey::Global => Part::Everything,
         LimitKey::Header(name) => named(only(fields.values_of(name))),
         LimitKey::JwtClaim(_) => named(claim.map(str::as_bytes)),
@@ -70,13 +71,11 @@ pub fn part<'a>(key: &'a LimitKey, facts: &Facts<'a>, claim: Option<&'a str>) ->
     }
 }
 
-/// IPv6 by /64, which is what one customer has at the least: by single addresses each had 2^64 budgets. Clients of a
-/// Unix socket have no address and share one budget.
-fn address(ip: Option<IpAddr>, seed: u64) -> KeyHash {
-    match ip.map(|ip| ip.to_canonical()) {
-        Some(IpAddr::V4(ip)) => of(Kind::V4, &ip.octets(), seed),
-        Some(IpAddr::V6(ip)) => of(Kind::V6, &ip.octets()[..8], seed),
-        None => of(Kind::Unix, b"", seed),
+/// IPv6 by /64, which is what one customer has at the least: by single addresses each had 2^64 budgets.
+fn address(ip: IpAddr, seed: u64) -> KeyHash {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => of(Kind::V4, &ip.octets(), seed),
+        IpAddr::V6(ip) => of(Kind::V6, &ip.octets()[..8], seed),
     }
 }
 
@@ -91,18 +90,6 @@ fn of(kind: Kind, value: &[u8], seed: u64) -> KeyHash {
 fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     let first = values.next()?;
     values.next().is_none().then_some(first)
-}
-
-/// The values of all cookies of this name, in order (RFC 6265 §4.2.1).
-fn cookies<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .values(Name::Cookie)
-        .flat_map(|v| v.split(|b| *b == b';'))
-        .filter_map(move |pair| {
-            let pair = pair.trim_ascii();
-            let at = memchr::memchr(b'=', pair)?;
-            (&pair[..at] == name.as_bytes()).then_some(&pair[at + 1..])
-        })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use ring::digest;
 
 use super::Fault;
 use super::compare::is_same;
+use super::lines;
 
 /// Bytes of a file: as many keys as may be in it fit.
 pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -39,24 +40,17 @@ impl ApiKeys {
     /// Refused: a key of less than [`KEY_BYTES_MIN`] or more than [`KEY_BYTES_MAX`] bytes or with anything but visible
     /// ASCII in it, the same key twice, more than [`FILE_BYTES_MAX`] or [`KEYS_MAX`].
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        check_size(text)?;
-        // Some editors begin a file with this mark, which would become a part of the first name.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut found = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (number, line) in lines::numbered(text, FILE_BYTES_MAX)? {
             let fault = |message| Fault {
-                line: index + 1,
+                line: number,
                 message,
             };
             let (name, digest) = parse_line(line).map_err(fault)?;
             if found.len() == KEYS_MAX {
                 return Err(fault(format!("more than {KEYS_MAX} keys")));
             }
-            found.push((digest, index + 1, name.to_owned()));
+            found.push((digest, number, name.to_owned()));
         }
         found.sort_unstable();
         check_twice(&found)?;
@@ -89,17 +83,6 @@ impl fmt::Debug for ApiKeys {
             .field("count", &self.count())
             .finish_non_exhaustive()
     }
-}
-
-fn check_size(text: &str) -> Result<(), Fault> {
-    if text.len() <= FILE_BYTES_MAX {
-        return Ok(());
-    }
-    let before = &text.as_bytes()[..FILE_BYTES_MAX];
-    Err(Fault {
-        line: before.iter().filter(|b| **b == b'\n').count() + 1,
-        message: format!("the file goes on after {FILE_BYTES_MAX} bytes: is it the right one?"),
-    })
 }
 
 /// Sorted by digest and line, so that of two equal keys the later line comes second.

@@ -13,6 +13,7 @@ use ring::digest;
 
 use super::Fault;
 use super::compare::is_same;
+use super::lines;
 
 /// Bytes of a file: 10,000 users with long names fit.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -65,17 +66,10 @@ impl Users {
     /// A hash is bcrypt's (`$2y$`, `$2b$`, `$2a$`; cost 4 to 14), Apache's MD5 (`$apr1$`) or `{SHA}`. What stands behind
     /// a second colon is a comment. Refused: any other hash, a name twice, more than [`FILE_BYTES_MAX`] or [`USERS_MAX`].
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        check_size(text)?;
         let mut hashes = BTreeMap::new();
-        // Some editors begin a file with this mark, which would become a part of the first name.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim_end();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (number, line) in lines::numbered(text, FILE_BYTES_MAX)? {
             let fault = |message| Fault {
-                line: index + 1,
+                line: number,
                 message,
             };
             let (name, hash) = parse_line(line).map_err(fault)?;
@@ -166,17 +160,6 @@ impl Hash {
             Self::Sha1(digest) => format!("{{SHA}}{}", STANDARD.encode(digest)),
         }
     }
-}
-
-fn check_size(text: &str) -> Result<(), Fault> {
-    if text.len() <= FILE_BYTES_MAX {
-        return Ok(());
-    }
-    let before = &text.as_bytes()[..FILE_BYTES_MAX];
-    Err(Fault {
-        line: before.iter().filter(|b| **b == b'\n').count() + 1,
-        message: format!("the file goes on after {FILE_BYTES_MAX} bytes: is it the right one?"),
-    })
 }
 
 fn parse_line(line: &str) -> Result<(&str, Hash), String> {

@@ -5,6 +5,7 @@ pub mod certificate;
 mod compare;
 mod der;
 pub mod htpasswd;
+mod lines;
 mod pem;
 pub mod token_key;
 

@@ -119,11 +119,16 @@ impl Fields {
             .any(|o| o.eq_ignore_ascii_case(option.as_bytes()))
     }
 
-    /// The value of a cookie (RFC 6265 §4.2.1), quotes kept.
+    /// The value of the first cookie of this name, quotes kept.
     pub fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.cookies(name).next()
+    }
+
+    /// The values of all cookies of this name, in order (RFC 6265 §4.2.1), quotes kept.
+    pub fn cookies<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.values(Name::Cookie)
             .flat_map(|v| v.split(|b| *b == b';'))
-            .find_map(|pair| {
+            .filter_map(move |pair| {
                 let pair = syntax::trim(pair);
                 let at = memchr::memchr(b'=', pair)?;
                 (&pair[..at] == name.as_bytes()).then_some(&pair[at + 1..])

@@ -48,14 +48,7 @@ fn of_scheme(credentials: &[u8]) -> Option<&[u8]> {
 /// RFC 6265 §4.2.2: a client may send two of a name, and nothing says which of them it means. Whoever can set a cookie
 /// for a sibling of this host can add one.
 fn of_cookie<'a>(fields: &'a Fields, name: &str) -> Result<&'a [u8], NoToken> {
-    let pairs = fields
-        .values(Name::Cookie)
-        .flat_map(|line| line.split(|byte| *byte == b';'));
-    let value = only(pairs.filter_map(|pair| {
-        let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
-        rest.strip_prefix(b"=")
-    }))?;
-    match value {
+    match only(fields.cookies(name))? {
         [] => Err(NoToken::Missing),
         value => Ok(value),
     }
