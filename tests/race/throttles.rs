@@ -32,7 +32,8 @@ impl Room {
     fn visit(&self, permit: Permit, max: usize) {
         assert!(self.inside.fetch_add(1, Ordering::SeqCst) < max, "too many");
         self.inside.fetch_sub(1, Ordering::SeqCst);
-        permit.done(Duration::from_millis(1), true, NOW);
+        permit.learn(Duration::from_millis(1), true, NOW);
+        drop(permit);
     }
 }
 

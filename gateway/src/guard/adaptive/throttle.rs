@@ -160,7 +160,10 @@ impl Throttle {
             self.in_force.store(meter.learnt().in_force(), Ordering::Relaxed);
         }
         drop(meter);
-        // No place is handed on here: the permit that told this goes at once, and hands on whatever there is.
+        // Those who wait need not wait until one goes: a raised limit has room for them now.
+        if has_stepped && waiting(self.load.load(Ordering::Relaxed)) > 0 {
+            drop(self.hand_on(self.line.lock()));
+        }
     }
 
     /// Lets in all who wait and have a place; nobody is woken under the lock, as a waker may do anything.

@@ -21,7 +21,7 @@ pub enum Entry {
     Full,
 }
 
-/// A place in flight. Say [`done`](Self::done) when the upstream has answered or failed; dropped in silence (the client went
+/// A place in flight. Say [`learn`](Self::learn) when the upstream has answered or failed; dropped in silence (the client went
 /// away) it only gives the place to the next.
 #[must_use = "dropped, it gives its place back"]
 pub struct Permit(Arc<Throttle>);
@@ -31,14 +31,9 @@ impl Permit {
         Self(throttle)
     }
 
-    /// Tells how it went, as [`done`](Self::done) does, and keeps the place: the answer's body is still on its way.
+    /// Tells how it went, and keeps the place: the answer's body is still on its way. `latency` is from sending the request to
+    /// the answer's head; not `ok` for a timeout, a connection that failed, or a 503.
     pub fn learn(&self, latency: Duration, ok: bool, now: Mono) {
-        self.0.observe(ok.then_some(latency), now);
-    }
-
-    /// Tells how it went: `latency` from sending the request to the answer's head; not `ok` for a timeout, a connection that
-    /// failed, or a 503.
-    pub fn done(self, latency: Duration, ok: bool, now: Mono) {
         self.0.observe(ok.then_some(latency), now);
     }
 }

@@ -82,7 +82,8 @@ fn a_place_given_to_one_who_goes_at_that_moment_goes_to_the_next() {
     assert_eq!((throttle.waiting(), throttle.shed()), (2, 1));
     let bell = Arc::default();
     assert!(poll(&mut second, &bell).is_none());
-    inside.done(Duration::from_millis(1), true, NOW);
+    inside.learn(Duration::from_millis(1), true, NOW);
+    drop(inside);
     drop(first);
     assert_eq!(bell.0.load(Ordering::Acquire), 1);
     drop(poll(&mut second, &bell).expect("its turn has come"));

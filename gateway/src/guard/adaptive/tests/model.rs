@@ -89,7 +89,8 @@ proptest! {
                 }
                 Deed::Exit(at) => {
                     if let Some((who, permit)) = pick(&mut permits, at) {
-                        permit.done(Duration::from_millis(1), at.is_multiple_of(2), NOW);
+                        permit.learn(Duration::from_millis(1), at.is_multiple_of(2), NOW);
+                        drop(permit);
                         model.remove(who);
                     }
                 }

@@ -256,7 +256,8 @@ impl Run<'_> {
         let job = &mut self.jobs[number];
         let (latency_ms, total_ms) = (now_ms - job.sent_ms, now_ms - job.came_ms);
         let permit = job.permit.take().expect("it is done once");
-        permit.done(Duration::from_nanos(mono(latency_ms).0), true, mono(now_ms));
+        permit.learn(Duration::from_nanos(mono(latency_ms).0), true, mono(now_ms));
+        drop(permit);
         if self.is_measured(now_ms) {
             self.outcome.latency_ms.push(latency_ms);
             self.outcome.total_ms.push(total_ms);

@@ -31,9 +31,8 @@ fn crowd(throttle: &Arc<Throttle>, policy: &Overload, leaves: bool, inside_max: 
         assert!(inside.fetch_add(1, Ordering::SeqCst) < inside_max);
         thread::yield_now();
         inside.fetch_sub(1, Ordering::SeqCst);
-        match ok {
-            true => permit.done(Duration::from_millis(now.0 % 7), !now.0.is_multiple_of(11), now),
-            false => drop(permit),
+        if ok {
+            permit.learn(Duration::from_millis(now.0 % 7), !now.0.is_multiple_of(11), now);
         }
     };
     let guest = |seed: u64| {
