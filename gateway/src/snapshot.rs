@@ -5,7 +5,7 @@ pub mod watch;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::balance::{self, Pool};
+use crate::balance::{self, Lease, Pool};
 use crate::compress;
 use crate::config::plan::{self, AuthMethod, Plan, SendProxyProtocol, UpstreamId};
 use crate::files::Files;
@@ -16,6 +16,7 @@ use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
 use crate::route::Table;
 use crate::state::{Outward, State, Zone};
+use crate::upstream::{Failure, Shift};
 use watch::{Watch, Watches};
 
 /// What requests are served by, from one swap to the next.
@@ -104,6 +105,13 @@ pub struct Named {
 }
 
 impl Service {
+    /// Takes a failure of the leased server into its record, and counts the ejection it may have led to.
+    pub fn note_failure(&self, lease: &Lease, failure: Failure, now: Mono) {
+        if let Some(Shift::Opened(_)) = lease.failed(failure, now) {
+            self.servers[lease.index()].metrics.ejected();
+        }
+    }
+
     /// What idle connections to a server are kept under; None where none may be kept.
     ///
     /// A connection that has begun with one client's address is for no other client's requests, and one that was

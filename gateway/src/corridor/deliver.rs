@@ -34,6 +34,11 @@ pub(super) async fn deliver(
     x.status = x.answer.status;
     x.timings.first_byte = Some(now.since(x.began.mono));
     if x.status == 101 {
+        if service.plan.overload.adaptive {
+            // What is learnt is about answers. A tunnel lasts as long as its ends like: a hundred of them would shut the
+            // upstream to everybody. A number that the operator has set counts them.
+            x.guarded.room = None;
+        }
         return switch(x, &mut origin, upload, client).await;
     }
     let Ok(length) = framing::of_answer(&x.answer, x.request.method) else {
@@ -82,7 +87,7 @@ pub(super) async fn deliver(
             if let DownloadFault::Client(fault) = &fault {
                 x.cut_off(fault);
             }
-            cut(x, &fault, &lease, worker.mono());
+            cut(x, &fault, service, &lease, worker.mono());
             Next::Abandon
         }
     }
@@ -187,7 +192,7 @@ pub(super) fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Or
 }
 
 /// An answer that was not delivered whole, and must not look as if it were.
-fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono) {
+fn cut(x: &Exchange, fault: &DownloadFault, service: &Service, lease: &Lease, now: Mono) {
     let failure = match fault {
         DownloadFault::Client(_) => None,
         DownloadFault::CutOff => Some(Failure::Reset),
@@ -206,7 +211,7 @@ fn cut(x: &Exchange, fault: &DownloadFault, lease: &Lease, now: Mono) {
             failure.name(),
             x.request_id
         );
-        lease.failed(failure, now);
+        service.note_failure(lease, failure, now);
     }
 }
 

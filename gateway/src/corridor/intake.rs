@@ -243,7 +243,8 @@ impl Intake {
             failure.name(),
             self.request_id
         );
-        self.lease.failed(failure, self.worker.mono());
+        self.service
+            .note_failure(&self.lease, failure, self.worker.mono());
     }
 }
 

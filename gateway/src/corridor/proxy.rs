@@ -19,7 +19,7 @@ use crate::relay::upload::UploadLimits;
 use crate::relay::{Origin, Upload};
 use crate::reply::Refusal;
 use crate::snapshot::Service;
-use crate::upstream::{Failure, Retry, Shift};
+use crate::upstream::{Failure, Retry};
 use crate::wire::Length;
 
 /// Everything the tries of one request share.
@@ -153,19 +153,22 @@ pub(super) async fn try_servers(
     service: &Service,
     upload: &mut Upload<'_>,
 ) -> Outcome {
+    // A request that asks once more stands in line like any other: it must not wait for the place it holds itself.
+    x.guarded.room = None;
     x.guarded.room = guard::take(worker, service, upload.client()).await?;
     let outcome = try_each(worker, x, service, upload).await;
-    if let Some(room) = &x.guarded.room {
-        let coped = match &outcome {
-            Ok(_) => !matches!(x.answer.status, 503 | 504),
-            Err(TryFault::Server(_)) => false,
-            // They say nothing of the upstream.
-            Err(TryFault::Client(_) | TryFault::ClientGone | TryFault::Exhausted | TryFault::Refused(_)) => {
-                return outcome;
-            }
-        };
-        let now = worker.mono();
-        room.learn(x.upstream_time.unwrap_or_default(), coped, now);
+    let coped = match &outcome {
+        Ok(_) => Some(!matches!(x.answer.status, 503 | 504)),
+        Err(TryFault::Server(_)) => Some(false),
+        // They say nothing of the upstream.
+        Err(TryFault::Client(_) | TryFault::ClientGone | TryFault::Exhausted | TryFault::Refused(_)) => None,
+    };
+    if let (Some(room), Some(coped)) = (&x.guarded.room, coped) {
+        room.learn(x.upstream_time.unwrap_or_default(), coped, worker.mono());
+    }
+    if outcome.is_err() {
+        // What is told to the client instead, or served stale, takes nothing of the upstream's.
+        x.guarded.room = None;
     }
     outcome
 }
@@ -263,9 +266,7 @@ impl<'a> Tries<'a> {
             }
         };
         self.count(lease, result);
-        if let Some(Shift::Opened(_)) = lease.failed(failed.failure, now) {
-            self.service.servers[lease.index()].metrics.ejected();
-        }
+        self.service.note_failure(lease, failed.failure, now);
     }
 
     fn count(&self, lease: &Lease, result: ServerResult) {

@@ -255,8 +255,12 @@ impl Visit<'_> {
                     return Next::Abandon;
                 }
                 // Found out in time: the client has not been told anything.
-                (self.x.status, self.x.stored) = (0, None);
-                Box::pin(self.ask(service)).await
+                self.x.status = 0;
+                match self.x.stored.take() {
+                    Some(Stored::Fill(_)) | None => self.unreadable(service).await,
+                    // It is forgotten: the next look finds something else.
+                    Some(Stored::Object(_)) => Box::pin(self.ask(service)).await,
+                }
             }
             Err(fault @ (FollowFault::Client(_) | FollowFault::Broken)) => {
                 if let FollowFault::Client(fault) = &fault {
@@ -267,6 +271,13 @@ impl Visit<'_> {
                 Next::Abandon
             }
         }
+    }
+
+    /// What is still coming would be found again, and be as unreadable as it was: this client asks for itself.
+    async fn unreadable(&mut self, service: &Arc<Service>) -> Next {
+        let detail = Some("unreadable");
+        self.alone(service, CacheResult::Miss, Forward::UriMiss, detail)
+            .await
     }
 
     fn forget_damaged(&self, text: &str) {

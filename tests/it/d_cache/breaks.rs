@@ -241,3 +241,21 @@ fn a_client_that_stops_reading_is_cut_off_and_the_object_is_kept() {
     hit(&response);
     assert!(response.message.body == Pattern::whole(LENGTH));
 }
+
+#[test]
+fn a_server_that_breaks_answers_off_is_ejected_and_each_ejection_is_counted() {
+    for rule in ["", "bypass = { headers = [\"X-Alone\"] }"] {
+        let [a, b] = [(); 2].map(|()| Origin::new().otherwise(reply(200).body("half").claims(8).hang_up()));
+        let second = format!("}}, {{ address = \"{}\" }}]", b.address());
+        let toml = kept(&a, rule)
+            .replace("}]", &second)
+            .replace("consecutive_failures = 0", "consecutive_failures = 1");
+        let gw = Gateway::start_with_manual_clock(&toml);
+        let mut client = gw.connect();
+        client.send(get_with("/a", "X-Alone", "1").bytes());
+        is_broken(&mut client, rule);
+        gw.wait_metrics("it is ejected", |m| {
+            m.sum("sluice_upstream_ejections_total", &[]) == 1.0
+        });
+    }
+}

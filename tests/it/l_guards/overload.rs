@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use harness::origin::{Script, hang_up, reply, reset, upgrade};
 use harness::{Connection, Gate, Gateway, Origin, Request, Response, wait_until};
 
@@ -177,6 +179,49 @@ fn a_place_is_given_back_however_a_request_ends() {
     assert_eq!(origin.seen("/next"), before);
     drop(chat);
     next.response().expect(200);
+}
+
+#[test]
+fn tunnels_do_not_shut_an_upstream_whose_limit_is_learnt() {
+    let origin = Origin::new()
+        .on("/chat", upgrade("websocket"))
+        .otherwise(reply(200).body("served"));
+    let upstream = "overload = { adaptive = true, max_requests = 1 }";
+    let gw = Gateway::start(&with_overload(&origin, upstream, ""));
+    let asks = get_with("/chat", "Connection", "Upgrade").header("Upgrade", "websocket");
+    let mut chats = [(); 5].map(|()| gw.connect());
+    for chat in &mut chats {
+        chat.send(asks.bytes());
+        assert_eq!(chat.response_head().0, 101);
+    }
+    gw.get("/next").expect(200).body("served");
+    for chat in &mut chats {
+        chat.send("hello");
+        assert_eq!(chat.bytes(5), b"hello");
+    }
+}
+
+#[test]
+fn who_is_served_what_is_stored_because_the_origin_failed_takes_no_place_there() {
+    const SIZE: u64 = 16 * 1024 * 1024;
+    let old = reply(200).header("Cache-Control", "max-age=10, stale-if-error=600");
+    let origin = Origin::new()
+        .on("/large", old.pattern(SIZE).close())
+        .then("/large", reset())
+        .otherwise(reply(200).body("served"));
+    let upstream = "overload = { max_requests = 1 }\nretries = { attempts = 0 }\n\
+                    outlier_detection = { consecutive_failures = 0 }";
+    let gw = Gateway::start_with_manual_clock(&with_overload(&origin, upstream, CACHED));
+    assert_eq!(gw.get("/large").expect(200).message.body.length, SIZE);
+    wait_until("it is stored", || gw.status()["caches"]["edge"]["fills"] == 0);
+    gw.advance(Duration::from_secs(30));
+
+    // More than sockets hold: it stays in the middle of its answer.
+    let mut slow = gw.connect();
+    slow.send(Request::get("/large").bytes());
+    let (status, _) = slow.response_head();
+    assert_eq!((status, origin.seen("/large")), (200, 2));
+    gw.get("/next").expect(200).body("served");
 }
 
 #[test]
