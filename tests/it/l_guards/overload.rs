@@ -395,7 +395,7 @@ fn what_is_stale_is_served_where_an_upstream_has_enough_to_do() {
         Gateway::start_with_manual_clock(&with_overload(&origin, "overload = { max_requests = 1 }", CACHED));
     gw.get("/a").expect(200);
     wait_until("it is stored", || gw.status()["caches"]["edge"]["fills"] == 0);
-    gw.advance(std::time::Duration::from_secs(60));
+    gw.advance(Duration::from_secs(60));
     let inside = gw.ask_apart(&Request::get("/held"));
     origin.wait_seen("/held", 1);
     gw.get("/a").expect(200).body("kept");
