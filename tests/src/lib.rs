@@ -32,6 +32,8 @@ pub mod process;
 pub mod redis;
 /// Clients that take their time.
 pub mod slow;
+/// Authorities, certificates, and clients over TLS.
+pub mod tls;
 /// A strict reader of HTTP/1.1 messages, written apart from the gateway's own.
 pub mod wire;
 

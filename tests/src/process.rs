@@ -167,7 +167,9 @@ impl Sluice {
         let said = process.said();
         let addresses = said
             .iter()
-            .filter_map(|line| url(line, "listening on http://"))
+            .filter_map(|line| {
+                url(line, "listening on http://").or_else(|| url(line, "listening on https://"))
+            })
             .collect();
         let admin = said.iter().find_map(|line| url(line, "admin on http://"));
         Self {

@@ -1,5 +1,3 @@
-/// What clients are made of: authorities, certificates, and HTTP/1.1 over TLS.
-mod client;
 /// A server with TLS in front of a scripted origin.
 mod front;
 /// Which certificate a client is shown, and when it is another one.
@@ -15,6 +13,7 @@ mod upstreams;
 /// Certificates of clients.
 mod visitors;
 
+use harness::tls as client;
 use harness::{Gateway, Origin};
 
 use self::client::{Authority, Leaf};

@@ -1,3 +1,5 @@
+//! What plays of TLS are made of: authorities, certificates, and HTTP/1.1 over TLS.
+
 use std::cell::RefCell;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -7,14 +9,16 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use harness::Request;
-use harness::body::Collector;
-use harness::wire::{Fault, Framing, Head, Reader};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+
+use crate::body::Collector;
+use crate::client::Request;
+use crate::patience::patience;
+use crate::wire::{Fault, Framing, Head, Reader};
 
 /// The one that all ends of the plays use.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -39,6 +43,7 @@ pub struct Leaf {
 }
 
 impl Authority {
+    /// One that nobody believes yet.
     pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("there are random bits");
         let mut params = CertificateParams::default();
@@ -177,8 +182,11 @@ pub struct TlsClient {
 /// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its status.
     pub status: u16,
+    /// Its head.
     pub head: Head,
+    /// Its body as text.
     pub body: String,
 }
 
@@ -198,7 +206,7 @@ impl TlsClient {
         before: &[u8],
     ) -> io::Result<Self> {
         let mut socket = TcpStream::connect(to)?;
-        socket.set_read_timeout(Some(harness::patience::patience()))?;
+        socket.set_read_timeout(Some(patience()))?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(name.to_owned()).expect("plays use names that are some");
         let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
