@@ -1176,7 +1176,7 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__version)
-            opts="-c -h --build --config --log-level --help"
+            opts="-c -h --build --json --config --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -160,6 +160,7 @@ complete -c sluice -n "__fish_sluice_using_subcommand man" -s h -l help -d 'Prin
 complete -c sluice -n "__fish_sluice_using_subcommand version" -s c -l config -d 'The configuration [default: /etc/sluice/sluice.toml, else conf/sluice.toml]' -r -F
 complete -c sluice -n "__fish_sluice_using_subcommand version" -l log-level -d 'What is told on stderr: off, error, warn, info, debug, trace [default: $SLUICE_LOG, else info]' -r
 complete -c sluice -n "__fish_sluice_using_subcommand version" -l build -d 'And how it was built'
+complete -c sluice -n "__fish_sluice_using_subcommand version" -l json -d 'Print the same as JSON'
 complete -c sluice -n "__fish_sluice_using_subcommand version" -s h -l help -d 'Print help'
 complete -c sluice -n "__fish_sluice_using_subcommand file-server" -l listen -d 'Where to listen' -r
 complete -c sluice -n "__fish_sluice_using_subcommand file-server" -s c -l config -d 'The configuration [default: /etc/sluice/sluice.toml, else conf/sluice.toml]' -r -F

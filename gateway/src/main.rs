@@ -40,7 +40,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Completions { shell } => cli::words::completions(shell),
         Command::Man { dir } => cli::words::man(dir.as_deref()),
         Command::Schema => cli::terminal::say(&format!("{}\n", schema())),
-        Command::Version { build } => cli::terminal::say(&cli::version(build)),
+        Command::Version { build, json } => cli::terminal::say(&cli::version(build, json)),
         Command::FileServer(files) => cli::run::run(cli::oneliner::file_server(&files)?, level),
         Command::ReverseProxy(proxy) => cli::run::run(cli::oneliner::reverse_proxy(&proxy)?, level),
     }

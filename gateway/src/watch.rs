@@ -153,9 +153,54 @@ fn folders(file: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::mpsc;
+
     use notify::event::{CreateKind, DataChange, RenameMode};
 
     use super::*;
+
+    /// Generous: a test that passes does not wait for it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A volume of Kubernetes: each name leads through the link `..data` to a folder that is never changed, and what is
+    /// changed is the link.
+    fn fill_volume(volume: &Path, serial: u32, text: &str) {
+        let (folder, data) = (format!("..serial_{serial}"), volume.join("..data"));
+        let former = fs::read_link(&data).ok();
+        fs::create_dir(volume.join(&folder)).unwrap();
+        fs::write(volume.join(&folder).join("sluice.toml"), text).unwrap();
+        symlink(&folder, volume.join("..data_tmp")).unwrap();
+        fs::rename(volume.join("..data_tmp"), &data).unwrap();
+        match former {
+            Some(former) => fs::remove_dir_all(volume.join(former)).unwrap(),
+            None => symlink("..data/sluice.toml", volume.join("sluice.toml")).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_swap_of_a_volume_of_kubernetes_is_an_event_each_time() {
+        let volume = tempfile::tempdir().unwrap();
+        fill_volume(volume.path(), 0, "old");
+        let file = volume.path().join("sluice.toml");
+        let (tell, told) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let is_swap = |e: &Event| e.paths.iter().any(|p| p.ends_with("..data"));
+            let is_whole = |e: &Event| e.kind == EventKind::Modify(ModifyKind::Name(RenameMode::To));
+            if event.is_ok_and(|e| may_change_text(&e.kind) && is_whole(&e) && is_swap(&e)) {
+                let _ = tell.send(());
+            }
+        })
+        .ok();
+        let mut watched = BTreeSet::new();
+        for serial in 1..4 {
+            follow(&mut watcher, &mut watched, std::slice::from_ref(&file));
+            fill_volume(volume.path(), serial, "new");
+            told.recv_timeout(PATIENCE)
+                .expect("a swap is seen without a poll");
+        }
+    }
 
     #[test]
     fn a_text_that_was_written_or_moved_counts_and_one_that_is_read_or_being_written_does_not() {

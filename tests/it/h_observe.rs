@@ -385,6 +385,30 @@ fn the_admin_address_with_a_token_asks_for_it() {
 }
 
 #[test]
+fn probes_have_no_token_and_are_told_one_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a-long-random-word\n").unwrap();
+    let origin = Origin::new();
+    let gw = Gateway::start(&format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = {token:?}\n{}",
+        all_to(&origin)
+    ));
+
+    gw.ask_admin(&Request::get("/healthz"))
+        .expect(200)
+        .body("alive\n");
+    gw.ask_admin(&Request::get("/readyz")).expect(200).body("ready\n");
+    for other in ["/metrics", "/healthz/", "/healthz/../status", "/history"] {
+        gw.ask_admin(&Request::get(other)).expect(401);
+    }
+    let post = Request::new("POST", "/readyz").header("Content-Length", "0");
+    gw.ask_admin(&post).expect(401);
+    let wrong = Request::get("/readyz").header("Authorization", "Bearer nonsense");
+    gw.ask_admin(&wrong).expect(200);
+}
+
+#[test]
 fn an_unknown_server_or_state_is_refused_by_the_admin_address() {
     let origin = Origin::new();
     let gw = Gateway::start(&all_to(&origin));

@@ -36,6 +36,10 @@ const CONNECTIONS_MAX: usize = 256;
 /// For each wait for a client.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Asked by those who have no token to show: probes of Kubernetes cannot take one out of a secret. What they are told is one
+/// word, which a connection to a public listener tells as well.
+const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Serves the admin address, for ever.
 pub async fn serve(control: Arc<Control>, socket: Option<Bound>, token: Token) {
     let Some(listener) = socket.and_then(|bound| bound.sockets.into_iter().next()) else {
@@ -127,7 +131,8 @@ impl Desk {
         let path = request.path.as_str();
         let is_read = matches!(request.method, Method::Get | Method::Head);
         let file = dashboard::file(path, self.token.is_asked_for()).filter(|_| is_read);
-        let refusal = self.refuse_stranger(stream, request, file.is_some());
+        let is_open = file.is_some() || is_read && OPEN.contains(&path);
+        let refusal = self.refuse_stranger(stream, request, is_open);
         let reply = match refusal.or(file) {
             Some(reply) => reply,
             None if path == "/history" && is_read => self.feed.history(&self.control),
@@ -144,8 +149,8 @@ impl Desk {
     /// anywhere: what it was led to is told by names it cannot help sending.
     ///
     /// The files of the dashboard say nothing, so they need no token: a browser cannot show one before it has a page.
-    fn refuse_stranger(&self, stream: &Stream, request: &Request, is_file: bool) -> Option<Reply> {
-        if !is_file && !self.token.admits(&request.fields) {
+    fn refuse_stranger(&self, stream: &Stream, request: &Request, is_open: bool) -> Option<Reply> {
+        if !is_open && !self.token.admits(&request.fields) {
             let reply = api::problem(401, "The admin token is missing or wrong.");
             return Some(reply.with("WWW-Authenticate", "Bearer"));
         }

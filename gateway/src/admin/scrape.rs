@@ -41,6 +41,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .iter()
             .map(|w| w.load.requests.load(Ordering::Relaxed))
             .sum(),
+        workers: control.workers().len() as u64,
         snapshots_alive: control.state.snapshots_alive() as u64,
         caches: caches(&snapshot),
         certificates: snapshot

@@ -134,11 +134,15 @@ pub enum Command {
     },
     /// Print the version
     #[command(after_help = "  \
-        sluice version --build")]
+        sluice version --build\n  \
+        sluice version --json | jq -r .version")]
     Version {
         /// And how it was built
         #[arg(long)]
         build: bool,
+        /// Print the same as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Serve a folder; needs no configuration
     FileServer(FileServer),
@@ -309,8 +313,14 @@ impl Habits {
         match self {
             Self { test: true, .. } => check(false),
             Self { dump: true, .. } => check(true),
-            Self { version: true, .. } => Command::Version { build: false },
-            Self { build: true, .. } => Command::Version { build: true },
+            Self { version: true, .. } => Command::Version {
+                build: false,
+                json: false,
+            },
+            Self { build: true, .. } => Command::Version {
+                build: true,
+                json: false,
+            },
             Self {
                 order: Some(order), ..
             } => match order {

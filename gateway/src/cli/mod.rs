@@ -45,19 +45,31 @@ pub fn configuration(named: Option<PathBuf>) -> Result<PathBuf, Fault> {
     })
 }
 
+/// The commit this was built from, where whoever built it said so. It is not asked of git: the same source makes the same
+/// program wherever it lies.
+const COMMIT: Option<&str> = option_env!("SLUICE_COMMIT");
+
 /// What `sluice version` prints, with how it was built if asked for.
-pub fn version(build: bool) -> String {
+pub fn version(build: bool, json: bool) -> String {
     let version = gateway::VERSION;
-    if !build {
-        return format!("sluice {version}\n");
-    }
     let profile = if cfg!(debug_assertions) {
         "debug"
     } else {
         "release"
     };
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
-    format!("sluice {version} ({profile} build for {system} on {machine})\n")
+    let commit = COMMIT.filter(|commit| !commit.is_empty());
+    if json {
+        let shown = serde_json::json!({
+            "version": version, "profile": profile, "system": system, "machine": machine, "commit": commit,
+        });
+        return format!("{shown:#}\n");
+    }
+    if !build {
+        return format!("sluice {version}\n");
+    }
+    let commit = commit.map_or(String::new(), |commit| format!(", commit {commit}"));
+    format!("sluice {version} ({profile} build for {system} on {machine}{commit})\n")
 }
 
 /// What a plan holds, in numbers.

@@ -135,6 +135,8 @@ metrics! {
         "Reloads by result: ok, error (the old configuration stayed in use).";
     SNAPSHOTS_ALIVE: Gauge "sluice_snapshots_alive" []
         "Configurations that some request still uses; 1 when the last reload has fully taken over.";
+    WORKERS: Gauge "sluice_workers" []
+        "Threads that serve requests: processor time beyond so many seconds a second cannot be used.";
     BUILD_INFO: Gauge "sluice_build_info" ["version"]
         "Always 1; the version is in the label.";
     PROCESS_CPU: Counter "process_cpu_seconds_total" []

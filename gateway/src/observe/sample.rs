@@ -15,6 +15,8 @@ pub struct Sample<'a> {
     pub requests_in_flight: u64,
     /// Snapshots somebody holds.
     pub snapshots_alive: u64,
+    /// Threads that serve requests.
+    pub workers: u64,
     /// Every listener.
     pub listeners: Vec<ListenerSample<'a>>,
     /// Every server of every upstream.
@@ -105,6 +107,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
             vec![Row::of([], sample.requests_in_flight)],
         ),
         family(&names::SNAPSHOTS_ALIVE, vec![Row::of([], sample.snapshots_alive)]),
+        family(&names::WORKERS, vec![Row::of([], sample.workers)]),
         family(&names::BUILD_INFO, vec![Row::of([version], 1)]),
         family(
             &names::CONNECTIONS,

@@ -37,6 +37,7 @@ fn sample() -> Sample<'static> {
         }],
         requests_in_flight: 3,
         snapshots_alive: 2,
+        workers: 8,
         listeners: vec![ListenerSample {
             listener: "public",
             active: 4,
@@ -302,6 +303,7 @@ fn a_sample_is_exported_as_it_is() {
             ),
             ("sluice_requests_in_flight", 3.0),
             ("sluice_snapshots_alive", 2.0),
+            ("sluice_workers", 8.0),
             (r#"sluice_connections{listener="public",state="active"}"#, 4.0),
             (r#"sluice_connections{listener="public",state="idle"}"#, 5.0),
             (
