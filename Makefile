@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # The lock file decides: a build asks nothing of the network once its crates are here.
 CARGO := cargo
 
-.PHONY: help demo build test check format lint units bench tools clean
+.PHONY: help demo build test check format lint units bench deb tools clean
 
 help:
 	@echo 'make demo     four servers and the gateway with its cache on 127.0.0.1:8080, until Ctrl-C'
@@ -14,6 +14,7 @@ help:
 	@echo 'make check    formatting and lints alone'
 	@echo 'make build    target/release/sluice and target/release/workouts'
 	@echo 'make bench    the small steps one by one, then side by side with nginx, HAProxy and Varnish'
+	@echo 'make deb      target/debian/sluice_VERSION_ARCHITECTURE.deb'
 	@echo 'make clean    removes what was built and what the demo has left in run/'
 
 demo: build
@@ -36,13 +37,24 @@ lint: tools
 
 # redis-server: plays of limits that several gateways share. Its package is `redis` everywhere.
 # chromium and chromedriver: the play that opens the dashboard. The packages have Debian's names.
+# promtool: the tests of the alerts. It comes with Prometheus.
 units: tools
-	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver
+	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build
 	$(CARGO) bench --locked -p benches
 	benches/compare/run.sh
+
+# The version that was tried; it stays in target/tools. dpkg-shlibdeps tells which libraries the binary needs.
+CARGO_DEB := 3.8.0
+CARGO_DEB_AT := target/tools/cargo-deb-$(CARGO_DEB)
+
+deb: tools
+	@deploy/tools.sh dpkg-shlibdeps=dpkg-dev
+	test -x $(CARGO_DEB_AT)/bin/cargo-deb || $(CARGO) install --locked --root $(CARGO_DEB_AT) cargo-deb@$(CARGO_DEB)
+	$(CARGO) build --locked --release --target-dir target -p gateway
+	CARGO_TARGET_DIR=target $(CARGO_DEB_AT)/bin/cargo-deb -p gateway --no-build
 
 # cmake: zlib-ng, which Pingora links, is built by it. curl: the demo asks with it.
 tools:
