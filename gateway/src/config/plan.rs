@@ -16,12 +16,14 @@ use crate::kit::pattern::Pattern;
 use crate::kit::template::{LogVariable, RequestVariable, Template};
 
 mod cache;
+mod discover;
 mod guard;
 mod guard_words;
 mod tls;
 mod words;
 
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
+pub use discover::{Consul, DISCOVERED_MAX, Discover, DiscoverName, DiscoverSource, WEIGHT_TOTAL_MAX};
 pub use guard::{
     Auth, AuthId, AuthMethod, Basic, ConcurrencyLimit, ConcurrencyLimitId, Cors, Forward, Guards, Jwt, Keys,
     LimitKey, OnRedisError, Origins, Overload, RateLimit, RateLimitId, Redis, TokenAlgorithm, TokenKeys,
@@ -190,8 +192,10 @@ pub struct Upstream {
     pub name: String,
     /// How a server is chosen.
     pub load_balancing: LoadBalancing,
-    /// In file order, addresses unique.
+    /// In file order, addresses unique. Empty only where servers are discovered.
     pub servers: Vec<UpstreamServer>,
+    /// Where more servers are found; None = nowhere.
+    pub discover: Option<Discover>,
     /// Until a connection stands.
     pub connect_timeout: Duration,
     /// Between two writes.

@@ -56,21 +56,26 @@ pub enum Kind {
 
 /// The JSON Schema (draft 2020-12) of a configuration, for `#:schema` in an editor.
 pub fn schema() -> String {
-    serde_json::to_string_pretty(&generate()).expect("a schema is plain JSON")
+    serde_json::to_string_pretty(&generate::<raw::File>()).expect("a schema is plain JSON")
 }
 
 /// The shape of a whole file.
 pub fn shape() -> Shape {
-    Shape::of(generate().as_value())
+    Shape::of(generate::<raw::File>().as_value())
 }
 
-fn generate() -> Schema {
+/// The shape of a file of servers.
+pub fn servers_shape() -> Shape {
+    Shape::of(generate::<raw::ServersFile>().as_value())
+}
+
+fn generate<T: schemars::JsonSchema>() -> Schema {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let transform = transform::RecursiveTransform(tidy as fn(&mut Schema));
     let mut schema = settings
         .with_transform(transform)
         .into_generator()
-        .into_root_schema_for::<raw::File>();
+        .into_root_schema_for::<T>();
     schema.insert("title".to_owned(), "Sluice".into());
     schema
 }

@@ -9,7 +9,6 @@ const KEYS: &[&str] = &[
     "defaults.mirror",
     "routes.[].mirror",
     "tracing",
-    "upstreams.*.discover",
     "upstreams.*.health_check.grpc_service",
 ];
 

@@ -9,6 +9,7 @@ mod certificates;
 mod compression;
 mod concurrency;
 mod cors;
+mod discover;
 mod edits;
 mod guards;
 mod jwt;
@@ -23,7 +24,7 @@ mod redis;
 mod routes;
 mod server;
 mod tls;
-mod upstreams;
+pub mod upstreams;
 mod urls;
 mod values;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::values::{self, Zero};
-use super::{overload, probing, tls};
+use super::{discover, overload, probing, tls};
 use crate::config::findings::Findings;
 use crate::config::hints;
-use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer};
+use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer, WEIGHT_TOTAL_MAX};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, Span};
 use crate::wire::syntax;
@@ -24,8 +24,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Enough for a worker's concurrency, few enough for the server's limit of connections.
 const MAX_IDLE: usize = 64;
-/// All weights of an upstream, so that products with requests in flight stay far from overflow.
-const WEIGHT_TOTAL_MAX: u64 = 10_000_000;
 
 /// Upstreams by name, in the order of [`crate::config::plan::UpstreamId`].
 pub fn upstreams(
@@ -65,7 +63,7 @@ fn upstream(
     let write_timeout = timeout(&raw.write_timeout, "write_timeout", WRITE_TIMEOUT);
     let read_timeout = timeout(&raw.read_timeout, "read_timeout", READ_TIMEOUT);
     let idle_timeout = timeout(&raw.idle_timeout, "idle_timeout", IDLE_TIMEOUT);
-    let servers = servers(item, &path, findings);
+    let servers = configured_servers(item, &path, findings);
     let tls = raw.tls.as_ref();
     Upstream {
         name: name.value.clone(),
@@ -73,6 +71,7 @@ fn upstream(
         tls: tls.map(|section| tls::upstream(section, &servers, &path, now, findings)),
         send_proxy_protocol: tls::send_proxy_protocol(&raw.send_proxy_protocol),
         servers,
+        discover: discover::discover(&raw.discover, &path, findings),
         connect_timeout,
         write_timeout,
         read_timeout,
@@ -153,14 +152,36 @@ fn sticky_cookie(raw: &raw::Upstream, path: &str, findings: &mut Findings<'_>) -
     Some(name.value.clone())
 }
 
-fn servers(item: &At<raw::Upstream>, path: &str, findings: &mut Findings<'_>) -> Vec<UpstreamServer> {
-    let listed = item.value.servers.as_ref().map_or(&[][..], |list| &list.value);
-    let span = item.value.servers.as_ref().map_or(&item.span, |list| &list.span);
+fn configured_servers(
+    item: &At<raw::Upstream>,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Vec<UpstreamServer> {
+    let listed = item.value.servers.as_ref();
+    let span = listed.map_or(&item.span, |list| &list.span);
     let at = format!("{path}.servers");
-    if listed.is_empty() && findings.is_whole(&item.span) {
+    let has_none = listed.is_none_or(|list| list.value.is_empty()) && item.value.discover.is_none();
+    if has_none && findings.is_whole(&item.span) {
         let problem = findings.error(span, &at, "an upstream without servers can answer nothing");
         problem.help("add servers = [{ address = \"10.0.0.1:8000\" }]");
     }
+    let servers = servers(listed, &at, findings);
+    // Others may be found later.
+    if item.value.discover.is_none() {
+        warn_of_idle_servers(&servers, span, &at, findings);
+    }
+    servers
+}
+
+/// A list of servers, without those that are none.
+pub fn servers(
+    list: Option<&At<Vec<At<raw::UpstreamServer>>>>,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Vec<UpstreamServer> {
+    let Some(At { value: listed, span }) = list else {
+        return Vec::new();
+    };
     let mut seen: BTreeMap<Address, Span> = BTreeMap::new();
     let mut servers = Vec::with_capacity(listed.len());
     for (index, line) in listed.iter().enumerate() {
@@ -180,12 +201,11 @@ fn servers(item: &At<raw::Upstream>, path: &str, findings: &mut Findings<'_>) ->
         }
         servers.push(server(&line.value, address, &at, findings));
     }
-    warn_of_idle_servers(&servers, span, &at, findings);
     let total: u64 = servers.iter().map(|s| u64::from(s.weight.get())).sum();
     if total > WEIGHT_TOTAL_MAX {
         let message = format!("the weights add up to {total}, more than {WEIGHT_TOTAL_MAX}");
         findings
-            .error(span, &at, message)
+            .error(span, at, message)
             .help("only their ratio matters: divide them all");
     }
     servers

@@ -14,6 +14,7 @@ use super::plan::{
 use crate::kit::units::{format_bytes, format_duration};
 
 mod cache;
+mod discover;
 mod guard;
 mod route;
 mod tls;
@@ -169,6 +170,7 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
         .map(|s| format!("  {},\n", server_line(s)))
         .collect();
     out.key("servers", format!("[\n{lines}]"));
+    out.keys.extend(upstream.discover.as_ref().map(discover::discover));
     out.key("protocol", quoted("http1"));
     out.key("connect_timeout", duration(upstream.connect_timeout));
     out.key("write_timeout", duration(upstream.write_timeout));

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 mod cache;
+mod discover;
 mod guard;
 pub mod leaf;
 mod route;
@@ -18,6 +19,7 @@ mod tls;
 mod upstream;
 
 pub use cache::{Bypass, Cache, CacheKey, CacheRule, Compression, Except, Query};
+pub use discover::{Consul, Discover, ServersFile};
 pub use guard::{
     Auth, Basic, ConcurrencyLimit, Cors, Forward, Jwt, Keys, OnRedisError, RateLimit, Redis, Texts,
     TokenAlgorithm,
@@ -72,10 +74,15 @@ pub struct File {
 impl File {
     /// Reads a table out of which all that is wrong has been taken; should something be left, tells it.
     pub fn read(table: DeTable<'_>) -> Result<Self, (Span, String)> {
-        let document = Spanned::new(0..0, DeValue::Table(table));
-        Self::deserialize(ValueDeserializer::from(document))
-            .map_err(|e| (e.span().unwrap_or_default(), e.message().to_owned()))
+        read(table)
     }
+}
+
+/// Reads a table out of which all that is wrong has been taken.
+pub fn read<'de, T: Deserialize<'de>>(table: DeTable<'de>) -> Result<T, (Span, String)> {
+    let document = Spanned::new(0..0, DeValue::Table(table));
+    T::deserialize(ValueDeserializer::from(document))
+        .map_err(|e| (e.span().unwrap_or_default(), e.message().to_owned()))
 }
 
 /// The process: workers, draining, limits.

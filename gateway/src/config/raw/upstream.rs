@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::discover::Discover;
 use super::guard::REQUESTS_MAX;
 use super::leaf::{Duration, Flag, Int, List, Maybe};
 use super::tls::{SendProxyProtocol, UpstreamTls};
 
 /// Largest weight of one server, as in nginx: sums of them stay far from overflow.
 const WEIGHT_MAX: u64 = 65_535;
+
+/// Largest `max_conns` of one server.
+pub const CONNS_MAX: u64 = 1_000_000;
 
 /// A group of servers that requests are sent to.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -20,6 +24,8 @@ pub struct Upstream {
     pub hash_by: Maybe<String>,
     /// The servers, one line each.
     pub servers: List<UpstreamServer>,
+    /// Where more servers are found, which come and go without a reload.
+    pub discover: Maybe<Discover>,
     /// What is spoken to the servers. Default `"http1"`.
     #[expect(dead_code, reason = "there is one choice, and the check of types knows it")]
     pub protocol: Maybe<Protocol>,
@@ -86,7 +92,7 @@ pub struct UpstreamServer {
     /// Gets no requests. Default `false`.
     pub down: Maybe<Flag>,
     /// Requests in flight; 0 sets no limit. Default `0`.
-    pub max_conns: Maybe<Int<0, 1_000_000>>,
+    pub max_conns: Maybe<Int<0, CONNS_MAX>>,
     /// After it has come up its share grows for this long. Default `"0s"`.
     pub slow_start: Maybe<Duration>,
 }
