@@ -1,10 +1,11 @@
-//! What the control side does for the guards: a link to Redis, and fetching the keys of tokens.
+//! What the control side asks of others for as long as it runs: a link to Redis, keys of tokens, where servers are.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
 
 use crate::config::Plan;
+use crate::finder::{self, Finder};
 use crate::guard::shared::Shared;
 use crate::guard::token::Issuer;
 use crate::keyring::{Cell, Keyring, Wanted};
@@ -19,6 +20,7 @@ pub struct Beside {
     runtime: Handle,
     clock: Clock,
     links: Links,
+    finder: Finder,
     /// Made for the first configuration that fetches keys: the system's authorities are not read for nothing.
     keyring: OnceLock<Keyring<Issuer>>,
     link: parking_lot::Mutex<Option<Arc<Link>>>,
@@ -29,6 +31,7 @@ impl Beside {
     pub fn new(runtime: &Handle, clock: &Clock) -> Self {
         Self {
             links: Links::new(runtime.clone(), clock.clone(), fastrand::u64(..)),
+            finder: Finder::new(runtime.clone(), clock.clone()),
             runtime: runtime.clone(),
             clock: clock.clone(),
             keyring: OnceLock::new(),
@@ -48,8 +51,15 @@ impl Beside {
         self.link.lock().clone()
     }
 
-    /// Fetches what a configuration wants fetched, and nothing else.
+    /// Ends when some source has given other servers than before.
+    pub async fn discovered(&self) {
+        self.finder.changed().await;
+    }
+
+    /// Fetches and asks what a configuration wants, and nothing else.
     pub fn reconcile(&self, snapshot: &Snapshot) {
+        self.finder
+            .reconcile(finder::wanted(snapshot), snapshot.watches.trust());
         let issuers = snapshot.watches.issuers(&snapshot.plan);
         let wanted: Vec<_> = issuers
             .into_iter()

@@ -6,8 +6,9 @@
 #![forbid(unsafe_code)]
 
 // L0: tools that know nothing of a configuration. `kit`, `secrets` and `wire` are pure; `stream` is the socket;
-// `outbound` is what the gateway itself asks of others.
+// `outbound` is what the gateway itself asks of others; `lookout` waits for files to change.
 pub mod kit;
+pub mod lookout;
 pub mod outbound;
 pub mod secrets;
 pub mod stream;
@@ -21,6 +22,7 @@ pub mod facts;
 pub mod balance;
 pub mod cache;
 pub mod compress;
+pub mod discovery;
 pub mod files;
 pub mod guard;
 pub mod listen;
@@ -43,6 +45,7 @@ pub mod relay;
 pub mod admin;
 pub mod beside;
 pub mod doors;
+pub mod finder;
 pub mod health;
 pub mod keyring;
 pub mod redis_link;

@@ -142,6 +142,20 @@ impl Control {
         outcome.map(|(changes, _)| changes)
     }
 
+    /// Puts the servers in use that sources have given since: the configuration stays, its upstreams get other servers.
+    ///
+    /// What stays keeps its cells, as in a reload, and what runs on a server that has gone ends there.
+    pub fn rediscover(&self) {
+        let _one_at_a_time = self.reloading.lock();
+        let Some(next) = self.snapshot().rewired(&self.state) else {
+            return;
+        };
+        let next = Arc::new(next);
+        self.current.store(Arc::clone(&next));
+        self.prober.reconcile(health::wanted(&next));
+        self.forget_series(&next);
+    }
+
     /// Opens the access log again, after its file was renamed.
     ///
     /// # Errors
@@ -281,12 +295,14 @@ impl Control {
         let routes: Vec<_> = next.plan.routes.iter().map(|r| r.name.as_str()).collect();
         self.state.metrics.retain_routes(&routes);
         let servers: Vec<_> = next
-            .plan
-            .upstreams
+            .services
             .iter()
-            .flat_map(|u| u.servers.iter().map(|s| (u.name.clone(), s.address.to_string())))
+            .flat_map(|u| {
+                u.servers
+                    .iter()
+                    .map(|s| (u.plan.name.as_str(), s.address.as_str()))
+            })
             .collect();
-        let servers: Vec<_> = servers.iter().map(|(u, s)| (u.as_str(), s.as_str())).collect();
         self.state.metrics.retain_servers(&servers);
         let caches: Vec<_> = next.plan.caches.iter().map(|c| c.name.as_str()).collect();
         self.state.metrics.retain_caches(&caches);

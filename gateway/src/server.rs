@@ -313,6 +313,19 @@ async fn turn(control: Arc<Control>) {
     }
 }
 
+/// Between two times that other servers are put in use: a source that says something else every moment does not keep the
+/// workers busy with wiring.
+const REDISCOVERY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Puts servers in use as they are discovered, for ever. What comes during a pause comes together after it.
+async fn rediscover(control: Arc<Control>) {
+    loop {
+        control.beside.discovered().await;
+        control.rediscover();
+        tokio::time::sleep(REDISCOVERY_PAUSE).await;
+    }
+}
+
 /// What goes on beside the requests: admin and the watch over files.
 async fn beside(
     control: Arc<Control>,
@@ -325,7 +338,9 @@ async fn beside(
     let admin = admin::serve(Arc::clone(&control), admin_socket, token);
     let watch = file_watch::run(Arc::clone(&control), files);
     let turns = turn(Arc::clone(&control));
+    let discovery = rediscover(Arc::clone(&control));
     tokio::select! {
+        () = discovery => {}
         () = turns => {}
         () = admin => {}
         () = watch => {}

@@ -1,5 +1,6 @@
 //! One configuration, wired: the plan with the cells it claims. Immutable, shared, pinned once by each request.
 
+mod rewire;
 pub mod watch;
 
 use std::num::NonZeroU32;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use crate::balance::{self, Lease, Pool};
 use crate::compress;
 use crate::config::plan::{self, AuthMethod, Plan, SendProxyProtocol, UpstreamId};
+use crate::discovery::{Given, Roster, merged};
 use crate::files::Files;
 use crate::guard::adaptive::Throttle;
 use crate::guard::cors;
@@ -31,12 +33,14 @@ pub struct Snapshot {
     pub serial: u64,
     /// Where requests go.
     pub routes: Table<Arc<Site>>,
+    /// In the order of the plan's routes.
+    sites: Vec<Arc<Site>>,
     /// In the order of the plan's upstreams.
     pub services: Vec<Arc<Service>>,
     /// In the order of the plan's caches.
     pub zones: Vec<Arc<Zone>>,
     /// Limits and authorities.
-    pub watches: Watches,
+    pub watches: Arc<Watches>,
     /// What an access-log line looks like.
     pub log_format: Format,
     /// Counts requests that no route is for.
@@ -82,8 +86,10 @@ pub enum Act {
 
 /// An upstream, wired.
 pub struct Service {
-    /// As configured.
+    /// As configured, and the servers that were discovered beside those that are listed.
     pub plan: Arc<plan::Upstream>,
+    /// Who else may give it servers.
+    pub discovered: Option<Discovered>,
     /// Its servers.
     pub pool: Arc<Pool>,
     /// What its servers are greeted with; None is plain HTTP.
@@ -94,6 +100,14 @@ pub struct Service {
     pub metrics: UpstreamMetrics,
     /// Name and counts of each server, in the pool's order.
     pub servers: Vec<Named>,
+}
+
+/// Where servers of an upstream come from that are not listed.
+pub struct Discovered {
+    /// What is known by now.
+    pub roster: Arc<Roster>,
+    /// What was known when it was wired.
+    pub given: Arc<Given>,
 }
 
 /// A server of an upstream, with what is written about it ready at hand.
@@ -140,13 +154,15 @@ impl Snapshot {
             .map(|u| Arc::new(wire_service(u, state, new_since)))
             .collect();
         let zones: Vec<_> = plan.caches.iter().map(|cache| state.zone(cache)).collect();
-        let watches = Watches::wire(&plan, state, shared);
-        let sites = plan.routes.iter().map(|route| {
-            let site = wire_site(route, &plan, (&services, &zones, &watches), state);
-            (route.matches.clone(), Arc::new(site))
-        });
+        let watches = Arc::new(Watches::wire(&plan, state, shared));
+        let sites: Vec<_> = plan
+            .routes
+            .iter()
+            .map(|route| Arc::new(wire_site(route, &plan, (&services, &zones, &watches), state)))
+            .collect();
         Self {
-            routes: Table::new(sites.collect::<Vec<_>>()),
+            routes: table(&sites),
+            sites,
             services,
             zones,
             watches,
@@ -164,6 +180,14 @@ impl Snapshot {
     pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.iter().find(|s| s.plan.name == name)
     }
+}
+
+fn table(sites: &[Arc<Site>]) -> Table<Arc<Site>> {
+    Table::new(
+        sites
+            .iter()
+            .map(|site| (site.route.matches.clone(), Arc::clone(site))),
+    )
 }
 
 fn wire_site(
@@ -210,7 +234,14 @@ fn told_names(auth: &plan::Auth) -> Vec<String> {
     names.into_iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
-fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option<Mono>) -> Service {
+fn wire_service(configured: &Arc<plan::Upstream>, state: &State, new_since: Option<Mono>) -> Service {
+    let discovered = configured.discover.as_ref().map(|discover| {
+        let roster = state.roster(&discover.source);
+        let given = roster.given();
+        Discovered { roster, given }
+    });
+    let upstream = &with_found(configured, discovered.as_ref());
+    let found_since = discovered.as_ref().and_then(|d| d.given.new_since);
     let running = state.running(&upstream.name);
     let tls = upstream
         .tls
@@ -220,7 +251,13 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
     let via = tls.as_ref().map_or(0, |tls| tls.id) << 2 | upstream.send_proxy_protocol as u64;
     let pool = Pool::new(upstream, running, state.changes.clone(), |server| {
         balance::Cells {
-            server: state.server(&server.address, new_since),
+            server: state.server(
+                &server.address,
+                match configured.servers.iter().any(|s| s.address == server.address) {
+                    true => new_since,
+                    false => found_since,
+                },
+            ),
             health: upstream
                 .health_check
                 .as_ref()
@@ -237,6 +274,7 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
     };
     Service {
         tls,
+        discovered,
         throttle: upstream
             .overload
             .is_on()
@@ -245,6 +283,17 @@ fn wire_service(upstream: &Arc<plan::Upstream>, state: &State, new_since: Option
         metrics: state.metrics.upstream(&upstream.name),
         servers: pool.members().iter().map(named).collect(),
         pool,
+    }
+}
+
+/// The upstream with all its servers.
+fn with_found(upstream: &Arc<plan::Upstream>, discovered: Option<&Discovered>) -> Arc<plan::Upstream> {
+    match (&upstream.discover, discovered) {
+        (Some(discover), Some(discovered)) => Arc::new(plan::Upstream {
+            servers: merged(&upstream.servers, &discovered.given.servers, discover),
+            ..(**upstream).clone()
+        }),
+        (None, _) | (_, None) => Arc::clone(upstream),
     }
 }
 

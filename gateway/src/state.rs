@@ -18,7 +18,8 @@ use crate::cache::fill::Budget;
 use crate::cache::flight::{FLIGHTS_MAX, Flights};
 use crate::cache::passes::Passes;
 use crate::cache::store::Store;
-use crate::config::plan::{self, Address, HealthCheck};
+use crate::config::plan::{self, Address, DiscoverSource, HealthCheck};
+use crate::discovery::Roster;
 use crate::kit::clock::{Clock, Mono};
 use crate::listen::Admission;
 use crate::observe::{CacheMetrics, Metrics};
@@ -106,6 +107,7 @@ pub struct State {
     healths: Cells<(Address, HealthCheck, u64), Health>,
     seats: Cells<(String, Address), Seat>,
     running: Cells<String, Running>,
+    rosters: Cells<DiscoverSource, Roster>,
     zones: Cells<(String, Option<PathBuf>), Zone>,
     /// What the guards remember.
     pub guards: Guards,
@@ -132,6 +134,7 @@ impl State {
             healths: Cells::default(),
             seats: Cells::default(),
             running: Cells::default(),
+            rosters: Cells::default(),
             zones: Cells::default(),
             guards: Guards::default(),
             tls: TlsCells::default(),
@@ -170,6 +173,11 @@ impl State {
     /// What an upstream is busy with.
     pub fn running(&self, upstream: &str) -> Arc<Running> {
         self.running.claim(&upstream.to_owned(), Running::default)
+    }
+
+    /// What is known from that source, for all upstreams that ask it.
+    pub fn roster(&self, source: &DiscoverSource) -> Arc<Roster> {
+        self.rosters.claim(source, Roster::default)
     }
 
     /// The zone of that cache. Its limits stay as they are until it is resized.

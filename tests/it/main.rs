@@ -32,6 +32,8 @@ mod l_known;
 mod m_http2;
 /// TLS to clients and to servers, and PROXY headers on both sides.
 mod o_tls;
+/// Servers that nobody has listed: they come and go, and what they are found by fails.
+mod s_discovery;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

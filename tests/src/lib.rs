@@ -14,6 +14,8 @@ pub mod body;
 pub mod browser;
 /// HTTP/1.1 clients with control over each byte.
 pub mod client;
+/// A scripted Consul.
+pub mod consul;
 /// Barriers between the actors.
 pub mod gate;
 /// A real gateway on ports of its own.
@@ -22,6 +24,8 @@ pub mod gateway;
 pub mod load;
 /// What `/metrics` says, by series.
 pub mod metrics;
+/// A scripted server of the domain name system.
+pub mod names;
 /// Scripted origins.
 pub mod origin;
 /// Bounded waiting for facts.
@@ -40,11 +44,13 @@ pub mod wire;
 pub use admin::Admin;
 pub use browser::Browser;
 pub use client::{Connection, Request, Response};
+pub use consul::Consul;
 pub use gate::Gate;
 // `self::`, because the crate under test has the same name as the module.
 pub use self::gateway::Gateway;
 pub use self::redis::{NoRedis, RedisServer, Reply};
 pub use load::{Ask, Load, Tally};
+pub use names::NameServer;
 pub use origin::{Origin, Script};
 pub use patience::{wait_for, wait_until};
 pub use process::{Process, Sluice, Workouts};

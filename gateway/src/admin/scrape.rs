@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
-use crate::observe::{BreakerState, CacheSample, ListenerSample, Sample, ServerSample};
+use crate::observe::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
 use crate::observe::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 use crate::reload::Control;
 use crate::snapshot::watch::{Limit, Place};
@@ -43,6 +43,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .sum(),
         workers: control.workers().len() as u64,
         snapshots_alive: control.state.snapshots_alive() as u64,
+        discovery: snapshot.services.iter().filter_map(|s| discovery(s)).collect(),
         caches: caches(&snapshot),
         certificates: snapshot
             .plan
@@ -76,6 +77,16 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .collect(),
     };
     control.state.metrics.exposition(&sample, accept)
+}
+
+fn discovery(service: &Service) -> Option<DiscoverySample<'_>> {
+    let status = service.discovered.as_ref()?.roster.status();
+    Some(DiscoverySample {
+        upstream: &service.plan.name,
+        servers: status.servers as u64,
+        errors: status.errors,
+        succeeded_at: status.succeeded_at.map(|at| at.as_secs()),
+    })
 }
 
 fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {

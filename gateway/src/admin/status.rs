@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -102,7 +103,22 @@ struct Upstream {
     retrying: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     overload: Option<Overload>,
+    /// Missing without `discover`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: Option<Discovery>,
     servers: Vec<Server>,
+}
+
+/// How it goes with who says which servers there are.
+#[derive(Serialize)]
+struct Discovery {
+    source: String,
+    /// "waiting" for a first answer, "ok", or "failing": the last servers stay in use.
+    state: &'static str,
+    servers: usize,
+    errors: u64,
+    last_success: Option<String>,
+    fault: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +189,7 @@ pub fn status(control: &Control) -> Status {
                 .throttle
                 .as_ref()
                 .map(|t| overload(t, service.plan.overload.adaptive)),
+            discovery: discovery(service),
             servers: servers(service, now.mono),
         };
         (service.plan.name.clone(), upstream)
@@ -204,6 +221,23 @@ fn overload(throttle: &Throttle, adaptive: bool) -> Overload {
         waiting: throttle.waiting(),
         shed: throttle.shed() + throttle.timed_out(),
     }
+}
+
+fn discovery(service: &Service) -> Option<Discovery> {
+    let (discover, discovered) = service.plan.discover.as_ref().zip(service.discovered.as_ref())?;
+    let status = discovered.roster.status();
+    Some(Discovery {
+        source: discover.source.to_string(),
+        state: match (status.is_known, &status.fault) {
+            (false, _) => "waiting",
+            (true, None) => "ok",
+            (true, Some(_)) => "failing",
+        },
+        servers: status.servers,
+        errors: status.errors,
+        last_success: status.succeeded_at.map(wall_text),
+        fault: status.fault,
+    })
 }
 
 fn rate_limit(limit: &Limit) -> (String, RateLimit) {
@@ -314,7 +348,11 @@ fn server(order: Order, row: ServerStatus) -> Server {
 }
 
 fn rfc3339(now: Now) -> String {
+    wall_text(now.wall)
+}
+
+fn wall_text(since_epoch: Duration) -> String {
     let mut text = Vec::new();
-    TimeCache::default().rfc3339(&mut text, now.wall);
+    TimeCache::default().rfc3339(&mut text, since_epoch);
     String::from_utf8_lossy(&text).into_owned()
 }

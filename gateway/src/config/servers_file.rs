@@ -57,7 +57,8 @@ fn as_toml(json: &str) -> Result<String, String> {
         list @ serde_json::Value::Array(_) => serde_json::json!({ "servers": list }),
         other => other,
     };
-    toml::to_string(&table).map_err(|_| "it holds more than objects, lists, strings, numbers, true and false".to_owned())
+    toml::to_string(&table)
+        .map_err(|_| "it holds more than objects, lists, strings, numbers, true and false".to_owned())
 }
 
 /// Lines of a text that nobody has written help nobody.
@@ -88,12 +89,21 @@ mod tests {
     #[test]
     fn a_list_says_the_same_in_toml_and_in_both_forms_of_json() {
         let expected = vec!["10.0.0.1:80 1 false".to_owned(), "10.0.0.2:80 3 true".to_owned()];
-        let list = r#"[{ "address": "10.0.0.1:80" }, { "address": "10.0.0.2:80", "weight": 3, "backup": true }]"#;
+        let list =
+            r#"[{ "address": "10.0.0.1:80" }, { "address": "10.0.0.2:80", "weight": 3, "backup": true }]"#;
         let toml = "[[servers]]\naddress = \"10.0.0.1:80\"\n[[servers]]\naddress = \"10.0.0.2:80\"\nweight = 3\nbackup = true";
         assert_eq!(load("a.toml", toml), Ok(expected.clone()));
         assert_eq!(load("a.json", list), Ok(expected.clone()));
-        assert_eq!(load("a.json", &format!(r#"{{ "servers": {list} }}"#)), Ok(expected));
-        for (name, empty) in [("a.toml", ""), ("a.toml", "servers = []"), ("a.json", "[]"), ("a.json", "{}")] {
+        assert_eq!(
+            load("a.json", &format!(r#"{{ "servers": {list} }}"#)),
+            Ok(expected)
+        );
+        for (name, empty) in [
+            ("a.toml", ""),
+            ("a.toml", "servers = []"),
+            ("a.json", "[]"),
+            ("a.json", "{}"),
+        ] {
             assert_eq!(load(name, empty), Ok(Vec::new()), "{empty:?}");
         }
     }
@@ -105,8 +115,16 @@ mod tests {
             ("a.json", "3", "more than objects"),
             ("a.json", "[null]", "more than objects"),
             ("a.json", r#"[{ "addres": "a:1" }]"#, "addres"),
-            ("a.json", r#"[{ "address": "a" }]"#, "is not the address of a server"),
-            ("a.toml", "servers = [{ address = \"a:1\" }, { address = \"a:1\" }]", "listed twice"),
+            (
+                "a.json",
+                r#"[{ "address": "a" }]"#,
+                "is not the address of a server",
+            ),
+            (
+                "a.toml",
+                "servers = [{ address = \"a:1\" }, { address = \"a:1\" }]",
+                "listed twice",
+            ),
             ("a.toml", "server = []", "server"),
             ("a.toml", "= 1", "a.toml:1"),
         ] {

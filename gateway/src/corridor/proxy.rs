@@ -178,7 +178,7 @@ async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: 
     let Some(mut lease) = pick(worker, x, &tries) else {
         return Err(TryFault::Server(Failed {
             failure: Failure::Connect,
-            refusal: Refusal::NoServer,
+            refusal: nobody(service),
             is_stale: false,
         }));
     };
@@ -333,6 +333,14 @@ fn reason(failure: Failure) -> RetryReason {
         Failure::Reset => RetryReason::Reset,
         Failure::InvalidResponse => RetryReason::InvalidResponse,
         Failure::Status(_) => RetryReason::Status,
+    }
+}
+
+/// Why there is no server to ask.
+fn nobody(service: &Service) -> Refusal {
+    match service.pool.members().is_empty() {
+        true => Refusal::NotDiscovered,
+        false => Refusal::NoServer,
     }
 }
 

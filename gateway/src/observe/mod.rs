@@ -32,7 +32,7 @@ pub use line::{Line, ResponseFields, Timings};
 pub use metrics::totals::{BUCKETS, RouteTotals, Totals};
 pub use metrics::{Metrics, NO_ROUTE};
 pub use sample::guards::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
-pub use sample::{BreakerState, CacheSample, ListenerSample, Sample, ServerSample};
+pub use sample::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
 pub use target::{LogFault, Target};
 pub use timestamp::TimeCache;
 pub use writer::{LogWriter, Tally};

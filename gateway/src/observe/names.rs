@@ -79,6 +79,12 @@ metrics! {
         "Further tries by what made them necessary.";
     UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]
         "Times outlier detection has ejected the server.";
+    DISCOVERY_SERVERS: Gauge "sluice_discovery_servers" ["upstream"]
+        "Servers that the source of an upstream has given; missing without discover.";
+    DISCOVERY_ERRORS: Counter "sluice_discovery_errors_total" ["upstream"]
+        "Questions to the source that brought no whole answer, or one without a server; the last servers stayed in use.";
+    DISCOVERY_LAST_SUCCESS: Gauge "sluice_discovery_last_success_timestamp_seconds" ["upstream"]
+        "Unix time at which the source last gave servers; missing until it has.";
     CACHE_REQUESTS: Counter "sluice_cache_requests_total" ["cache", "result"]
         "Requests by what the cache did: hit, stale, revalidated, miss, uncacheable, bypass.";
     CACHE_COLLAPSED: Counter "sluice_cache_collapsed_total" ["cache"]

@@ -21,6 +21,8 @@ pub struct Sample<'a> {
     pub listeners: Vec<ListenerSample<'a>>,
     /// Every server of every upstream.
     pub servers: Vec<ServerSample<'a>>,
+    /// Every upstream whose servers are discovered.
+    pub discovery: Vec<DiscoverySample<'a>>,
     /// Every cache.
     pub caches: Vec<CacheSample<'a>>,
     /// Every certificate's name, and until when it holds in seconds since the Unix epoch.
@@ -78,6 +80,19 @@ pub struct ServerSample<'a> {
     pub breaker: BreakerState,
 }
 
+/// How it goes with the source of an upstream's servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoverySample<'a> {
+    /// Name of the upstream.
+    pub upstream: &'a str,
+    /// Servers it has given.
+    pub servers: u64,
+    /// Questions without a whole answer.
+    pub errors: u64,
+    /// When it last gave any, in seconds since the Unix epoch.
+    pub succeeded_at: Option<u64>,
+}
+
 /// How a server's circuit stands; the number is the metric's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
@@ -100,6 +115,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
     };
     let mut families = cached(&sample.caches);
     families.extend(guards::guarded(&sample.guards));
+    families.extend(discovered(&sample.discovery));
     let certificates = sample.certificates.iter();
     families.extend([
         family(
@@ -125,6 +141,22 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         family(&names::UPSTREAM_BREAKER_STATE, servers(|s| s.breaker as u64)),
     ]);
     families
+}
+
+fn discovered(sources: &[DiscoverySample<'_>]) -> [MetricFamily; 3] {
+    let row = |s: &DiscoverySample<'_>, value: u64| Row::of([s.upstream], value);
+    let successes = sources.iter().filter_map(|s| Some(row(s, s.succeeded_at?)));
+    [
+        family(
+            &names::DISCOVERY_SERVERS,
+            sources.iter().map(|s| row(s, s.servers)).collect(),
+        ),
+        family(
+            &names::DISCOVERY_ERRORS,
+            sources.iter().map(|s| row(s, s.errors)).collect(),
+        ),
+        family(&names::DISCOVERY_LAST_SUCCESS, successes.collect()),
+    ]
 }
 
 fn cached(caches: &[CacheSample<'_>]) -> Vec<MetricFamily> {

@@ -34,7 +34,7 @@ pub fn refuse(refusal: Refusal, request_id: &str, prefers_html: bool, violated: 
     let reply = reply.with("Cache-Control", "no-store");
     match refusal {
         // RFC 9110 §15.6.4: "The server MAY send a Retry-After"; one probe interval is what it may take.
-        Refusal::NoServer | Refusal::Overloaded => reply.with("Retry-After", "5"),
+        Refusal::NoServer | Refusal::NotDiscovered | Refusal::Overloaded => reply.with("Retry-After", "5"),
         _ => reply,
     }
 }

@@ -95,6 +95,8 @@ refusals! {
     OriginReset: 502, "origin_reset", "Bad Gateway", "The service broke the connection.";
     /// No server can take the request: all are down, ejected, full or being drained.
     NoServer: 503, "no_server", "Service Unavailable", "The service has no server available right now.";
+    /// Where its servers are is to be discovered, and nobody has said so far.
+    NotDiscovered: 503, "not_discovered", "Service Unavailable", "The servers of the service are not known yet.";
     /// No server took the connection in time.
     ConnectTimeout: 504, "connect_timeout", "Gateway Timeout", "The service could not be reached in time.";
     /// The client wants a stored answer or none, and none is stored.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::plan::{
-    self, AuthMethod, Basic, ConcurrencyLimit, Forward, Keys as ApiKeyPlan, LimitKey, Plan, TokenKeys,
+    self, AuthMethod, Basic, ConcurrencyLimit, DiscoverSource, Forward, Keys as ApiKeyPlan, LimitKey, Plan,
+    TokenKeys,
 };
 use crate::guard::basic::{Checks, Successes};
 use crate::guard::concurrency::Gate;
@@ -24,7 +25,7 @@ pub struct Watches {
 }
 
 /// What one route asks of a request.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Watch {
     /// Limits that need not know who asks.
     pub early: Vec<Arc<Limit>>,
@@ -129,11 +130,7 @@ impl Watches {
                 .iter()
                 .map(|auth| Arc::new(wire_authority(auth, state)))
                 .collect(),
-            trust: plan
-                .auths
-                .iter()
-                .any(|auth| asks_others(&auth.method))
-                .then(|| state.guards.trust().clone()),
+            trust: asks_over_tls(plan).then(|| state.guards.trust().clone()),
             seed: state.guards.seed,
         }
     }
@@ -186,6 +183,15 @@ impl Watches {
         });
         fetched.collect()
     }
+}
+
+/// Whether somebody is asked who may speak TLS.
+fn asks_over_tls(plan: &Plan) -> bool {
+    let is_consul = |upstream: &Arc<plan::Upstream>| {
+        let source = upstream.discover.as_ref().map(|d| &d.source);
+        matches!(source, Some(DiscoverSource::Consul(_)))
+    };
+    plan.auths.iter().any(|auth| asks_others(&auth.method)) || plan.upstreams.iter().any(is_consul)
 }
 
 fn asks_others(method: &AuthMethod) -> bool {

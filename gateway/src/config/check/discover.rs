@@ -18,14 +18,11 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Where an agent of Consul listens on its own machine.
 const CONSUL_ADDRESS: &str = "http://127.0.0.1:8500";
 
-const SOURCES: &str = "write dns = \"app.internal:8000\", file = \"servers.json\" or consul = { service = \"app\" }";
+const SOURCES: &str =
+    "write dns = \"app.internal:8000\", file = \"servers.json\" or consul = { service = \"app\" }";
 
 /// None where nothing is discovered, or with a problem told.
-pub fn discover(
-    raw: &Maybe<raw::Discover>,
-    path: &str,
-    findings: &mut Findings<'_>,
-) -> Option<Discover> {
+pub fn discover(raw: &Maybe<raw::Discover>, path: &str, findings: &mut Findings<'_>) -> Option<Discover> {
     let section = raw.as_ref()?;
     let raw = &section.value;
     let path = format!("{path}.discover");
@@ -44,8 +41,18 @@ pub fn discover(
         findings,
     );
     if raw.dns.is_none() && findings.is_whole(&section.span) {
-        no_effect(raw.resolver.as_ref().map(|r| &r.span), "resolver", &path, findings);
-        no_effect(raw.interval.as_ref().map(|i| &i.span), "interval", &path, findings);
+        no_effect(
+            raw.resolver.as_ref().map(|r| &r.span),
+            "resolver",
+            &path,
+            findings,
+        );
+        no_effect(
+            raw.interval.as_ref().map(|i| &i.span),
+            "interval",
+            &path,
+            findings,
+        );
     }
     Some(Discover {
         source: source(section, &path, findings)?,
@@ -55,16 +62,13 @@ pub fn discover(
     })
 }
 
-fn no_effect(
-    written: Option<&Span>,
-    key: &str,
-    path: &str,
-    findings: &mut Findings<'_>,
-) {
+fn no_effect(written: Option<&Span>, key: &str, path: &str, findings: &mut Findings<'_>) {
     let Some(span) = written else { return };
     let message = format!("`{key}` has no effect without `dns`");
     let problem = findings.error(span, &format!("{path}.{key}"), message);
-    problem.help(format!("take `{key}` out: a file and Consul tell of changes themselves"));
+    problem.help(format!(
+        "take `{key}` out: a file and Consul tell of changes themselves"
+    ));
 }
 
 fn source(section: &At<raw::Discover>, path: &str, findings: &mut Findings<'_>) -> Option<DiscoverSource> {
@@ -76,7 +80,10 @@ fn source(section: &At<raw::Discover>, path: &str, findings: &mut Findings<'_>) 
                 Some(written) => Some(resolver(written, &format!("{path}.resolver"), findings)?),
                 None => None,
             };
-            Some(DiscoverSource::Dns { name: name?, resolver })
+            Some(DiscoverSource::Dns {
+                name: name?,
+                resolver,
+            })
         }
         (None, Some(file), None) => self::file(file, &format!("{path}.file"), findings),
         (None, None, Some(written)) => {
@@ -84,7 +91,11 @@ fn source(section: &At<raw::Discover>, path: &str, findings: &mut Findings<'_>) 
         }
         (None, None, None) => {
             if findings.is_whole(&section.span) {
-                let problem = findings.error(&section.span, path, "`discover` does not say where servers are found");
+                let problem = findings.error(
+                    &section.span,
+                    path,
+                    "`discover` does not say where servers are found",
+                );
                 problem.help(SOURCES);
             }
             None

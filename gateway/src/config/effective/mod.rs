@@ -170,7 +170,8 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
         .map(|s| format!("  {},\n", server_line(s)))
         .collect();
     out.key("servers", format!("[\n{lines}]"));
-    out.keys.extend(upstream.discover.as_ref().map(discover::discover));
+    out.keys
+        .extend(upstream.discover.as_ref().map(discover::discover));
     out.key("protocol", quoted("http1"));
     out.key("connect_timeout", duration(upstream.connect_timeout));
     out.key("write_timeout", duration(upstream.write_timeout));

@@ -25,6 +25,12 @@ fn sample() -> Sample<'static> {
     Sample {
         certificates: vec![("example", 1_800_000_000)],
         guards: guards::sample(),
+        discovery: vec![DiscoverySample {
+            upstream: "app",
+            servers: 2,
+            errors: 3,
+            succeeded_at: Some(1_700_000_000),
+        }],
         caches: vec![CacheSample {
             cache: "edge",
             bytes: [1_000, 2_000],
