@@ -107,7 +107,10 @@ impl Drop for Consul {
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let ended = acceptor.join();
-            assert!(ended.is_ok() || std::thread::panicking(), "the scripted Consul has failed");
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "the scripted Consul has failed"
+            );
         }
     }
 }
@@ -121,7 +124,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         threads.push(std::thread::spawn(move || serve(stream, &shared)));
     }
-    threads.into_iter().for_each(|thread| thread.join().expect("a question does not fail"));
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("a question does not fail"));
 }
 
 /// One question a connection.
@@ -159,5 +164,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
 fn parameter<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let target = head.split(' ').nth(1)?;
     let (_, query) = target.split_once('?')?;
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }

@@ -68,7 +68,8 @@ impl NameServer {
         let (udp, tcp) = bind();
         let address = udp.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
-        udp.set_read_timeout(Some(BETWEEN_LOOKS)).expect("every system knows it");
+        udp.set_read_timeout(Some(BETWEEN_LOOKS))
+            .expect("every system knows it");
         tcp.set_nonblocking(true).expect("every system knows it");
         let (for_udp, for_tcp) = (Arc::clone(&shared), Arc::clone(&shared));
         let threads = vec![
@@ -147,7 +148,10 @@ impl Drop for NameServer {
         self.shared.over.store(true, Ordering::Release);
         for thread in self.threads.drain(..) {
             let ended = thread.join();
-            assert!(ended.is_ok() || std::thread::panicking(), "the server of names has failed");
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "the server of names has failed"
+            );
         }
     }
 }
@@ -188,19 +192,26 @@ fn serve_tcp(listener: &TcpListener, shared: &Arc<Shared>) {
             Err(_) => std::thread::park_timeout(BETWEEN_LOOKS),
         }
     }
-    threads.into_iter().for_each(|thread| thread.join().expect("a conversation does not fail"));
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("a conversation does not fail"));
 }
 
 /// Each message has its length before it (RFC 1035 §4.2.2).
 fn converse(mut stream: TcpStream, shared: &Shared) {
-    let is_set = stream.set_nonblocking(false).is_ok() && stream.set_read_timeout(Some(BETWEEN_LOOKS)).is_ok();
+    let is_set =
+        stream.set_nonblocking(false).is_ok() && stream.set_read_timeout(Some(BETWEEN_LOOKS)).is_ok();
     let mut read = |bytes: &mut [u8]| {
         let mut at = 0;
         while is_set && at < bytes.len() && !shared.over.load(Ordering::Acquire) {
             match stream.read(&mut bytes[at..]) {
                 Ok(0) => return None,
                 Ok(length) => at += length,
-                Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) => {}
                 Err(_) => return None,
             }
         }
@@ -229,7 +240,10 @@ impl Shared {
         *state.asked.entry((name.clone(), kind)).or_default() += 1;
         state.asked_by_tcp += usize::from(is_tcp);
         let key = (name.clone(), kind);
-        let is_known = state.records.iter().any(|((n, _), records)| *n == name && !records.is_empty());
+        let is_known = state
+            .records
+            .iter()
+            .any(|((n, _), records)| *n == name && !records.is_empty());
         let code: u16 = match state.trouble.get(&key) {
             Some(Trouble::Silence) => return None,
             Some(Trouble::ServFail) => 2,
@@ -261,7 +275,10 @@ impl Shared {
 /// The name in lower case, the type, and where the question ends.
 #[track_caller]
 fn question(message: &[u8]) -> (String, u16, usize) {
-    assert!(message.len() > 12 && message[4..6] == [0, 1], "one question: {message:?}");
+    assert!(
+        message.len() > 12 && message[4..6] == [0, 1],
+        "one question: {message:?}"
+    );
     let mut labels = Vec::new();
     let mut at = 12;
     while message[at] != 0 {

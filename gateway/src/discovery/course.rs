@@ -196,15 +196,15 @@ impl Course {
     }
 
     fn replace(&mut self, given: Vec<UpstreamServer>) -> Step {
-        let count = given.len();
         let mut seen = BTreeSet::new();
         let mut servers: Vec<_> = given
             .into_iter()
             .filter(|server| seen.insert(server.address.clone()))
-            .take(DISCOVERED_MAX)
             .collect();
+        let count = servers.len();
+        let is_cut = count > DISCOVERED_MAX;
+        servers.truncate(DISCOVERED_MAX);
         scale(&mut servers);
-        let is_cut = seen.len() > DISCOVERED_MAX;
         let mut say = Vec::new();
         if is_cut && !self.was_cut {
             say.push(Say::Cut(count));

@@ -176,6 +176,7 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
         name: "app".into(),
         load_balancing,
         servers,
+        discover: None,
         connect_timeout: Duration::from_secs(5),
         write_timeout: Duration::from_secs(10),
         read_timeout: Duration::from_secs(10),

@@ -8,7 +8,8 @@ use super::*;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::names::{ALL, Kind};
 use crate::observe::{
-    BreakerState, CacheResult, CacheSample, ListenerSample, MethodLabel, PurgeKind, ServerSample,
+    BreakerState, CacheResult, CacheSample, DiscoverySample, ListenerSample, MethodLabel, PurgeKind,
+    ServerSample,
 };
 
 const VERSION: &str = "1.2.3";
