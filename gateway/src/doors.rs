@@ -3,19 +3,18 @@
 //! The control side keeps a handle of every socket: so that a listener whose settings change goes on with the
 //! same socket, and no connection that waits in it is lost.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::plan::{Certificate, Listener, ListenerTls, SocketSpec};
 use crate::corridor::worker::DoorCounts;
 use crate::kit::clock::Now;
-use crate::listen::{BindFault, Bound, Listening};
+use crate::listen::{self, BindFault, Bound, Listening};
 use crate::tls::{Resumption, ServerSide};
 use crate::workers::{Handle, Order};
 
 /// A listener's identity: where it is configured to be, and which of those it is (several may ask for port 0).
-type Key = (SocketSpec, usize);
+pub type Key = (SocketSpec, usize);
 
 /// All open listeners.
 #[derive(Default)]
@@ -37,10 +36,15 @@ pub struct OpenDoor {
     sockets: Vec<Listening>,
 }
 
-/// Sockets bound for a configuration that is not in use yet. Dropping them unbinds them.
+/// Sockets bound for a configuration that is not in use yet, and the workers' copies of all that they are to open. Dropping
+/// them unbinds them.
 pub struct Prepared {
     bound: HashMap<Key, Bound>,
+    copies: HashMap<Key, Vec<Listening>>,
 }
+
+/// Sockets that another process had open, by where they are configured to be.
+pub type Inherited = HashMap<Key, Bound>;
 
 /// What TLS of listeners is made of.
 #[derive(Clone, Copy)]
@@ -60,16 +64,35 @@ impl Wares<'_> {
 }
 
 impl Doors {
-    /// Binds what a list of listeners needs beyond what is open. Changes nothing that is in use.
+    /// Binds what a list of listeners needs beyond what is open and what was inherited. Changes nothing that is in use.
     ///
     /// # Errors
-    /// The first address that cannot be had.
-    pub fn prepare(&self, listeners: &[Listener], workers: usize) -> Result<Prepared, BindFault> {
-        let missing = keyed(listeners).filter(|(key, _)| self.find(key).is_none());
-        let bound = missing.map(|(key, _)| Ok((key.clone(), Bound::new(&key.0, workers)?)));
-        Ok(Prepared {
-            bound: bound.collect::<Result<_, BindFault>>()?,
-        })
+    /// The first address that cannot be had, or the first socket that cannot be copied to the workers.
+    pub fn prepare(
+        &self,
+        listeners: &[Listener],
+        workers: usize,
+        mut inherited: Inherited,
+    ) -> Result<Prepared, BindFault> {
+        let (mut bound, mut copies) = (HashMap::new(), HashMap::new());
+        for (key, listener) in keyed(listeners) {
+            match self.find(&key) {
+                Some(door) if settings_are(&door.listener, listener) => {}
+                Some(door) => {
+                    let its = listen::copies(&door.listener.address, &door.sockets)?;
+                    copies.insert(key, its);
+                }
+                None => {
+                    let new = match inherited.remove(&key) {
+                        Some(inherited) => inherited.fit(workers)?,
+                        None => Bound::new(&key.0, workers)?,
+                    };
+                    copies.insert(key.clone(), new.copies()?);
+                    bound.insert(key, new);
+                }
+            }
+        }
+        Ok(Prepared { bound, copies })
     }
 
     /// Makes a list of listeners the open ones: new ones first, then those that go.
@@ -113,18 +136,23 @@ impl Doors {
                         counts,
                         tls: side,
                         sockets,
+                        copies: prepared.copies.remove(&key).unwrap_or_default(),
                     };
                     self.admit(key, new, workers);
                     retire(door, workers);
                 }
                 None => {
                     if let Some(bound) = prepared.bound.remove(&key) {
+                        if let Err(error) = bound.listen() {
+                            log::error!("not all sockets listen on {}: {error}", bound.address);
+                        }
                         let new = Admitted {
                             listener,
                             address: bound.address,
                             counts: Arc::default(),
                             tls: listener.tls.as_ref().map(|tls| wares.side(tls)),
                             sockets: bound.sockets,
+                            copies: prepared.copies.remove(&key).unwrap_or_default(),
                         };
                         self.admit(key, new, workers);
                     }
@@ -142,9 +170,34 @@ impl Doors {
         self.open.iter()
     }
 
-    /// Gives up the sockets on this side, which comes before the workers are told to drain: see [`retire`].
-    pub fn release(&mut self) {
-        self.open.drain(..).for_each(|door| remove_path(&door));
+    /// Gives up the sockets on this side, which comes before the workers are told to drain: see [`retire`]. Of those that
+    /// another process has, their doors' ids come back: nothing else about them changes.
+    pub fn release(&mut self, handed_over: &HashSet<Key>) -> HashSet<u64> {
+        let (left, closed) = self
+            .open
+            .drain(..)
+            .partition::<Vec<_>, _>(|door| handed_over.contains(&door.key));
+        closed.iter().for_each(remove_path);
+        left.iter().map(|door| door.id).collect()
+    }
+
+    /// Another handle of each socket, for another process.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn copies(&self) -> Result<Vec<(&Key, &SocketSpec, Listening)>, BindFault> {
+        let mut all = Vec::new();
+        for door in &self.open {
+            // All workers take from the one queue of a path: its other sockets are handles of the first.
+            let n = match door.listener.address {
+                SocketSpec::Tcp(_) => door.sockets.len(),
+                SocketSpec::Unix(_) => 1,
+            };
+            let its = listen::copies(&door.listener.address, &door.sockets[..n])?;
+            let named = |socket| (&door.key, &door.listener.address, socket);
+            all.extend(its.into_iter().map(named));
+        }
+        Ok(all)
     }
 
     fn find(&self, key: &Key) -> Option<&OpenDoor> {
@@ -158,6 +211,7 @@ impl Doors {
             counts,
             tls,
             sockets,
+            copies,
         } = new;
         let listener = Listener {
             address,
@@ -165,19 +219,18 @@ impl Doors {
         };
         self.next_id += 1;
         let id = self.next_id;
-        for (worker, socket) in workers.iter().zip(&sockets) {
-            match copy(socket) {
-                Ok(socket) => {
-                    worker.order(Order::Open {
-                        id,
-                        listener: listener.clone(),
-                        counts: Arc::clone(&counts),
-                        tls: tls.clone(),
-                        socket,
-                    });
-                }
-                Err(error) => log::error!("a worker cannot listen on {}: {error}", listener.address),
-            }
+        let mut shares: Vec<Vec<Listening>> = workers.iter().map(|_| Vec::new()).collect();
+        for (nth, socket) in copies.into_iter().enumerate() {
+            shares[nth % workers.len()].push(socket);
+        }
+        for (worker, sockets) in workers.iter().zip(shares) {
+            worker.order(Order::Open {
+                id,
+                listener: listener.clone(),
+                counts: Arc::clone(&counts),
+                tls: tls.clone(),
+                sockets,
+            });
         }
         self.open.push(OpenDoor {
             key,
@@ -197,6 +250,13 @@ struct Admitted<'a> {
     counts: Arc<DoorCounts>,
     tls: Option<Arc<ServerSide>>,
     sockets: Vec<Listening>,
+    /// The workers' handles of them.
+    copies: Vec<Listening>,
+}
+
+/// What the listeners are told apart by.
+pub fn keys(listeners: &[Listener]) -> HashSet<Key> {
+    keyed(listeners).map(|(key, _)| key).collect()
 }
 
 fn keyed(listeners: &[Listener]) -> impl Iterator<Item = (Key, &Listener)> {
@@ -219,13 +279,6 @@ fn settings_are(open: &Listener, wanted: &Listener) -> bool {
         && open.proxy_protocol == wanted.proxy_protocol
         && timeout(open) == timeout(wanted)
         && asked(open) == asked(wanted)
-}
-
-fn copy(socket: &Listening) -> io::Result<Listening> {
-    Ok(match socket {
-        Listening::Tcp(listener) => Listening::Tcp(listener.try_clone()?),
-        Listening::Unix(listener) => Listening::Unix(listener.try_clone()?),
-    })
 }
 
 /// Lets workers take what still waits at a listener, and no more; on this side it ends first.

@@ -46,6 +46,7 @@ pub mod admin;
 pub mod beside;
 pub mod doors;
 pub mod finder;
+pub mod handover;
 pub mod health;
 pub mod keyring;
 pub mod redis_link;

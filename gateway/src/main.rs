@@ -34,6 +34,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Server(order) => cli::orders::server(config, &order),
         Command::Status(desk) => cli::orders::status(config, &desk),
         Command::Top(what) => cli::top::top(config, &what),
+        Command::Upgrade(what) => cli::orders::upgrade(config, &what),
         Command::Stop(desk) => cli::orders::stop(config, &desk),
         Command::Simulate(Simulate::Cache(what)) => cli::simulate::cache(config, &what),
         Command::HashPassword(what) => cli::password::hash_password(&what),

@@ -4,6 +4,8 @@
 //! checking, binding, opening the log, wiring. Until then nothing anybody uses has been touched, so a reload
 //! that fails needs no undo.
 
+mod upgrade;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,13 +16,15 @@ use tokio::sync::Notify;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::{Document, Loaded, Plan, Problem, Problems, Severity};
-use crate::doors::{Doors, Wares};
+use crate::doors::{Doors, Inherited, Wares};
 use crate::health::{self, Prober};
 use crate::kit::clock::{Clock, Now};
 use crate::observe::{LogFault, LogWriter, Target};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::Handle;
+
+pub use upgrade::{Handed, LastUpgrade, UpgradeFault, Upgrades};
 
 /// The gateway as the control side sees it: what is in use, and how to change it.
 pub struct Control {
@@ -40,6 +44,8 @@ pub struct Control {
     draining: AtomicBool,
     /// Told when somebody asks for a stop.
     pub stop_requested: Arc<Notify>,
+    /// What becomes of this process's place.
+    pub upgrades: Upgrades,
     /// One reload at a time, from whichever of the three triggers.
     reloading: Mutex<()>,
 }
@@ -77,6 +83,8 @@ pub struct Parts {
     pub beside: Beside,
     /// Warnings of the first load.
     pub warnings: Problems,
+    /// What becomes of this process's place.
+    pub upgrades: Upgrades,
 }
 
 impl Control {
@@ -100,6 +108,7 @@ impl Control {
             report: report.into(),
             draining: AtomicBool::new(false),
             stop_requested: Arc::default(),
+            upgrades: parts.upgrades,
             reloading: Mutex::default(),
         };
         control.prober.reconcile(health::wanted(&control.snapshot()));
@@ -112,6 +121,11 @@ impl Control {
     /// # Errors
     /// All problems; nothing has changed then.
     pub fn reload(&self) -> Result<Changes, Problems> {
+        if self.upgrades.defer_reload() {
+            log::info!("an upgrade is under way: the new process reads the configuration, or it is reloaded here afterwards");
+            let what = "an upgrade is under way, which reads the configuration anew; look at it with: sluice status";
+            return Err(self.problem("server", what.to_owned()));
+        }
         let _one_at_a_time = self.reloading.lock();
         let outcome = self.try_reload();
         let now = self.clock.now();
@@ -194,9 +208,10 @@ impl Control {
         &self.workers
     }
 
-    /// From here on the gateway takes no more work.
-    pub fn drain(&self) {
+    /// From here on the gateway takes no more work. What another process goes on with.
+    pub fn drain(&self) -> Handed {
         self.draining.store(true, Ordering::Release);
+        self.upgrades.stop()
     }
 
     /// Whether it takes no more work.
@@ -236,7 +251,7 @@ impl Control {
         if self.is_draining() {
             return Err(self.problem("listeners", "the gateway is stopping".to_owned()));
         }
-        let prepared = doors.prepare(&plan.listeners, self.workers.len());
+        let prepared = doors.prepare(&plan.listeners, self.workers.len(), Inherited::new());
         let prepared = prepared.map_err(|fault| self.problem("listeners", fault.to_string()))?;
         let target = self.open_log(&plan, &before.plan)?;
 

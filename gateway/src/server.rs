@@ -9,24 +9,26 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
-use crate::config::plan::{Plan, SocketSpec};
+use crate::config::plan::{Address, Plan, SocketSpec};
 use crate::config::{Document, Problems};
-use crate::doors::{Doors, Wares};
+use crate::doors::{self, Doors, Prepared, Wares};
+use crate::handover::{Heritage, Launch, Role, TakeFault};
 use crate::health::Prober;
-use crate::kit::clock::Clock;
+use crate::kit::clock::{Clock, Now};
 use crate::listen::{BindFault, Bound};
 use crate::observe::{LogFault, LogWriter, Metrics, Target};
-use crate::reload::{Control, Parts, Report, environment};
+use crate::reload::{Control, Parts, Report, Upgrades, environment};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::{Handle, Order, Seed};
-use crate::{VERSION, watch as file_watch};
+use crate::{VERSION, upstream, watch as file_watch};
 
 /// How long the access log may take to write what is left when everything else has ended.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
@@ -37,15 +39,30 @@ pub struct Gateway {
     admin: Option<SocketSpec>,
     end: watch::Sender<Phase>,
     beside: Option<JoinHandle<()>>,
+    /// Threads that hand over, or have tried to.
+    upgrades: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How a process has come to start a gateway.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// How it was started itself, so that it can be upgraded.
+    pub launch: Option<Launch>,
+    /// What the process before it hands over.
+    pub heritage: Option<Heritage>,
 }
 
 /// Where in its life the gateway is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The doors are not open yet.
+    Starting,
     /// Serving.
     Running,
     /// Ending; admin still answers.
     Draining,
+    /// Ending; another process answers at the admin address.
+    Left,
     /// Ended.
     Ended,
 }
@@ -63,6 +80,8 @@ pub enum StartError {
     Admin(admin::TokenFault),
     /// The operating system would give no thread or event queue.
     System(io::Error),
+    /// The process that hands over.
+    Handover(TakeFault),
 }
 
 impl fmt::Display for StartError {
@@ -72,6 +91,7 @@ impl fmt::Display for StartError {
             Self::Bind(fault) => fault.fmt(f),
             Self::Log(fault) => fault.fmt(f),
             Self::Admin(fault) => fault.fmt(f),
+            Self::Handover(fault) => fault.fmt(f),
             Self::System(error) => write!(f, "the system gives no thread: {error}"),
         }
     }
@@ -99,15 +119,36 @@ impl Gateway {
     /// # Errors
     /// Nothing runs then, and no address is taken.
     pub fn start_by(document: Document, clock: Clock) -> Result<Self, StartError> {
+        Self::start_from(document, clock, Beginning::default())
+    }
+
+    /// Starts a gateway by a configuration from anywhere, as a program that can be upgraded, or as what another process is
+    /// upgraded to. It serves when this returns.
+    ///
+    /// # Errors
+    /// Nothing runs then, and no address is taken; the other process goes on, and has been told why.
+    pub fn start_from(document: Document, clock: Clock, beginning: Beginning) -> Result<Self, StartError> {
+        let Beginning { launch, heritage } = beginning;
+        let mut heritage = heritage;
+        let started = Self::begin(document, clock, launch, heritage.as_mut());
+        if let (Err(error), Some(heritage)) = (&started, &heritage) {
+            heritage.decline(&error.to_string());
+        }
+        started
+    }
+
+    fn begin(
+        document: Document,
+        clock: Clock,
+        launch: Option<Launch>,
+        mut heritage: Option<&mut Heritage>,
+    ) -> Result<Self, StartError> {
         let loaded = document.load(&environment).map_err(StartError::Config)?;
         let plan = &loaded.plan;
         let metrics = Arc::new(Metrics::new(VERSION));
         let state = State::new(Arc::clone(&metrics), clock.clone());
         let token = admin::Token::of(plan.admin.as_ref()).map_err(StartError::Admin)?;
-        let prepared = Doors::default()
-            .prepare(&plan.listeners, plan.server.threads)
-            .map_err(StartError::Bind)?;
-        let admin_socket = bind_admin(plan)?;
+        let taken = Taken::of(plan, heritage.as_deref_mut()).map_err(StartError::Bind)?;
         let target = Target::open(&plan.access_log.target).map_err(StartError::Log)?;
         let log = LogWriter::start(target, metrics.access_log()).map_err(StartError::Log)?;
 
@@ -119,49 +160,78 @@ impl Gateway {
         let for_guards = Beside::new(runtime.handle(), &clock);
         let shared = for_guards.shared(&loaded.plan);
         let snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, shared.as_ref(), now, None);
+        if let Some(heritage) = heritage.as_deref() {
+            take_up(heritage, &snapshot, &state, now);
+        }
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
-        let snapshot = current.load_full();
-        let workers = start_workers(&snapshot.plan, &current, &clock, &log, &state)?;
-        let mut doors = Doors::default();
-        let wares = Wares {
-            certificates: &snapshot.plan.certificates,
-            resumption: state.tls.resumption(now.mono),
-            now,
-        };
-        doors.apply(&snapshot.plan.listeners, prepared, &workers, wares);
+        let workers = start_workers(&current.load().plan, &current, &clock, &log, &state)?;
         metrics.loaded(now);
 
-        let (end, phase) = watch::channel(Phase::Running);
+        let (end, phase) = watch::channel(Phase::Starting);
         let prober = Prober::new(runtime.handle().clone(), clock.clone());
-        let warnings = loaded.warnings;
-        let parts = Parts {
+        let upgrades = Upgrades::new(launch, heritage.as_deref(), taken.admin_at_control);
+        let control = Arc::new(Control::new(Parts {
             document,
             clock,
             state,
             current,
             workers,
-            doors,
+            doors: Doors::default(),
             log,
             prober,
             beside: for_guards,
-            warnings,
-        };
-        let control = Arc::new(Control::new(parts));
-        let admin = admin_socket.as_ref().map(|bound| bound.address.clone());
+            warnings: loaded.warnings,
+            upgrades,
+        }));
+        let admin = taken.admin.as_ref().map(|bound| bound.address.clone());
         let its_control = Arc::clone(&control);
         let work = move || {
-            let work = beside(its_control, admin_socket, token, loaded.files, phase);
+            let work = beside(its_control, taken.admin, token, loaded.files, phase);
             LocalSet::new().block_on(&runtime, work);
         };
         let beside = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(work)?;
-        Ok(Self {
+        let gateway = Self {
             control: Some(control),
             admin,
             end,
             beside: Some(beside),
-        })
+            upgrades: Mutex::default(),
+        };
+        gateway.open(taken.doors, heritage.as_deref())?;
+        Ok(gateway)
+    }
+
+    /// Opens the doors. What can fail has been done before; only the process that hands over may not want it any more.
+    fn open(&self, prepared: Prepared, heritage: Option<&Heritage>) -> Result<(), StartError> {
+        let control = self.control();
+        let snapshot = control.snapshot();
+        if let Some(heritage) = heritage {
+            let listeners = doors::keys(&snapshot.plan.listeners);
+            let admin = snapshot.plan.admin.as_ref().map(|admin| &admin.address);
+            let keeps = |role, configured: &SocketSpec, nth| match role {
+                Role::Listener => listeners.contains(&(configured.clone(), nth)),
+                Role::Admin => admin == Some(configured),
+            };
+            heritage.prepared(keeps).map_err(StartError::Handover)?;
+        }
+        let now = control.clock.now();
+        let wares = Wares {
+            certificates: &snapshot.plan.certificates,
+            resumption: control.state.tls.resumption(now.mono),
+            now,
+        };
+        let listeners = &snapshot.plan.listeners;
+        control
+            .doors()
+            .apply(listeners, prepared, control.workers(), wares);
+        let _ = self.end.send(Phase::Running);
+        if let Some(heritage) = heritage {
+            control.upgrades.arrived(now);
+            heritage.ready();
+        }
+        Ok(())
     }
 
     /// The public TCP addresses in the order of the configuration, with their real ports.
@@ -220,6 +290,36 @@ impl Gateway {
         async move { requested.notified().await }
     }
 
+    /// Begins to hand over to the file that is now where the program was. How it ends is logged, and told by
+    /// [`Gateway::handed_over`] if it ends well.
+    pub fn begin_upgrade(&self) {
+        let control = Arc::clone(self.control());
+        let thread = std::thread::Builder::new().name("upgrade".to_owned());
+        match thread.spawn(move || drop(control.upgrade())) {
+            Ok(thread) => {
+                let mut upgrades = self.upgrades.lock();
+                upgrades.retain(|thread| !thread.is_finished());
+                upgrades.push(thread);
+            }
+            Err(error) => log::error!("not upgraded, this process goes on: no thread: {error}"),
+        }
+    }
+
+    /// Waits until another process serves at this one's addresses. Its id.
+    pub fn handed_over(&self) -> impl Future<Output = u32> + use<> {
+        let mut handed_over = self.control().upgrades.handed_over.subscribe();
+        async move {
+            loop {
+                if let Some(pid) = *handed_over.borrow_and_update() {
+                    return pid;
+                }
+                if handed_over.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
     /// Takes no more connections, waits up to `drain_timeout` for running requests, and ends.
     ///
     /// Returns whether every request had ended by itself.
@@ -232,13 +332,19 @@ impl Gateway {
         let Some(control) = self.control.take() else {
             return true;
         };
-        control.drain();
-        let _ = self.end.send(Phase::Draining);
-        control.doors().release();
-        control
-            .workers()
-            .iter()
-            .for_each(|worker| worker.order(Order::Drain(patience)));
+        let handed = control.drain();
+        for upgrade in self.upgrades.lock().drain(..) {
+            let _ = upgrade.join();
+        }
+        let _ = self.end.send(match handed.has_admin {
+            true => Phase::Left,
+            false => Phase::Draining,
+        });
+        let handed_over = Arc::new(control.doors().release(&handed.doors));
+        control.workers().iter().for_each(|worker| {
+            let handed_over = Arc::clone(&handed_over);
+            worker.order(Order::Drain { patience, handed_over });
+        });
         let all_ended = control.wait_for_workers();
         let _ = self.end.send(Phase::Ended);
         if let Some(beside) = self.beside.take() {
@@ -270,9 +376,69 @@ fn tcp(address: SocketSpec) -> Option<SocketAddr> {
     }
 }
 
-fn bind_admin(plan: &Plan) -> Result<Option<Bound>, StartError> {
-    let admin = plan.admin.as_ref().map(|admin| Bound::new(&admin.address, 1));
-    admin.transpose().map_err(StartError::Bind)
+/// Sockets, before anything is accepted from them.
+struct Taken {
+    doors: Prepared,
+    admin: Option<Bound>,
+    /// The same as it is configured, for the next process.
+    admin_at_control: Option<(SocketSpec, Bound)>,
+}
+
+impl Taken {
+    fn of(plan: &Plan, mut heritage: Option<&mut Heritage>) -> Result<Self, BindFault> {
+        let inherited = heritage.as_deref_mut().map(Heritage::take_doors);
+        let doors = Doors::default().prepare(
+            &plan.listeners,
+            plan.server.threads,
+            inherited.unwrap_or_default(),
+        )?;
+        let configured = plan.admin.as_ref().map(|admin| &admin.address);
+        // Also where there is none, so that what is not wanted is closed.
+        let mut inherited = |wanted| heritage.as_deref_mut()?.take_admin(wanted);
+        let admin = match configured {
+            None => {
+                inherited(None);
+                None
+            }
+            Some(configured) => Some(match inherited(Some(configured)) {
+                Some(bound) => bound,
+                None => Bound::new(configured, 1)?,
+            }),
+        };
+        let at_control = match (&admin, configured) {
+            (Some(bound), Some(configured)) => Some((
+                configured.clone(),
+                Bound {
+                    address: bound.address.clone(),
+                    sockets: bound.copies()?,
+                },
+            )),
+            (None, _) | (_, None) => None,
+        };
+        Ok(Self {
+            doors,
+            admin,
+            admin_at_control: at_control,
+        })
+    }
+}
+
+/// Goes on where the process before this one has been, in what no configuration says.
+fn take_up(heritage: &Heritage, snapshot: &Snapshot, state: &State, now: Now) {
+    if let Some(keys) = heritage.tickets() {
+        state.tls.inherit(keys, now.mono);
+    }
+    let (ok, failed) = heritage.generation();
+    state.metrics.inherit_upgrades(ok, failed);
+    for standing in heritage.orders() {
+        let service = snapshot.service(&standing.upstream);
+        let address = Address::parse(&standing.server);
+        let seat = service.zip(address).and_then(|(service, address)| service.pool.seat(&address).cloned());
+        if let Some((seat, order)) = seat.zip(upstream::Order::parse(&standing.state)) {
+            seat.reweigh(standing.weight);
+            seat.command(order, now.mono);
+        }
+    }
 }
 
 fn start_workers(
@@ -334,8 +500,12 @@ async fn beside(
     files: Vec<std::path::PathBuf>,
     phase: watch::Receiver<Phase>,
 ) {
-    let mut ended = phase.clone();
-    let admin = admin::serve(Arc::clone(&control), admin_socket, token);
+    let times = admin::Times {
+        opens: reached(&phase, |phase| phase != Phase::Starting),
+        leaves: reached(&phase, |phase| matches!(phase, Phase::Left | Phase::Ended)),
+        ends: reached(&phase, |phase| phase == Phase::Ended),
+    };
+    let admin = admin::serve(Arc::clone(&control), admin_socket, token, times);
     let watch = file_watch::run(Arc::clone(&control), files);
     let turns = turn(Arc::clone(&control));
     let discovery = rediscover(Arc::clone(&control));
@@ -344,6 +514,17 @@ async fn beside(
         () = turns => {}
         () = admin => {}
         () = watch => {}
-        _ = ended.wait_for(|phase| *phase == Phase::Ended) => {}
+    }
+}
+
+/// Resolves when the gateway has come so far.
+fn reached(
+    phase: &watch::Receiver<Phase>,
+    is_it: impl Fn(Phase) -> bool,
+) -> impl Future<Output = ()> {
+    let mut phase = phase.clone();
+    async move {
+        // Nobody is left to tell of a phase: then it is the last one.
+        let _ = phase.wait_for(|phase| is_it(*phase)).await;
     }
 }

@@ -1,7 +1,7 @@
 //! The workers: a thread each, with a runtime, listening sockets and connections of its own.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -47,16 +47,21 @@ pub enum Order {
         counts: Arc<DoorCounts>,
         /// What handshakes are answered with; None is plain HTTP.
         tls: Option<Arc<ServerSide>>,
-        /// This worker's socket.
-        socket: Listening,
+        /// This worker's sockets: more than one if another process had more workers.
+        sockets: Vec<Listening>,
     },
-    /// Take no more connections there, and let those there are end.
+    /// Take no more connections there, and let those there are end within `drain_timeout`.
     Close {
         /// As it was opened.
         id: u64,
     },
     /// Close all doors, wait that long for running requests, and end.
-    Drain(Duration),
+    Drain {
+        /// For running requests.
+        patience: Duration,
+        /// Doors whose sockets another process has: what waits in them is left to it.
+        handed_over: Arc<HashSet<u64>>,
+    },
 }
 
 /// What a worker starts with.
@@ -140,21 +145,25 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
     let mut doors: HashMap<u64, Rc<Door>> = HashMap::new();
     let mut ticks = tokio::time::interval(TICK);
     let mut until_sweep = TICKS_PER_SWEEP;
-    let patience = loop {
+    let (patience, handed_over) = loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 None => return false,
-                Some(Order::Open { id, listener, counts, tls, socket }) => {
+                Some(Order::Open { id, listener, counts, tls, sockets }) => {
                     let door = Rc::new(Door::new(listener, counts, tls));
                     doors.insert(id, Rc::clone(&door));
-                    tokio::task::spawn_local(take_connections(Rc::clone(&crew), door, socket));
+                    for socket in sockets {
+                        tokio::task::spawn_local(take_connections(Rc::clone(&crew), Rc::clone(&door), socket));
+                    }
                 }
                 Some(Order::Close { id }) => {
                     if let Some(door) = doors.remove(&id) {
                         door.close();
+                        let patience = crew.worker.pin().plan.server.drain_timeout;
+                        tokio::task::spawn_local(cut_after(patience, door));
                     }
                 }
-                Some(Order::Drain(patience)) => break patience,
+                Some(Order::Drain { patience, handed_over }) => break (patience, handed_over),
             },
             at = ticks.tick() => {
                 crew.worker.tick(at);
@@ -166,13 +175,23 @@ async fn obey(crew: Rc<Crew>, mut inbox: UnboundedReceiver<Order>) -> bool {
             }
         }
     };
-    doors.values().for_each(|door| door.close());
+    for (id, door) in &doors {
+        match handed_over.contains(id) {
+            true => door.hand_over(),
+            false => door.close(),
+        }
+    }
     crew.worker.stop();
     // The tasks that take connections close after what the system had already taken for them.
     tokio::task::yield_now().await;
     let ended = tokio::time::timeout(patience, all_ended(&crew)).await.is_ok();
     crew.worker.flush();
     ended
+}
+
+async fn cut_after(patience: Duration, door: Rc<Door>) {
+    tokio::time::sleep(patience).await;
+    door.cut();
 }
 
 async fn all_ended(crew: &Crew) {
@@ -255,6 +274,9 @@ async fn take_connections(crew: Rc<Crew>, door: Rc<Door>, socket: Listening) {
             }
         }
     }
+    if door.is_handed_over() {
+        return;
+    }
     // The system has completed these for us: closing the socket would reset them.
     for _ in 0..WAITING_MAX {
         match acceptor.take_waiting() {
@@ -284,10 +306,15 @@ fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr
         Err(full) => return crew.worker.turn_away(full),
     };
     let present = Present::new(crew);
-    let life = arrival::serve(Rc::clone(&crew.worker), Rc::clone(door), stream, peer, slot);
+    let (its, door) = (Rc::clone(door), Rc::clone(door));
+    let life = arrival::serve(Rc::clone(&crew.worker), its, stream, peer, slot);
     tokio::task::spawn_local(async move {
         let _present = present;
-        life.await;
+        tokio::select! {
+            biased;
+            () = life => {}
+            () = door.has_been_cut() => {}
+        }
     });
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{purge, scrape, status};
 use crate::config::plan::Address;
-use crate::reload::Control;
+use crate::handover::Successor;
+use crate::reload::{Control, UpgradeFault};
 use crate::reply::Reply;
 use crate::upstream::Order;
 use crate::wire::{Method, Name, Request};
@@ -55,7 +56,7 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
     }
 }
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "/",
     "/app.js",
     "/style.css",
@@ -70,6 +71,7 @@ const KNOWN: [&str; 14] = [
     "/reopen",
     "/status",
     "/stop",
+    "/upgrade",
 ];
 
 #[derive(Serialize)]
@@ -96,6 +98,25 @@ fn reload(control: &Control) -> Reply {
             )
         }
         Err(problems) => json(422, &serde_json::json!({ "ok": false, "problems": problems })),
+    }
+}
+
+/// What came of `POST /upgrade`.
+pub fn upgraded(outcome: Result<Successor, UpgradeFault>) -> Reply {
+    match outcome {
+        Ok(Successor { pid, version, .. }) => json(
+            200,
+            &serde_json::json!({ "done": "upgraded", "pid": pid, "version": version }),
+        ),
+        Err(fault) => {
+            let status = match fault {
+                UpgradeFault::UnderWay | UpgradeFault::Stopping => 409,
+                UpgradeFault::NoProgram | UpgradeFault::FirstProcess => 501,
+                UpgradeFault::Sockets(_) => 500,
+                UpgradeFault::Give(_) => 422,
+            };
+            problem(status, &fault.to_string())
+        }
     }
 }
 

@@ -9,12 +9,14 @@ mod scrape;
 mod status;
 mod token;
 
+use std::cell::Cell;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 
 use crate::config::plan::{Edits, Limits};
 use crate::facts::Facts;
@@ -40,23 +42,56 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// word, which a connection to a public listener tells as well.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Serves the admin address, for ever.
-pub async fn serve(control: Arc<Control>, socket: Option<Bound>, token: Token) {
+/// For answers that are under way when everything else has ended, such as the one to the order to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// When the admin address is served.
+pub struct Times<O, L, E> {
+    /// Nobody is taken in before.
+    pub opens: O,
+    /// Nobody is taken in any more: another process has the socket.
+    pub leaves: L,
+    /// Nothing is answered any more.
+    pub ends: E,
+}
+
+/// Serves the admin address to the end.
+pub async fn serve<O, L, E>(
+    control: Arc<Control>,
+    socket: Option<Bound>,
+    token: Token,
+    times: Times<O, L, E>,
+) where
+    O: Future<Output = ()>,
+    L: Future<Output = ()>,
+    E: Future<Output = ()>,
+{
     let Some(listener) = socket.and_then(|bound| bound.sockets.into_iter().next()) else {
-        return std::future::pending().await;
+        return times.ends.await;
     };
+    times.opens.await;
     let desk = Rc::new(Desk {
         control,
         token,
         shelf: Rc::default(),
         feed: Feed::default(),
+        answering: Cell::new(0),
+        answered: Notify::new(),
     });
+    let accepting = accept(Rc::clone(&desk), listener);
     let serving = async {
-        if let Err(error) = accept(Rc::clone(&desk), listener).await {
-            log::error!("the admin address is lost: {error}");
+        tokio::select! {
+            Err(error) = accepting => log::error!("the admin address is lost: {error}"),
+            () = times.leaves => {}
+            else => {}
         }
     };
-    tokio::join!(serving, desk.feed.run(&desk.control));
+    tokio::select! {
+        ((), ()) = async { tokio::join!(serving, desk.feed.run(&desk.control)) } => {}
+        () = times.ends => {}
+    }
+    // Out of time is as good an end as any.
+    let _ = tokio::time::timeout(LAST_ANSWERS, desk.all_answered()).await;
 }
 
 /// What the connections of the admin address share.
@@ -65,6 +100,25 @@ struct Desk {
     token: Token,
     shelf: Rc<Shelf>,
     feed: Feed,
+    answering: Cell<usize>,
+    answered: Notify,
+}
+
+/// A request that is being answered.
+struct Answering<'a>(&'a Desk);
+
+impl<'a> Answering<'a> {
+    fn new(desk: &'a Desk) -> Self {
+        desk.answering.set(desk.answering.get() + 1);
+        Self(desk)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.answering.set(self.0.answering.get() - 1);
+        self.0.answered.notify_one();
+    }
 }
 
 async fn accept(desk: Rc<Desk>, listener: Listening) -> std::io::Result<()> {
@@ -101,6 +155,12 @@ async fn accept(desk: Rc<Desk>, listener: Listening) -> std::io::Result<()> {
 }
 
 impl Desk {
+    async fn all_answered(&self) {
+        while self.answering.get() > 0 {
+            self.answered.notified().await;
+        }
+    }
+
     async fn converse(&self, stream: &Stream) {
         let mut buffer = self.shelf.lend();
         let mut request = Request::default();
@@ -109,10 +169,14 @@ impl Desk {
             ..Limits::default()
         };
         loop {
-            let (reply, keeps) = match read_head(stream, &mut buffer, &mut request, &limits).await {
+            let incoming = read_head(stream, &mut buffer, &mut request, &limits).await;
+            // A stream of events is no answer that anybody waits for.
+            let _answering = (request.path != "/events").then(|| Answering::new(self));
+            let (reply, keeps) = match incoming {
                 Incoming::Whole => match self.read_body(stream, &mut buffer, &request).await {
                     Ok(body) => match self.answer(stream, &request, &body).await {
-                        Some(reply) => (reply, request.wants_keep_alive()),
+                        // Where it stops, another process may answer next.
+                        Some(reply) => (reply, request.wants_keep_alive() && !self.control.is_draining()),
                         None => return,
                     },
                     Err(refusal) => (page::refuse(refusal, "", false, None), false),
@@ -139,10 +203,20 @@ impl Desk {
             None if path == "/events" && request.method == Method::Get => {
                 self.follow_events(stream, request).await?
             }
+            None if path == "/upgrade" && request.method == Method::Post => self.upgrade().await,
             None => api::answer(&self.control, request, body),
         };
         // What is shown here may hold words of strangers: nobody is to take it for a page.
         Some(reply.with("X-Content-Type-Options", "nosniff"))
+    }
+
+    /// Answers when another process serves, or when it has turned out that none does.
+    async fn upgrade(&self) -> Reply {
+        let control = Arc::clone(&self.control);
+        match tokio::task::spawn_blocking(move || control.upgrade()).await {
+            Ok(outcome) => api::upgraded(outcome),
+            Err(error) => api::problem(500, &error.to_string()),
+        }
     }
 
     /// Without a token it is enough to be on this machine, but a browser on this machine may be led by a page from

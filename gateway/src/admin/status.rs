@@ -26,6 +26,7 @@ pub struct Status {
     draining: bool,
     snapshots_alive: usize,
     config: Config,
+    upgrade: Upgrade,
     listeners: Vec<Listener>,
     upstreams: BTreeMap<String, Upstream>,
     caches: BTreeMap<String, Cache>,
@@ -86,6 +87,24 @@ struct LastReload {
     at: String,
     ok: bool,
     problems: Vec<Problem>,
+}
+
+/// Of the binary.
+#[derive(Serialize)]
+struct Upgrade {
+    /// Upgrades that have led to this process.
+    generation: u64,
+    under_way: bool,
+    /// Whether the program's file is another one than this process was started from.
+    binary_changed: bool,
+    last: Option<LastUpgrade>,
+}
+
+#[derive(Serialize)]
+struct LastUpgrade {
+    at: String,
+    ok: bool,
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -199,6 +218,7 @@ pub fn status(control: &Control) -> Status {
         draining: control.is_draining(),
         snapshots_alive: control.state.snapshots_alive(),
         config,
+        upgrade: upgrade(control),
         listeners: listeners(control),
         upstreams: upstreams.collect(),
         caches: caches(&snapshot),
@@ -210,6 +230,20 @@ pub fn status(control: &Control) -> Status {
             .map(|p| concurrency_limit(p))
             .collect(),
         redis: control.beside.link().map(|link| redis(link.status())),
+    }
+}
+
+fn upgrade(control: &Control) -> Upgrade {
+    let upgrades = &control.upgrades;
+    Upgrade {
+        generation: upgrades.generation,
+        under_way: upgrades.is_under_way(),
+        binary_changed: upgrades.is_due(),
+        last: upgrades.last().map(|last| LastUpgrade {
+            at: rfc3339(last.at),
+            ok: last.problem.is_none(),
+            problem: last.problem,
+        }),
     }
 }
 

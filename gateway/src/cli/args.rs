@@ -73,7 +73,7 @@ pub enum Habit {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve until told to stop: HUP reloads, USR1 reopens the access log, TERM and INT drain and stop
+    /// Serve until told to stop: HUP reloads, USR1 reopens the access log, USR2 upgrades, TERM and INT drain and stop
     #[command(after_help = "  \
         sluice run -c /etc/sluice/sluice.toml")]
     Run,
@@ -103,6 +103,8 @@ pub enum Command {
     Status(Desk),
     /// Show requests, latencies, servers, caches and limits as they are right now
     Top(Top),
+    /// Hand the sockets to the binary as it now is, without dropping a request, and let this one's requests end
+    Upgrade(Upgrade),
     /// Take no more connections, let running requests end, and stop
     #[command(after_help = "  \
         sluice stop\n  \
@@ -177,6 +179,20 @@ pub struct Desk {
     /// Print the gateway's JSON instead
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sluice upgrade`
+#[derive(Debug, Args)]
+#[command(after_help = "  \
+    install -m 755 sluice /usr/local/bin/sluice && sluice upgrade\n  \
+    sluice upgrade --if-changed --admin unix:/run/sluice/admin.sock")]
+pub struct Upgrade {
+    /// Reload instead if the binary is the one that runs
+    #[arg(long)]
+    pub if_changed: bool,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
 }
 
 /// `sluice purge`

@@ -15,6 +15,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole exchange. A reload of thousands of servers takes a second or two.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// For one that starts a process. The gateway gives up by itself before, by `server.upgrade_timeout`.
+const START_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// The status of 50,000 servers is half of it.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// More than that is not the head of a gateway's answer.
@@ -39,6 +41,8 @@ pub struct Question<'a> {
     pub token: Option<&'a str>,
     /// JSON, or nothing.
     pub body: &'a str,
+    /// Whether a process is started first.
+    pub is_slow: bool,
 }
 
 /// What was answered.
@@ -60,7 +64,7 @@ pub enum Trouble {
     /// The answer ended early.
     Cut,
     /// It took too long.
-    Slow,
+    Slow(Duration),
     /// What answers is no gateway.
     Nonsense(&'static str),
 }
@@ -146,7 +150,7 @@ impl fmt::Display for Trouble {
             Self::Connect(error) => write!(f, "no connection: {error}"),
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Cut => f.write_str("the connection ended in the middle of the answer"),
-            Self::Slow => write!(f, "no answer within {} s", EXCHANGE_TIMEOUT.as_secs()),
+            Self::Slow(timeout) => write!(f, "no answer within {} s", timeout.as_secs()),
             Self::Nonsense(what) => write!(f, "what listens there is not a gateway: {what}"),
         }
     }
@@ -156,10 +160,18 @@ impl fmt::Display for Trouble {
 pub fn ask(place: &Place, question: &Question<'_>, clock: &Clock) -> Result<Answer, Trouble> {
     let begin = clock.now().mono;
     let (mut socket, host) = place.connect().map_err(Trouble::Connect)?;
+    let timeout = match question.is_slow {
+        true => START_TIMEOUT,
+        false => EXCHANGE_TIMEOUT,
+    };
+    let broken = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Trouble::Slow(timeout),
+        _ => Trouble::Broken(error),
+    };
     let remaining = || {
         let spent = clock.now().mono.since(begin);
-        let left = EXCHANGE_TIMEOUT.checked_sub(spent).filter(|left| !left.is_zero());
-        left.ok_or(Trouble::Slow)
+        let left = timeout.checked_sub(spent).filter(|left| !left.is_zero());
+        left.ok_or(Trouble::Slow(timeout))
     };
     socket.set_write_timeout(Some(remaining()?)).map_err(broken)?;
     socket
@@ -181,13 +193,6 @@ pub fn ask(place: &Place, question: &Question<'_>, clock: &Clock) -> Result<Answ
     }
 }
 
-fn broken(error: io::Error) -> Trouble {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Trouble::Slow,
-        _ => Trouble::Broken(error),
-    }
-}
-
 impl Question<'_> {
     fn text(&self, host: &str) -> String {
         let Self {
@@ -195,6 +200,7 @@ impl Question<'_> {
             path,
             token,
             body,
+            is_slow: _,
         } = self;
         let token = token.map_or(String::new(), |t| format!("Authorization: Bearer {t}\r\n"));
         format!(

@@ -46,11 +46,21 @@ impl Desk {
 
     /// Asks, and sees to refusals of the asking itself.
     pub fn ask(&self, method: &'static str, path: &str, body: &str) -> Result<Answer, Fault> {
+        self.ask_for(method, path, body, false)
+    }
+
+    /// The same for something that starts a process.
+    pub fn ask_patiently(&self, method: &'static str, path: &str, body: &str) -> Result<Answer, Fault> {
+        self.ask_for(method, path, body, true)
+    }
+
+    fn ask_for(&self, method: &'static str, path: &str, body: &str, is_slow: bool) -> Result<Answer, Fault> {
         let question = Question {
             method,
             path,
             token: self.token.as_deref(),
             body,
+            is_slow,
         };
         let answer = ask(&self.place, &question, &Clock::system()).map_err(|t| self.unanswered(&t))?;
         if answer.status == 401 {
@@ -81,7 +91,7 @@ impl Desk {
                 _ => "can this machine reach the address? name another: --admin ADDRESS",
             },
             Trouble::Broken(_) | Trouble::Cut => "has the gateway just stopped? its last lines on stderr say",
-            Trouble::Slow => "is the machine overloaded? try again, and see what the gateway tells on stderr",
+            Trouble::Slow(_) => "is the machine overloaded? try again, and see what the gateway tells on stderr",
             Trouble::Nonsense(_) => "compare it with [admin] address of the running gateway's configuration",
         };
         Fault::failed(message, help)
@@ -95,7 +105,7 @@ fn admin_in(path: &Path) -> Result<Admin, Fault> {
         Ok(Some(admin)) => Ok(admin),
         Ok(None) => Err(Fault::usage(
             format!("{file} has no [admin] section, so its gateway cannot be asked"),
-            "add the section and restart; or use signals: kill -HUP reloads, -USR1 reopens the log, -TERM stops",
+            "add the section and restart; or use signals: kill -HUP reloads, -USR1 reopens the log, -USR2 upgrades, -TERM stops",
         )),
         Err(problems) => {
             terminal::tell(&problems.render(terminal::stderr_has_colour()));

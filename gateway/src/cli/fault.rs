@@ -86,6 +86,7 @@ impl From<StartError> for Fault {
             other @ (StartError::Bind(_)
             | StartError::Log(_)
             | StartError::Admin(_)
+            | StartError::Handover(_)
             | StartError::System(_)) => Self::failed(other.to_string(), ""),
         }
     }

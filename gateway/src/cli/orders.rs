@@ -81,6 +81,45 @@ pub fn reopen(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, F
     done(&desk, &answer, words.json, "the access log is open again\n")
 }
 
+/// What `POST /upgrade` answers.
+#[derive(Deserialize)]
+struct Upgraded {
+    pid: u32,
+    version: String,
+}
+
+/// `sluice upgrade`
+pub fn upgrade(config: Option<PathBuf>, words: &args::Upgrade) -> Result<ExitCode, Fault> {
+    let desk = Desk::find(config.clone(), &words.desk)?;
+    if words.if_changed {
+        let answer = desk.ask("GET", "/status", "")?;
+        if answer.status != 200 {
+            return Err(desk.unexpected(&answer));
+        }
+        let status: Status = read(&desk, &answer)?;
+        if !status.upgrade.binary_changed {
+            return reload(config, &words.desk);
+        }
+    }
+    let answer = desk.ask_patiently("POST", "/upgrade", "")?;
+    match answer.status {
+        200 if words.desk.json => print(&answer),
+        200 => {
+            let Upgraded { pid, version } = read(&desk, &answer)?;
+            let version = terminal::printable(&version);
+            terminal::say(&format!("upgraded: process {pid} (sluice {version}) serves now\n"))
+        }
+        // It says whose fault it is.
+        409 | 422 | 500 | 501 if words.desk.json => print(&answer).map(|_| ExitCode::FAILURE),
+        409 | 422 | 500 | 501 => {
+            let detail = desk.unexpected(&answer);
+            let help = "the process from before serves on; stderr of the gateway and `sluice status` tell more";
+            Err(Fault::failed(format!("not upgraded: {detail}"), help))
+        }
+        _ => Err(desk.unexpected(&answer)),
+    }
+}
+
 /// `sluice stop`
 pub fn stop(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, Fault> {
     let desk = Desk::find(config, words)?;

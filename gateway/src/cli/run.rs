@@ -8,10 +8,12 @@ use std::task::Poll;
 
 use gateway::config::Document;
 use gateway::config::plan::{Plan, SocketSpec};
+use gateway::handover::{self, Heritage, Launch};
 use gateway::kit::clock::Clock;
 use gateway::kit::units::format_duration;
 use gateway::observe::diagnostics;
-use gateway::server::Gateway;
+use gateway::reload::environment;
+use gateway::server::{Beginning, Gateway};
 use log::LevelFilter;
 use rustix::process::{self, Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,15 +49,35 @@ pub fn run(document: Document, level: LevelFilter) -> Result<ExitCode, Fault> {
         Signals::catch(&document).map_err(no_system)?
     };
     let descriptors = raise_descriptor_limit();
-    let gateway = Gateway::start_by(document.clone(), Clock::system())?;
+    let clock = Clock::system();
+    let heritage = Heritage::from_stdin(environment(handover::VARIABLE), clock.clone());
+    let heritage = heritage.map_err(|fault| Fault::failed(fault.to_string(), ""))?;
+    let is_heir = heritage.is_some();
+    let beginning = Beginning {
+        launch: Some(Launch::of(std::env::args_os())),
+        heritage,
+    };
+    let gateway = Gateway::start_from(document.clone(), clock, beginning)?;
     announce(&gateway, &document, descriptors);
-    notify::tell("READY=1");
+    if !is_heir {
+        notify::tell("READY=1");
+    }
 
     let cause = runtime.block_on(serve(&gateway, &mut signals));
-    notify::tell("STOPPING=1");
     let patience = format_duration(gateway.snapshot().plan.server.drain_timeout);
+    let farewell = match cause {
+        Cause::Told(by) => {
+            notify::tell("STOPPING=1");
+            format!("stopping ({by})")
+        }
+        Cause::HandedOver(pid) => {
+            // The service goes on in that process; nobody but the main one may say so.
+            notify::tell(&format!("MAINPID={pid}"));
+            format!("handed over to process {pid}")
+        }
+    };
     terminal::tell(&format!(
-        "stopping ({cause}): running requests have {patience} to end; another TERM or INT ends them at once\n"
+        "{farewell}: running requests have {patience} to end; another TERM or INT ends them at once\n"
     ));
     let stopping = runtime.spawn_blocking(move || gateway.stop());
     let end = runtime.block_on(async {
@@ -102,16 +124,27 @@ impl End {
     }
 }
 
-/// Until somebody wants it to stop; says who.
-async fn serve(gateway: &Gateway, signals: &mut Signals) -> &'static str {
+/// Why a gateway serves no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// By whom.
+    Told(&'static str),
+    /// To which process.
+    HandedOver(u32),
+}
+
+/// Until somebody wants it to stop, or another process serves instead.
+async fn serve(gateway: &Gateway, signals: &mut Signals) -> Cause {
     let mut asked = pin!(gateway.stop_requested());
+    let mut handed_over = pin!(gateway.handed_over());
     loop {
         let wish = tokio::select! {
-            () = &mut asked => return "asked to at the admin address",
+            () = &mut asked => return Cause::Told("asked to at the admin address"),
+            pid = &mut handed_over => return Cause::HandedOver(pid),
             wish = signals.next() => wish,
         };
         match wish {
-            Wish::Stop(name) => return name,
+            Wish::Stop(name) => return Cause::Told(name),
             Wish::Reload => {
                 notify::tell("RELOADING=1");
                 // Whichever way it goes is logged, and the gateway serves on.
@@ -121,9 +154,7 @@ async fn serve(gateway: &Gateway, signals: &mut Signals) -> &'static str {
             // Likewise.
             Wish::Reopen => _ = gateway.reopen_logs(),
             Wish::Nothing => {}
-            Wish::Upgrade => {
-                log::warn!(target: TARGET, "SIGUSR2: handing over to a new binary is not in this build yet");
-            }
+            Wish::Upgrade => gateway.begin_upgrade(),
         }
     }
 }
@@ -182,7 +213,14 @@ impl Signals {
 
     /// Until somebody wants a stop who wanted one before. Other wishes come too late.
     async fn impatience(&mut self) {
-        while !matches!(self.next().await, Wish::Stop(_)) {}
+        loop {
+            match self.next().await {
+                Wish::Stop(_) => return,
+                Wish::Upgrade => log::warn!(target: TARGET, "SIGUSR2: not upgraded: this process is stopping"),
+                Wish::Reload => log::warn!(target: TARGET, "SIGHUP: not reloaded: this process is stopping"),
+                Wish::Reopen | Wish::Nothing => {}
+            }
+        }
     }
 }
 

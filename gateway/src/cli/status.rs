@@ -16,6 +16,8 @@ pub struct Status {
     draining: bool,
     /// The configuration in use.
     pub config: Config,
+    /// Of the binary.
+    pub upgrade: Upgrade,
     listeners: Vec<Listener>,
     upstreams: BTreeMap<String, Upstream>,
     caches: BTreeMap<String, Cache>,
@@ -29,6 +31,41 @@ pub struct Config {
     loaded_at: String,
     /// How the last reload went.
     pub last_reload: LastReload,
+}
+
+/// Of the binary.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Upgrade {
+    under_way: bool,
+    /// Whether its file is another one than the process was started from.
+    pub binary_changed: bool,
+    last: Option<LastUpgrade>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LastUpgrade {
+    at: String,
+    ok: bool,
+    problem: Option<String>,
+}
+
+impl Upgrade {
+    fn lines(&self) -> String {
+        let mut out = String::new();
+        if self.under_way {
+            out.push_str("an upgrade is under way\n");
+        } else if self.binary_changed {
+            out.push_str("the binary is another one than this process was started from: sluice upgrade\n");
+        }
+        let problem = self.last.as_ref().filter(|last| !last.ok);
+        if let Some(LastUpgrade { at, problem, .. }) = problem {
+            let problem = problem.as_deref().unwrap_or_default();
+            out.push_str(&format!("the upgrade at {at} came to nothing:\n{problem}\n"));
+        }
+        printable(&out)
+    }
 }
 
 /// How the last reload went.
@@ -100,7 +137,7 @@ impl Status {
             "sluice {}{draining}\nserves by {path}, in use since {loaded_at}\n",
             self.version
         );
-        out = printable(&out);
+        out = printable(&out) + &self.upgrade.lines();
         if !last_reload.ok {
             let at = printable(&last_reload.at);
             out.push_str(&format!("the reload at {at} was refused:\n"));

@@ -80,6 +80,8 @@ pub struct Server {
     pub threads: usize,
     /// How long a stop or a removed listener waits for running requests.
     pub drain_timeout: Duration,
+    /// How long an upgrade waits until the new process can serve.
+    pub upgrade_timeout: Duration,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: Networks,
     /// `[server.limits]`

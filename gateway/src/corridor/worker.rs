@@ -122,6 +122,9 @@ pub struct Door {
     pub counts: Arc<DoorCounts>,
     closing: Cell<bool>,
     closed: Notify,
+    handed_over: Cell<bool>,
+    is_cut: Cell<bool>,
+    cut: Notify,
 }
 
 /// Connections of a listener, summed over all workers.
@@ -377,6 +380,34 @@ impl Door {
             counts,
             closing: Cell::new(false),
             closed: Notify::new(),
+            handed_over: Cell::new(false),
+            is_cut: Cell::new(false),
+            cut: Notify::new(),
+        }
+    }
+
+    /// Closes, and leaves what waits in its sockets to another process that has them too.
+    pub fn hand_over(&self) {
+        self.handed_over.set(true);
+        self.close();
+    }
+
+    /// Whether another process has its sockets.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.get()
+    }
+
+    /// Ends what is still open behind it.
+    pub fn cut(&self) {
+        self.is_cut.set(true);
+        self.cut.notify_waiters();
+    }
+
+    /// Resolves when what is open is to end at once.
+    pub async fn has_been_cut(&self) {
+        let cut = self.cut.notified();
+        if !self.is_cut.get() {
+            cut.await;
         }
     }
 

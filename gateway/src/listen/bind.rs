@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::plan::SocketSpec;
 
@@ -46,6 +47,9 @@ impl fmt::Display for BindFault {
             io::ErrorKind::PermissionDenied => {
                 "; ports below 1024 need CAP_NET_BIND_SERVICE, and a socket's folder must be writable"
             }
+            _ if self.error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                "; raise the limit of open files (ulimit -n, LimitNOFILE)"
+            }
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
@@ -67,6 +71,85 @@ impl Bound {
             error,
         })
     }
+
+    /// Sockets that were bound by another process, for that many workers. What is missing is made, and does not listen
+    /// before [`Bound::listen`]; what is too much stays, since connections wait in it.
+    ///
+    /// # Errors
+    /// A socket that is missing cannot be had.
+    pub fn fit(mut self, workers: usize) -> Result<Self, BindFault> {
+        let missing = workers.saturating_sub(self.sockets.len());
+        let made: io::Result<Vec<_>> = (0..missing)
+            .map(|_| match (&self.address, self.sockets.first()) {
+                (SocketSpec::Tcp(address), _) => join(*address).map(|s| Listening::Tcp(s.into())),
+                (SocketSpec::Unix(_), Some(first)) => first.copy(),
+                (SocketSpec::Unix(_), None) => Err(io::ErrorKind::NotFound.into()),
+            })
+            .collect();
+        match made {
+            Ok(made) => {
+                self.sockets.extend(made);
+                Ok(self)
+            }
+            Err(error) => Err(BindFault {
+                address: self.address,
+                error,
+            }),
+        }
+    }
+
+    /// Lets those listen that do not yet.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn listen(&self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| match socket {
+            Listening::Tcp(socket) => SockRef::from(socket).listen(BACKLOG),
+            Listening::Unix(_) => Ok(()),
+        })
+    }
+
+    /// Another handle of each socket.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn copies(&self) -> Result<Vec<Listening>, BindFault> {
+        copies(&self.address, &self.sockets)
+    }
+}
+
+/// Another handle of each of the sockets at an address.
+///
+/// # Errors
+/// There is no descriptor left.
+pub fn copies(address: &SocketSpec, sockets: &[Listening]) -> Result<Vec<Listening>, BindFault> {
+    let copies: io::Result<_> = sockets.iter().map(Listening::copy).collect();
+    copies.map_err(|error| BindFault {
+        address: address.clone(),
+        error,
+    })
+}
+
+impl Listening {
+    /// Another handle of the same socket.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn copy(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+}
+
+impl From<Listening> for OwnedFd {
+    fn from(socket: Listening) -> Self {
+        match socket {
+            Listening::Tcp(listener) => listener.into(),
+            Listening::Unix(listener) => listener.into(),
+        }
+    }
 }
 
 fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Bound> {
@@ -80,9 +163,7 @@ fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Bound> {
         .ok_or(io::ErrorKind::AddrNotAvailable)?;
     drop(probe);
     let sockets = (0..workers).map(|_| {
-        let socket = tcp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&address.into())?;
+        let socket = join(address)?;
         socket.listen(BACKLOG)?;
         Ok(Listening::Tcp(socket.into()))
     });
@@ -90,6 +171,14 @@ fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Bound> {
         address: SocketSpec::Tcp(address),
         sockets: sockets.collect::<io::Result<_>>()?,
     })
+}
+
+/// One more socket at a port that is shared.
+fn join(address: SocketAddr) -> io::Result<Socket> {
+    let socket = tcp_socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -145,6 +234,29 @@ mod tests {
         };
         let ports: Vec<_> = bound.sockets.iter().map(port).collect();
         assert!(ports.len() == 3 && ports[0] != 0 && ports.iter().all(|p| *p == ports[0]));
+    }
+
+    #[test]
+    fn sockets_of_another_process_get_company_that_takes_nothing_before_its_time() {
+        let first = Bound::new(&SocketSpec::parse("127.0.0.1:0").unwrap(), 1).unwrap();
+        let SocketSpec::Tcp(address) = first.address else {
+            panic!("it was bound as TCP");
+        };
+        let more = first.fit(8).unwrap();
+        assert_eq!(more.sockets.len(), 8);
+        let waits_in = |at: usize| {
+            let Listening::Tcp(listener) = &more.sockets[at] else {
+                panic!("it was bound as TCP");
+            };
+            std::iter::from_fn(|| listener.accept().ok()).count()
+        };
+        let knock = || (0..64).for_each(|_| drop(std::net::TcpStream::connect(address).unwrap()));
+        knock();
+        assert_eq!(waits_in(0), 64);
+        more.listen().unwrap();
+        knock();
+        assert_eq!((0..8).map(waits_in).sum::<usize>(), 64);
+        assert_eq!(more.fit(2).unwrap().sockets.len(), 8, "none is given up");
     }
 
     #[test]

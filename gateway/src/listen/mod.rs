@@ -8,5 +8,5 @@ pub mod preface;
 pub mod proxy_line;
 
 pub use admission::{Admission, Slot};
-pub use bind::{BindFault, Bound, Listening};
+pub use bind::{BindFault, Bound, Listening, copies};
 pub use head::{Incoming, read_head};

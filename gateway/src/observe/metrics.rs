@@ -39,6 +39,7 @@ pub struct Metrics {
     cache_requests: Family<IntCounter>,
     cache_purges: Family<IntCounter>,
     config_reloads: Family<IntCounter>,
+    upgrades: Family<IntCounter>,
     last_reload_successful: IntGauge,
     config_loaded: IntGauge,
     access_log: Tally,
@@ -71,6 +72,7 @@ impl Metrics {
             cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
             cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
             config_reloads: registered(r, Family::new(&names::CONFIG_RELOADS)),
+            upgrades: registered(r, Family::new(&names::UPGRADES)),
             last_reload_successful: registered(r, gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL)),
             config_loaded: registered(r, gauge(&names::CONFIG_LOADED)),
             access_log: Tally {
@@ -84,6 +86,7 @@ impl Metrics {
         // Exported as 0 from the start: an alert on the first failure needs a value before it.
         for result in [RELOAD_OK, RELOAD_ERROR] {
             metrics.config_reloads.series([result]);
+            metrics.upgrades.series([result]);
         }
         metrics
     }
@@ -171,6 +174,22 @@ impl Metrics {
     pub fn reload_failed(&self) {
         self.config_reloads.series([RELOAD_ERROR]).inc();
         self.last_reload_successful.set(0);
+    }
+
+    /// So many upgrades have led to this process, and so many on the way have failed.
+    pub fn inherit_upgrades(&self, ok: u64, failed: u64) {
+        self.upgrades.series([RELOAD_OK]).inc_by(ok);
+        self.upgrades.series([RELOAD_ERROR]).inc_by(failed);
+    }
+
+    /// An upgrade has come to nothing.
+    pub fn upgrade_failed(&self) {
+        self.upgrades.series([RELOAD_ERROR]).inc();
+    }
+
+    /// Upgrades that have come to nothing, those of processes before this one included.
+    pub fn upgrades_failed(&self) -> u64 {
+        self.upgrades.series([RELOAD_ERROR]).get()
     }
 
     /// Drops the series of routes that are not among these; [`NO_ROUTE`] stays.

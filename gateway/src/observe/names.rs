@@ -139,6 +139,8 @@ metrics! {
         "Unix time at which the configuration in use was loaded.";
     CONFIG_RELOADS: Counter "sluice_config_reloads_total" ["result"]
         "Reloads by result: ok, error (the old configuration stayed in use).";
+    UPGRADES: Counter "sluice_upgrades_total" ["result"]
+        "Upgrades of the binary by result, the processes before this one included: ok, error (the old process went on).";
     SNAPSHOTS_ALIVE: Gauge "sluice_snapshots_alive" []
         "Configurations that some request still uses; 1 when the last reload has fully taken over.";
     WORKERS: Gauge "sluice_workers" []

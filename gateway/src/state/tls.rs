@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::config::plan::UpstreamTls;
 use crate::kit::clock::Mono;
-use crate::tls::{ClientSide, Resumption, SystemAuthorities};
+use crate::tls::{ClientSide, Resumption, SystemAuthorities, TicketKeys};
 
 /// Sessions of clients that take no tickets, of all listeners together.
 const SESSIONS_MAX: usize = 20_000;
@@ -43,6 +43,19 @@ impl TlsCells {
         self.resumption.get_or_init(|| {
             Resumption::new(SESSIONS_MAX, now).expect("every system this runs on has a source of random bits")
         })
+    }
+
+    /// Goes on with the keys of the process before this one. To be called before anything else.
+    pub fn inherit(&self, keys: &TicketKeys, now: Mono) {
+        if let Ok(resumption) = Resumption::of(SESSIONS_MAX, keys, now) {
+            // If there are keys already, they stay: somebody may hold tickets of them.
+            let _ = self.resumption.set(resumption);
+        }
+    }
+
+    /// The keys of tickets; None before the first listener with TLS.
+    pub fn ticket_keys(&self, now: Mono) -> Option<TicketKeys> {
+        self.resumption.get().map(|resumption| resumption.ticket_keys(now))
     }
 
     /// Takes new keys for tickets if it is time.

@@ -14,5 +14,5 @@ mod visitor;
 
 pub use client::{ClientSide, SystemAuthorities, TrustsAnyCertificate};
 pub use server::ServerSide;
-pub use tickets::{KEY_PERIOD, Resumption};
+pub use tickets::{KEY_PERIOD, Resumption, TicketKeys};
 pub use visitor::{Visitor, VisitorFault};

@@ -11,6 +11,7 @@ use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
+use serde::{Deserialize, Serialize};
 
 use super::sessions::{Sessions, SessionsOf};
 use crate::config::plan::{Certificate, ListenerTls};
@@ -47,10 +48,62 @@ struct Key(Arc<KeyInner>);
 struct KeyInner {
     name: [u8; NAME_BYTES],
     key: LessSafeKey,
+    /// Kept to be handed to the process that comes after this one.
+    secret: [u8; 32],
     since: Mono,
+    /// How old it was then: a process before this one may have drawn it.
+    age: Duration,
+}
+
+/// The keys of tickets, on their way to the process that takes this one's place. They are secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketKeys {
+    current: TicketKey,
+    previous: Option<TicketKey>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct TicketKey {
+    name: [u8; NAME_BYTES],
+    secret: [u8; 32],
+    age_ms: u64,
+}
+
+impl fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketKeys").finish_non_exhaustive()
+    }
 }
 
 impl Resumption {
+    /// The keys of another process, and room for so many sessions of clients that take no tickets.
+    ///
+    /// # Errors
+    /// They are none.
+    pub fn of(
+        sessions_max: usize,
+        keys: &TicketKeys,
+        now: Mono,
+    ) -> Result<Self, ring::error::Unspecified> {
+        let keys = Keys {
+            current: Key::of(&keys.current, now)?,
+            previous: keys.previous.as_ref().map(|key| Key::of(key, now)).transpose()?,
+        };
+        Ok(Self {
+            keys: Arc::new(ArcSwap::from_pointee(keys)),
+            sessions: Arc::new(Sessions::new(sessions_max)),
+        })
+    }
+
+    /// The keys, for another process to open what was sealed here.
+    pub fn ticket_keys(&self, now: Mono) -> TicketKeys {
+        let keys = self.keys.load();
+        TicketKeys {
+            current: keys.current.handed(now),
+            previous: keys.previous.as_ref().map(|key| key.handed(now)),
+        }
+    }
+
     /// Fresh keys, and room for so many sessions of clients that take no tickets.
     ///
     /// # Errors
@@ -69,7 +122,7 @@ impl Resumption {
     /// Takes a new key if it is time, and forgets what is two periods old. True if it was. To be called now and then.
     pub fn turn(&self, now: Mono) -> bool {
         let keys = self.keys.load();
-        let age = now.since(keys.current.0.since);
+        let age = keys.current.age(now);
         if age < KEY_PERIOD {
             return false;
         }
@@ -153,8 +206,39 @@ impl Key {
         let (mut secret, mut name) = ([0; 32], [0; NAME_BYTES]);
         random.fill(&mut secret)?;
         random.fill(&mut name)?;
+        Self::new(name, secret, since, Duration::ZERO)
+    }
+
+    fn new(
+        name: [u8; NAME_BYTES],
+        secret: [u8; 32],
+        since: Mono,
+        age: Duration,
+    ) -> Result<Self, ring::error::Unspecified> {
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &secret)?);
-        Ok(Self(Arc::new(KeyInner { name, key, since })))
+        Ok(Self(Arc::new(KeyInner {
+            name,
+            key,
+            secret,
+            since,
+            age,
+        })))
+    }
+
+    fn of(key: &TicketKey, now: Mono) -> Result<Self, ring::error::Unspecified> {
+        Self::new(key.name, key.secret, now, Duration::from_millis(key.age_ms))
+    }
+
+    fn handed(&self, now: Mono) -> TicketKey {
+        TicketKey {
+            name: self.0.name,
+            secret: self.0.secret,
+            age_ms: u64::try_from(self.age(now).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn age(&self, now: Mono) -> Duration {
+        self.0.age.saturating_add(now.since(self.0.since))
     }
 
     /// What is sealed belongs to this key and to one context.
@@ -273,6 +357,23 @@ mod tests {
         assert_eq!(tickets.decrypt(&last).unwrap(), b"another");
         assert!(resumption.turn(at(2.0)));
         assert_eq!((tickets.decrypt(&first), tickets.decrypt(&last)), (None, None));
+    }
+
+    #[test]
+    fn another_process_opens_what_was_sealed_here_and_no_longer_than_this_one() {
+        let resumption = Resumption::new(8, at(0.0)).unwrap();
+        let ticket = tickets(&resumption, 1).encrypt(b"a session").unwrap();
+        assert!(resumption.turn(at(1.0)));
+        let told = serde_json::to_string(&resumption.ticket_keys(at(1.75))).unwrap();
+        // Its clock has just begun.
+        let keys: TicketKeys = serde_json::from_str(&told).unwrap();
+        let heir = Resumption::of(8, &keys, at(0.0)).unwrap();
+        assert_eq!(tickets(&heir, 1).decrypt(&ticket).unwrap(), b"a session");
+        assert!(heir.ticket_keys(at(0.0)) == keys);
+        assert!(!heir.turn(at(0.2)));
+        assert!(heir.turn(at(0.25)));
+        assert_eq!(tickets(&heir, 1).decrypt(&ticket), None);
+        assert!(!format!("{keys:?}").contains("secret"));
     }
 
     #[test]

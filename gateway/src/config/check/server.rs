@@ -13,6 +13,8 @@ use crate::kit::networks::{self, Networks};
 
 /// Long enough for a slow upload to end, short enough for a deployment.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// A large configuration is loaded within seconds; a binary that takes longer is not the right one.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Two connections a request and some files stay below the usual limit of 100,000 descriptors.
 const MAX_CONNECTIONS: usize = 50_000;
 /// A head fits one packet; whoever takes longer is stuck or means harm.
@@ -54,6 +56,13 @@ pub fn server(raw: Option<&At<raw::Server>>, cores: usize, findings: &mut Findin
             "server.drain_timeout",
             Zero::Allowed,
             DRAIN_TIMEOUT,
+            findings,
+        ),
+        upgrade_timeout: values::duration(
+            &raw.upgrade_timeout,
+            "server.upgrade_timeout",
+            Zero::Means("a new process needs some time to start; \"60s\" is patient"),
+            UPGRADE_TIMEOUT,
             findings,
         ),
         trusted_proxies: trusted_proxies(&raw.trusted_proxies, findings),

@@ -79,6 +79,7 @@ fn server(server: &Server) -> Section {
     let mut out = Section::new("[server]");
     out.key("threads", server.threads);
     out.key("drain_timeout", duration(server.drain_timeout));
+    out.key("upgrade_timeout", duration(server.upgrade_timeout));
     let networks = server.trusted_proxies.networks();
     out.key(
         "trusted_proxies",

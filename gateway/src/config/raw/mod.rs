@@ -93,6 +93,8 @@ pub struct Server {
     pub threads: Maybe<Threads>,
     /// How long a stop, an upgrade or a removed listener waits for running requests. Default `"30s"`.
     pub drain_timeout: Maybe<Duration>,
+    /// How long an upgrade waits until the new process can serve; then the old one goes on. Default `"60s"`.
+    pub upgrade_timeout: Maybe<Duration>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed. Default `[]`.
     pub trusted_proxies: List<String>,
     /// What one client, and all together, may ask for.

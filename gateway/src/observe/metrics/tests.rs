@@ -77,6 +77,8 @@ fn busy() -> Metrics {
     metrics.loaded(now());
     metrics.reloaded(now());
     metrics.reload_failed();
+    metrics.inherit_upgrades(2, 3);
+    metrics.upgrade_failed();
     metrics.cache("edge").count(CacheResult::Hit);
     metrics.cache("edge").purged(PurgeKind::Tag);
     metrics.route("api").record(Duration::from_millis(3), 100, true);
@@ -355,6 +357,8 @@ fn what_happened_to_the_gateway_is_what_is_exported() {
             ("sluice_config_loaded_timestamp_seconds", 1_795_178_096.0),
             (r#"sluice_config_reloads_total{result="ok"}"#, 1.0),
             (r#"sluice_config_reloads_total{result="error"}"#, 1.0),
+            (r#"sluice_upgrades_total{result="ok"}"#, 2.0),
+            (r#"sluice_upgrades_total{result="error"}"#, 4.0),
             (r#"sluice_build_info{version="1.2.3"}"#, 1.0),
             ("sluice_access_log_dropped_total", 7.0),
             ("sluice_access_log_errors_total", 0.0),
