@@ -40,5 +40,34 @@ pub struct Ask<'a> {
     pub tried: &'a [u64],
 }
 
+/// What a choice would come to, see [`Pool::peek`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// Whom it would fall to, by its place in [`Pool::members`].
+    pub chosen: Option<usize>,
+    /// Because the client is bound to it.
+    pub is_bound: bool,
+    /// Each server's, in the order of [`Pool::members`].
+    pub bids: Vec<Bid>,
+}
+
+/// Whether a server can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bid {
+    /// It can.
+    Eligible {
+        /// As it counts now: a slow start has done a part of it.
+        weight: f64,
+    },
+    /// Its [`Standing`] keeps it out.
+    Out,
+    /// It has as many requests as its `max_conns` says.
+    Full(u32),
+    /// Half-open, and as many requests as may are finding out whether it is well again.
+    Probed,
+    /// This request was sent there before.
+    Tried,
+}
+
 #[cfg(test)]
 mod tests;

@@ -64,14 +64,41 @@ impl Pool {
     ///
     /// Also a backup while primaries serve: a client stays on its server while that is healthy.
     pub(super) fn bound(&self, ask: &Ask<'_>) -> Option<Taken> {
+        let index = self.bound_to(ask)?;
+        Some((index, self.slots[index].join()?))
+    }
+
+    /// The server the client is bound to, unless it takes nobody any more or was tried; it may be full.
+    pub(super) fn bound_to(&self, ask: &Ask<'_>) -> Option<usize> {
         let value = ask.sticky?;
         let index = self
             .members()
             .iter()
             .position(|m| m.sticky_value().as_bytes() == value)?;
         let slot = &self.slots[index];
-        let may = slot.takes_bound() && !ask.tried.contains(&slot.id);
-        may.then(|| slot.join()).flatten().map(|ticket| (index, ticket))
+        (slot.takes_bound() && !ask.tried.contains(&slot.id)).then_some(index)
+    }
+
+    /// Whom [`choose`](Self::choose) would choose at this moment. No place is taken, no turn given, no lead cut.
+    pub(super) fn aim(&self, tier: &Tier, ask: &Ask<'_>, draw: u64, now: Mono) -> Option<usize> {
+        let tried = ask.tried;
+        let least = |burden: &dyn Fn(&Slot, Load) -> Burden| {
+            self.look::<false>(tier, tried, burden)
+                .map(|candidate| candidate.index)
+        };
+        match &self.policy {
+            LoadBalancing::LeastConn => least(&|_, load| connections(load)),
+            LoadBalancing::LeastTime => least(&|slot, load| time(slot, load, now)),
+            LoadBalancing::RoundRobin => least(&alike),
+            LoadBalancing::RandomTwo => self.draw_two(tier, tried, draw),
+            LoadBalancing::Hash(_) => ask
+                .hash
+                .and_then(|hash| {
+                    self.on_ring(tier, tried, hash)
+                        .find(|index| self.slots[*index].has_room())
+                })
+                .or_else(|| least(&|_, load| connections(load))),
+        }
     }
 
     /// Chooses within a tier and takes the place.
@@ -100,7 +127,7 @@ impl Pool {
         burden: impl Fn(&Slot, Load) -> Burden,
     ) -> Option<Taken> {
         for _ in 0..CLAIMS_MAX {
-            let candidate = self.look(tier, tried, &burden)?;
+            let candidate = self.look::<true>(tier, tried, &burden)?;
             let slot = &self.slots[candidate.index];
             let same = slot
                 .offer()
@@ -115,19 +142,15 @@ impl Pool {
                 return Some((candidate.index, ticket));
             }
         }
-        self.join_any(|| self.look(tier, tried, &burden).map(|c| c.index))
+        self.join_any(|| self.look::<true>(tier, tried, &burden).map(|c| c.index))
     }
 
     /// Whoever's turn it is.
     ///
     /// Exact: passes only grow, so a pass that is still what it was when it was the smallest is still the smallest.
     fn next_in_turn(&self, tier: &Tier, tried: &[u64]) -> Option<Taken> {
-        let alike = |_: &Slot, _: Load| Burden {
-            amount: 0,
-            level: true,
-        };
         for _ in 0..CLAIMS_MAX {
-            let candidate = self.look(tier, tried, alike)?;
+            let candidate = self.look::<true>(tier, tried, alike)?;
             // A server that filled up just now has lost its turn.
             if self.take_turn(tier, candidate)
                 && let Some(ticket) = self.slots[candidate.index].join()
@@ -135,43 +158,53 @@ impl Pool {
                 return Some((candidate.index, ticket));
             }
         }
-        self.join_any(|| self.look(tier, tried, alike).map(|c| c.index))
+        self.join_any(|| self.look::<true>(tier, tried, alike).map(|c| c.index))
     }
 
     /// Two distinct servers drawn by weight, and of them the one with the smaller load.
     fn better_of_two(&self, tier: &Tier, tried: &[u64], draw: u64) -> Option<Taken> {
         let mut draw = draw;
         self.join_any(|| {
-            let eligible = || {
-                self.eligible(tier, tried).map(|(index, _, weight, load)| Drawn {
-                    index,
-                    weight,
-                    load: load.count(),
-                })
-            };
-            let total: u64 = eligible().map(|drawn| u64::from(drawn.weight)).sum();
-            let first = at_weight(eligible(), scaled(draw & u64::from(u32::MAX), total))?;
-            let others = || eligible().filter(move |drawn| drawn.index != first.index);
-            let second = at_weight(
-                others(),
-                scaled(draw >> 32, total.saturating_sub(first.weight.into())),
-            );
+            let index = self.draw_two(tier, tried, draw)?;
             draw = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-            Some(
-                second
-                    .filter(|second| second.is_less_loaded_than(first))
-                    .unwrap_or(first)
-                    .index,
-            )
+            Some(index)
         })
+    }
+
+    fn draw_two(&self, tier: &Tier, tried: &[u64], draw: u64) -> Option<usize> {
+        let eligible = || {
+            self.eligible(tier, tried).map(|(index, _, weight, load)| Drawn {
+                index,
+                weight,
+                load: load.count(),
+            })
+        };
+        let total: u64 = eligible().map(|drawn| u64::from(drawn.weight)).sum();
+        let first = at_weight(eligible(), scaled(draw & u64::from(u32::MAX), total))?;
+        let others = || eligible().filter(move |drawn| drawn.index != first.index);
+        let second = at_weight(
+            others(),
+            scaled(draw >> 32, total.saturating_sub(first.weight.into())),
+        );
+        Some(
+            second
+                .filter(|second| second.is_less_loaded_than(first))
+                .unwrap_or(first)
+                .index,
+        )
     }
 
     /// The next eligible server clockwise from the key.
     fn next_on_ring(&self, tier: &Tier, tried: &[u64], hash: u64) -> Option<Taken> {
-        self.ring.walk(hash).take(RING_STEPS_MAX).find_map(|index| {
-            let slot = &self.slots[index];
-            let may = tier.slots.contains(&index) && slot.weight() > 0 && !tried.contains(&slot.id);
-            may.then(|| slot.join()).flatten().map(|ticket| (index, ticket))
+        self.on_ring(tier, tried, hash)
+            .find_map(|index| Some((index, self.slots[index].join()?)))
+    }
+
+    /// Those in service, clockwise from the key; they may be full.
+    fn on_ring(&self, tier: &Tier, tried: &[u64], hash: u64) -> impl Iterator<Item = usize> {
+        self.ring.walk(hash).take(RING_STEPS_MAX).filter(|index| {
+            let slot = &self.slots[*index];
+            tier.slots.contains(index) && slot.weight() > 0 && !tried.contains(&slot.id)
         })
     }
 
@@ -190,7 +223,14 @@ impl Pool {
     ///
     /// If a level server is the least loaded, all level ones are: an idle server of weight 2 beside an idle one of weight
     /// 3 has no load to compare, and would else never be sent a request on a quiet site.
-    fn look(&self, tier: &Tier, tried: &[u64], burden: impl Fn(&Slot, Load) -> Burden) -> Option<Candidate> {
+    ///
+    /// `SETTLES`: whoever has a lead from lighter days loses it. Either way it is ranked last.
+    fn look<const SETTLES: bool>(
+        &self,
+        tier: &Tier,
+        tried: &[u64],
+        burden: impl Fn(&Slot, Load) -> Burden,
+    ) -> Option<Candidate> {
         let clock = self.running.turns.load(Ordering::Acquire);
         let (mut level, mut level_amount, mut level_weight) = (NOBODY, 0, 0);
         let (mut least, mut least_amount, mut least_weight) = (NOBODY, AMOUNT_MAX, 0);
@@ -198,7 +238,7 @@ impl Pool {
             let (load, weight) = (burden(slot, load), u64::from(weight));
             if load.level {
                 (level_amount, level_weight) = (load.amount, weight.max(level_weight));
-                level.or(self.rank(slot, clock), index);
+                level.or(self.rank::<SETTLES>(slot, clock), index);
                 continue;
             }
             let (mine, theirs) = (load.amount * least_weight, least_amount * weight);
@@ -206,7 +246,7 @@ impl Pool {
                 least = NOBODY;
             }
             // Also where equal: the amount that is remembered must be the one of whoever is.
-            if mine <= theirs && least.or(self.rank(slot, clock), index) {
+            if mine <= theirs && least.or(self.rank::<SETTLES>(slot, clock), index) {
                 (least_amount, least_weight) = (load.amount, weight);
             }
         }
@@ -243,15 +283,20 @@ impl Pool {
     }
 
     #[inline]
-    fn rank(&self, slot: &Slot, clock: u64) -> u64 {
+    fn rank<const SETTLES: bool>(&self, slot: &Slot, clock: u64) -> u64 {
         let stride = slot.stride.load(Ordering::Relaxed);
         let pass = slot.seat.pass.load(Ordering::Acquire);
-        turns::rank(pass, stride, clock).unwrap_or_else(|| self.settle(slot, stride))
+        turns::rank(pass, stride, clock).unwrap_or_else(|| {
+            if SETTLES {
+                self.settle(slot, stride);
+            }
+            NOBODY.rank - 1
+        })
     }
 
-    /// Cuts a lead that a server has from lighter days, and ranks it last for once.
+    /// Cuts a lead that a server has from lighter days.
     #[cold]
-    fn settle(&self, slot: &Slot, stride: u64) -> u64 {
+    fn settle(&self, slot: &Slot, stride: u64) {
         let pass = slot.seat.pass.load(Ordering::Acquire);
         // The clock again, after the pass: the caller's reading may be from before a turn that was given meanwhile.
         let settled = turns::settled(pass, stride, self.running.turns.load(Ordering::Acquire));
@@ -260,7 +305,6 @@ impl Pool {
             .seat
             .pass
             .compare_exchange(pass, settled, Ordering::AcqRel, Ordering::Relaxed);
-        NOBODY.rank - 1
     }
 
     /// Gives the candidate its turn, unless somebody took it since.
@@ -298,6 +342,14 @@ impl First {
             *self = Self { rank, index };
         }
         precedes
+    }
+}
+
+/// No burden at all: whoever's turn it is.
+fn alike(_: &Slot, _: Load) -> Burden {
+    Burden {
+        amount: 0,
+        level: true,
     }
 }
 

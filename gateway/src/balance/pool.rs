@@ -250,7 +250,7 @@ impl Pool {
     }
 
     /// Works the slots out again if something has changed since, or was due to change by now.
-    fn renew(&self, now: Mono) {
+    pub(super) fn renew(&self, now: Mono) {
         let service = &self.service;
         let holds = || {
             service.at_change.load(Ordering::Acquire) == self.changes.count()
@@ -393,6 +393,12 @@ impl Slot {
             return None;
         }
         Some((weight, self.server.load(self.probing_in(word))?))
+    }
+
+    /// Whether [`join`](Self::join) would find a place.
+    pub(super) fn has_room(&self) -> bool {
+        let probing = self.probing_in(self.word.load(Ordering::Acquire));
+        self.server.in_flight() < self.max_conns && self.server.load(probing).is_some()
     }
 
     /// Takes a place, if its load is still this.

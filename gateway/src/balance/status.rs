@@ -1,7 +1,8 @@
 //! A pool as operators see it.
 
 use super::pool::Pool;
-use super::standing::Standing;
+use super::standing::{STEPS, Standing};
+use super::{Ask, Bid, Outlook};
 use crate::kit::clock::Mono;
 use crate::upstream::Breaker;
 
@@ -47,5 +48,41 @@ impl Pool {
                 }
             })
             .collect()
+    }
+
+    /// Whom [`pick`](Self::pick) would choose at this moment, and what speaks for or against each server.
+    ///
+    /// Nothing is taken: no place, no turn, no probe. `draw` decides as it would there.
+    pub fn peek(&self, ask: &Ask<'_>, draw: u64, now: Mono) -> Outlook {
+        self.renew(now);
+        let bound = self.bound_to(ask).filter(|index| self.slots[*index].has_room());
+        let chosen = bound.or_else(|| {
+            self.tiers()
+                .iter()
+                .find_map(|tier| self.aim(tier, ask, draw, now))
+        });
+        Outlook {
+            chosen,
+            is_bound: bound.is_some(),
+            bids: (0..self.slots.len()).map(|index| self.bid(index, ask)).collect(),
+        }
+    }
+
+    fn bid(&self, index: usize, ask: &Ask<'_>) -> Bid {
+        let slot = &self.slots[index];
+        if slot.weight() == 0 {
+            return Bid::Out;
+        }
+        if ask.tried.contains(&slot.id) {
+            return Bid::Tried;
+        }
+        if slot.has_room() {
+            let weight = f64::from(slot.weight()) / f64::from(STEPS);
+            return Bid::Eligible { weight };
+        }
+        match slot.server.in_flight() >= slot.max_conns {
+            true => Bid::Full(slot.max_conns),
+            false => Bid::Probed,
+        }
     }
 }

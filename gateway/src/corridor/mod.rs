@@ -170,7 +170,7 @@ impl Visit<'_> {
             x.site = Some(site);
             return Ok(verdict);
         }
-        let site = match site::find(x, self.door) {
+        let site = match site::find(x, self.door, &mut ()) {
             Ok(site) => site,
             Err(verdict) => return Ok(verdict),
         };

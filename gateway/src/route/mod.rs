@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::config::plan::{Match, PathPattern, ValueTest};
 use crate::kit::host::HostPattern;
 use crate::kit::pattern::Pattern;
-use crate::wire::{Fields, Method};
+use crate::wire::{Fields, Method, target};
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +39,49 @@ pub enum Found<'a, T> {
     Nothing,
 }
 
+/// Where a request goes, an encoded slash in its path considered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routed<'a, T> {
+    /// By this route.
+    Route(&'a T),
+    /// There are routes, for these methods only (sorted).
+    MethodNotAllowed(Vec<&'a str>),
+    /// By none.
+    Nothing,
+    /// Nowhere: an origin that takes an encoded slash for a slash would serve what another route is for. Then
+    /// "/admin%2Fkeys" would pass that route by, and whatever it asks of a request.
+    PassesBy {
+        /// The route of the path as it is.
+        route: &'a T,
+        /// The one it would pass by; None where that is for other methods.
+        other: Option<&'a T>,
+    },
+}
+
+/// Why a route whose host and path fit does not match all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss<'a> {
+    /// It is for another listener: this one.
+    Listener(&'a str),
+    /// It asks for a header: its name, and its value unless any will do.
+    Header(&'a str, Option<&'a str>),
+    /// It asks for a query parameter, likewise.
+    Query(&'a str, Option<&'a str>),
+    /// It is for these methods.
+    Method(&'a [String]),
+}
+
+/// Who is told of each route that is looked at, the nearest first. For nobody, `()`, it costs nothing.
+pub trait Trace<T> {
+    /// This route was looked at; without a miss it is the one.
+    fn tried(&mut self, target: &T, miss: Option<Miss<'_>>);
+}
+
+impl<T> Trace<T> for () {
+    #[inline]
+    fn tried(&mut self, _: &T, _: Option<Miss<'_>>) {}
+}
+
 /// Routes of one configuration with what each leads to.
 #[derive(Debug)]
 pub struct Table<T> {
@@ -58,6 +101,13 @@ struct Paths<T> {
     /// In file order.
     regex: Vec<(Pattern, Rule<T>)>,
     any: Vec<Rule<T>>,
+}
+
+/// The route that matches.
+struct Hit<'a, T> {
+    target: &'a T,
+    /// The path is written out in the configuration.
+    is_written: bool,
 }
 
 #[derive(Debug)]
@@ -101,18 +151,58 @@ impl<T> Table<T> {
     /// A host or path that is more specific wins only if one of its routes matches as a whole: a request that
     /// `example.com` has no route for may still find one for `*`.
     pub fn find<'a>(&'a self, facts: &Facts<'_>) -> Found<'a, T> {
+        match self.search(facts, &mut ()) {
+            Ok(found) => Found::Route(found.target),
+            Err(allowed) if allowed.is_empty() => Found::Nothing,
+            Err(allowed) => Found::MethodNotAllowed(allowed),
+        }
+    }
+
+    /// Where a request goes: [`find`](Self::find), and whether an encoded slash in its path would pass another route by.
+    ///
+    /// `trace` is told of the routes looked at for the path as it is.
+    pub fn route<'a>(&'a self, facts: &Facts<'_>, trace: &mut impl Trace<T>) -> Routed<'a, T> {
+        let found = match self.search(facts, trace) {
+            Ok(found) => found,
+            Err(allowed) if allowed.is_empty() => return Routed::Nothing,
+            Err(allowed) => return Routed::MethodNotAllowed(allowed),
+        };
+        let route = found.target;
+        // An operator who has written the path like this means it.
+        let other_path = target::other_reading(facts.path).filter(|_| !found.is_written);
+        let Some(path) = other_path else {
+            return Routed::Route(route);
+        };
+        let other = Facts {
+            path: &path,
+            ..*facts
+        };
+        match self.search(&other, &mut ()) {
+            Ok(other) if std::ptr::eq(other.target, route) => Routed::Route(route),
+            Ok(other) => Routed::PassesBy {
+                route,
+                other: Some(other.target),
+            },
+            Err(allowed) if allowed.is_empty() => Routed::Route(route),
+            Err(_) => Routed::PassesBy { route, other: None },
+        }
+    }
+
+    /// The most specific route that matches, else the methods (sorted) that one would match with.
+    fn search<'a>(
+        &'a self,
+        facts: &Facts<'_>,
+        trace: &mut impl Trace<T>,
+    ) -> Result<Hit<'a, T>, Vec<&'a str>> {
         let mut allowed = Vec::new();
         for paths in self.hosts(facts.host) {
-            if let Some(target) = paths.find(facts, &mut allowed) {
-                return Found::Route(target);
+            if let Some(hit) = paths.find(facts, &mut allowed, trace) {
+                return Ok(hit);
             }
-        }
-        if allowed.is_empty() {
-            return Found::Nothing;
         }
         allowed.sort_unstable();
         allowed.dedup();
-        Found::MethodNotAllowed(allowed)
+        Err(allowed)
     }
 
     fn hosts(&self, host: &str) -> impl Iterator<Item = &Paths<T>> {
@@ -179,30 +269,36 @@ impl<T> Paths<T> {
         rules.sort_by_key(|r| (Reverse(r.weight()), r.order));
     }
 
-    fn find<'a>(&'a self, facts: &Facts<'_>, allowed: &mut Vec<&'a str>) -> Option<&'a T> {
-        if let Some(rule) = self
+    fn find<'a>(
+        &'a self,
+        facts: &Facts<'_>,
+        allowed: &mut Vec<&'a str>,
+        trace: &mut impl Trace<T>,
+    ) -> Option<Hit<'a, T>> {
+        let found = |is_written| move |target| Hit { target, is_written };
+        if let Some(hit) = self
             .exact
             .get(facts.path)
-            .and_then(|rules| first(rules, facts, allowed))
+            .and_then(|rules| first(rules, facts, allowed, trace))
         {
-            return Some(rule);
+            return Some(hit).map(found(true));
         }
         for length in &self.prefix_lengths {
-            if let Some(rule) = prefix_of(facts.path, *length)
+            if let Some(hit) = prefix_of(facts.path, *length)
                 .and_then(|prefix| self.prefix.get(prefix))
-                .and_then(|rules| first(rules, facts, allowed))
+                .and_then(|rules| first(rules, facts, allowed, trace))
             {
-                return Some(rule);
+                return Some(hit).map(found(false));
             }
         }
         for (pattern, rule) in &self.regex {
             if pattern.is_match(facts.path)
-                && let Some(target) = first(std::slice::from_ref(rule), facts, allowed)
+                && let Some(hit) = first(std::slice::from_ref(rule), facts, allowed, trace)
             {
-                return Some(target);
+                return Some(hit).map(found(false));
             }
         }
-        first(&self.any, facts, allowed)
+        first(&self.any, facts, allowed, trace).map(found(false))
     }
 }
 
@@ -216,18 +312,25 @@ impl<T> Rule<T> {
         )
     }
 
-    fn matches_but_for_method(&self, facts: &Facts<'_>) -> bool {
-        self.listener
+    /// Why it does not match; the method comes last, so that a miss by it is a miss by nothing else.
+    fn miss(&self, facts: &Facts<'_>) -> Option<Miss<'_>> {
+        let listener = self
+            .listener
             .as_deref()
-            .is_none_or(|name| facts.listener == Some(name))
-            && self
-                .headers
-                .iter()
-                .all(|(name, test)| facts.fields.values_of(name).any(|v| passes(test, v)))
-            && self
-                .query
-                .iter()
-                .all(|(name, test)| parameters(facts.query, name).any(|v| passes(test, v.as_bytes())))
+            .filter(|name| facts.listener != Some(*name));
+        if let Some(name) = listener {
+            return Some(Miss::Listener(name));
+        }
+        let has_field = |name: &str, test: &ValueTest| facts.fields.values_of(name).any(|v| passes(test, v));
+        if let Some((name, test)) = self.headers.iter().find(|(name, test)| !has_field(name, test)) {
+            return Some(Miss::Header(name, asked(test)));
+        }
+        let has_parameter =
+            |name: &str, test: &ValueTest| parameters(facts.query, name).any(|v| passes(test, v.as_bytes()));
+        if let Some((name, test)) = self.query.iter().find(|(name, test)| !has_parameter(name, test)) {
+            return Some(Miss::Query(name, asked(test)));
+        }
+        (!self.allows(facts.method)).then_some(Miss::Method(&self.methods))
     }
 
     /// RFC 9110 §9.3.2: HEAD is GET without the content, so whoever serves one serves the other.
@@ -239,20 +342,35 @@ impl<T> Rule<T> {
     }
 }
 
-fn first<'a, T>(rules: &'a [Rule<T>], facts: &Facts<'_>, allowed: &mut Vec<&'a str>) -> Option<&'a T> {
-    rules
-        .iter()
-        .filter(|r| r.matches_but_for_method(facts))
-        .find_map(|rule| {
-            if rule.allows(facts.method) {
-                return Some(&rule.target);
+fn first<'a, T>(
+    rules: &'a [Rule<T>],
+    facts: &Facts<'_>,
+    allowed: &mut Vec<&'a str>,
+    trace: &mut impl Trace<T>,
+) -> Option<&'a T> {
+    for rule in rules {
+        let miss = rule.miss(facts);
+        trace.tried(&rule.target, miss);
+        match miss {
+            None => return Some(&rule.target),
+            Some(Miss::Method(methods)) => {
+                allowed.extend(methods.iter().map(String::as_str));
+                if methods.iter().any(|m| m == "GET") {
+                    allowed.push("HEAD");
+                }
             }
-            allowed.extend(rule.methods.iter().map(String::as_str));
-            if rule.methods.iter().any(|m| m == "GET") {
-                allowed.push("HEAD");
-            }
-            None
-        })
+            Some(Miss::Listener(_) | Miss::Header(..) | Miss::Query(..)) => {}
+        }
+    }
+    None
+}
+
+/// The value a test asks for, unless any will do.
+fn asked(test: &ValueTest) -> Option<&str> {
+    match test {
+        ValueTest::Equals(text) => Some(text),
+        ValueTest::Present => None,
+    }
 }
 
 fn passes(test: &ValueTest, value: &[u8]) -> bool {

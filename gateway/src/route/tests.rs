@@ -36,6 +36,86 @@ fn get<'a>(host: &'a str, path: &'a str, fields: &'a Fields) -> Facts<'a> {
     }
 }
 
+/// What a trace was told: the route, and whether it was the one.
+#[derive(Default)]
+struct Told(Vec<(&'static str, String)>);
+
+impl Trace<&'static str> for Told {
+    fn tried(&mut self, target: &&'static str, miss: Option<Miss<'_>>) {
+        self.0.push((target, format!("{miss:?}")));
+    }
+}
+
+#[test]
+fn whoever_asks_is_told_which_nearer_routes_did_not_match_and_why() {
+    let with = |m: Match, change: fn(&mut Match)| {
+        let mut m = m;
+        change(&mut m);
+        m
+    };
+    let table = Table::new([
+        (
+            with(matching("a", exact("/x")), |m| m.methods = vec!["POST".into()]),
+            "post",
+        ),
+        (
+            with(matching("a", prefix("/x")), |m| {
+                m.listener = Some("inside".into())
+            }),
+            "inside",
+        ),
+        (
+            with(matching("a", prefix("/x")), |m| {
+                m.headers = vec![("x-v".into(), ValueTest::Equals("2".into()))]
+            }),
+            "header",
+        ),
+        (
+            with(matching("a", regex("^/x")), |m| {
+                m.query = vec![("q".into(), ValueTest::Present)]
+            }),
+            "query",
+        ),
+        (matching("*", prefix("/x")), "any host"),
+        (matching("*", PathPattern::Any), "never asked"),
+    ]);
+    let fields = Fields::default();
+    let mut told = Told::default();
+    assert_eq!(
+        table.route(&get("a", "/x", &fields), &mut told),
+        Routed::Route(&"any host")
+    );
+    let told: Vec<(&str, &str)> = told.0.iter().map(|(route, miss)| (*route, &**miss)).collect();
+    assert_eq!(
+        told,
+        [
+            ("post", r#"Some(Method(["POST"]))"#),
+            ("inside", r#"Some(Listener("inside"))"#),
+            ("header", r#"Some(Header("x-v", Some("2")))"#),
+            ("query", r#"Some(Query("q", None))"#),
+            ("any host", "None"),
+        ]
+    );
+}
+
+#[test]
+fn an_encoded_slash_that_would_pass_another_route_by_is_told_with_both_routes() {
+    let table = Table::new([
+        (matching("*", prefix("/admin/keys")), "keys"),
+        (matching("*", exact("/written%2Fout")), "written"),
+        (matching("*", PathPattern::Any), "any"),
+    ]);
+    let fields = Fields::default();
+    let route = |path| table.route(&get("a", path, &fields), &mut ());
+    let passed = Routed::PassesBy {
+        route: &"any",
+        other: Some(&"keys"),
+    };
+    assert_eq!(route("/admin%2Fkeys"), passed);
+    assert_eq!(route("/other%2Fkeys"), Routed::Route(&"any"));
+    assert_eq!(route("/written%2Fout"), Routed::Route(&"written"));
+}
+
 #[test]
 fn the_more_specific_wins_whatever_the_order_of_the_file() {
     let table = Table::new([

@@ -5,6 +5,7 @@ mod ejection;
 mod eligible;
 mod fair;
 mod many_threads;
+mod outlook;
 mod slow_start;
 
 use std::num::NonZeroU32;

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gateway::config::Plan;
-use gateway::config::plan::{PathPattern, Route, ValueTest};
+use gateway::config::plan::{Route, ValueTest};
 use gateway::kit::host;
-use gateway::route::{Facts, Found, Table};
+use gateway::route::{Facts, Routed, Table};
 use gateway::wire::{Fields as Head, target};
 
 use super::profile::{Difference, Kind, Profile, profiles};
@@ -135,7 +135,7 @@ impl<'p> Replay<'p> {
             query: query.as_deref(),
             fields: &assumed.fields,
         };
-        let outcomes = [0, 1].map(|i| outcome(&self.tables[i], self.plans[i], &facts));
+        let outcomes = [0, 1].map(|i| outcome(&self.tables[i], &facts));
         self.requests += 1;
         let by_table = match outcomes[0] {
             Outcome::Route(i) => Some(&*self.plans[0].routes[i].name),
@@ -229,22 +229,12 @@ fn assumed(route: &Route) -> Assumed {
     }
 }
 
-/// As the corridor does it: the table, and then whether an encoded slash passes another route by.
-fn outcome(table: &Table<usize>, plan: &Plan, facts: &Facts<'_>) -> Outcome {
-    let found = |path: &str| match table.find(&Facts { path, ..*facts }) {
-        Found::Route(i) => Outcome::Route(*i),
-        Found::MethodNotAllowed(_) => Outcome::WrongMethod,
-        Found::Nothing => Outcome::Nothing,
-    };
-    let first = found(facts.path);
-    let Outcome::Route(i) = first else { return first };
-    let is_written = matches!(&plan.routes[i].matches.path, PathPattern::Exact(path) if path == facts.path);
-    let Some(other) = target::other_reading(facts.path).filter(|_| !is_written) else {
-        return first;
-    };
-    match found(&other) {
-        other @ (Outcome::Route(_) | Outcome::WrongMethod) if other != first => Outcome::Ambiguous,
-        Outcome::Route(_) | Outcome::WrongMethod | Outcome::Nothing | Outcome::Ambiguous => first,
+fn outcome(table: &Table<usize>, facts: &Facts<'_>) -> Outcome {
+    match table.route(facts, &mut ()) {
+        Routed::Route(i) => Outcome::Route(*i),
+        Routed::MethodNotAllowed(_) => Outcome::WrongMethod,
+        Routed::Nothing => Outcome::Nothing,
+        Routed::PassesBy { .. } => Outcome::Ambiguous,
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use super::line::Line;
 use super::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
-use super::{Entry, Permit, Waiting};
+use super::{Admission, Entry, Outlook, Permit, Waiting};
 use crate::config::plan::ConcurrencyLimit;
 
 /// Parts of the table, each with its own lock: several times the number of workers, so that two seldom meet. As a power
@@ -120,6 +120,31 @@ impl Gate {
         drop(shard);
         self.queue_full.fetch_add(1, Ordering::Relaxed);
         Entry::Full
+    }
+
+    /// What [`enter`](Self::enter) would come to at this moment. Nobody is let in.
+    pub fn peek(&self, key: u128, policy: &ConcurrencyLimit) -> Outlook {
+        let max = policy.max.get();
+        let shard = self.shard(key).lock();
+        let (inside, waiting) = shard
+            .places
+            .get(&key)
+            .map_or((0, 0), |places| (places.inside, places.line.len()));
+        drop(shard);
+        // Those who wait come first, where there are places for them.
+        let served = (max.saturating_sub(inside) as usize).min(waiting);
+        let is_new = inside == 0 && waiting == 0;
+        let admission = match () {
+            () if is_new && self.keys() >= policy.max_keys => Admission::Full,
+            () if (inside as usize) + served < max as usize => Admission::Inside,
+            () if waiting - served < policy.queue as usize => Admission::Line,
+            () => Admission::Full,
+        };
+        Outlook {
+            inside,
+            waiting,
+            admission,
+        }
     }
 
     /// The first of its key.

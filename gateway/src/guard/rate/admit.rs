@@ -52,20 +52,48 @@ pub fn admit(limits: &[(&Limiter, KeyHash)], now: Mono) -> Verdict {
             limits,
             now_ns: now.0.min(TIME_NS_MAX),
             judged: 0,
-            standing: Standing {
-                limit: 0,
-                remaining: u32::MAX,
-                reset: Duration::ZERO,
-            },
-            refused: None,
+            tally: Tally::default(),
         };
         match walk.on((0, 0), None) {
-            Outcome::Charge => return Verdict::Admitted(walk.standing),
-            Outcome::Leave => return walk.refusal(),
+            Outcome::Charge | Outcome::Leave => return walk.tally.verdict(),
             // Once in a while, when a reload has changed the number of shards just now.
             Outcome::Again => {}
         }
     }
+}
+
+/// What one limit would say of one more request, without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Requests it would admit now, this one included.
+    pub left: u32,
+    /// Until it would admit one; zero where it does.
+    pub retry_after: Duration,
+}
+
+/// What [`admit`] would say at this moment, and each limit by itself. Nothing is charged, no key is remembered, and a pace
+/// that is newer than the table's does not take over.
+///
+/// One limit is looked at after the other, so while others are being admitted it is no more than a look.
+pub fn peek(limits: &[(&Limiter, KeyHash)], now: Mono) -> (Verdict, Vec<Outlook>) {
+    let now_ns = now.0.min(TIME_NS_MAX);
+    let mut tally = Tally::default();
+    let look = |(at, (limiter, key)): (usize, &(&Limiter, KeyHash))| {
+        let (debt_ns, pace) = limiter
+            .table
+            .peek(*key, (limiter.generation, limiter.pace), now_ns);
+        let judgement = pace.judge(debt_ns);
+        tally.take(at, &judgement);
+        match judgement {
+            Ok(charged) => Outlook {
+                left: charged.remaining.saturating_add(1),
+                retry_after: Duration::ZERO,
+            },
+            Err(retry_after) => Outlook { left: 0, retry_after },
+        }
+    };
+    let outlooks = limits.iter().enumerate().map(look).collect();
+    (tally.verdict(), outlooks)
 }
 
 /// Takes back what [`admit`] has charged at `admitted`, for a request that was not served after all.
@@ -102,6 +130,11 @@ struct Walk<'a> {
     limits: &'a [(&'a Limiter, KeyHash)],
     now_ns: u64,
     judged: usize,
+    tally: Tally,
+}
+
+/// What the limits judged so far come to together.
+struct Tally {
     /// The one nearest to its end so far.
     standing: Standing,
     /// The longest wait so far.
@@ -142,14 +175,7 @@ impl<'a> Walk<'a> {
         let (debt_ns, pace) = Table::debt(shard, key, policy, self.now_ns);
         self.judged += 1;
         let judgement = pace.judge(debt_ns);
-        match &judgement {
-            Ok(charged) => self.note(at, charged),
-            // The others are asked all the same, for the longest wait: less would be a promise that is not kept.
-            Err(wait) if self.refused.is_none_or(|(_, longest)| *wait > longest) => {
-                self.refused = Some((at, *wait))
-            }
-            Err(_) => {}
-        }
+        self.tally.take(at, &judgement);
         let outcome = self.on(place, Some(shard));
         if let (Outcome::Charge, Ok(charged)) = (outcome, judgement) {
             limiter.table.charge(shard, key, charged.debt_ns, self.now_ns);
@@ -169,15 +195,46 @@ impl<'a> Walk<'a> {
 
     /// When all are judged.
     fn outcome(&self) -> Outcome {
-        match self.refused {
+        match self.tally.refused {
             Some(_) => Outcome::Leave,
             None => Outcome::Charge,
+        }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            standing: Standing {
+                limit: 0,
+                remaining: u32::MAX,
+                reset: Duration::ZERO,
+            },
+            refused: None,
+        }
+    }
+}
+
+impl Tally {
+    fn take(&mut self, limit: usize, judgement: &Result<Charged, Duration>) {
+        match judgement {
+            Ok(charged) => self.note(limit, charged),
+            // The others are asked all the same, for the longest wait: less would be a promise that is not kept.
+            // Of equal ones the first: in which order they were judged is of no meaning.
+            Err(wait) => {
+                let is_longer = |(first, longest)| *wait > longest || (*wait == longest && limit < first);
+                if self.refused.is_none_or(is_longer) {
+                    self.refused = Some((limit, *wait));
+                }
+            }
         }
     }
 
     fn note(&mut self, limit: usize, charged: &Charged) {
         let reset = Duration::from_nanos(charged.reset_ns);
-        let is_nearer = (charged.remaining, self.standing.reset) < (self.standing.remaining, reset);
+        let nearest = &self.standing;
+        // Of two with as many left the one that takes longer to have more; of equal ones the first.
+        let is_nearer = (charged.remaining, nearest.reset, limit) < (nearest.remaining, reset, nearest.limit);
         if is_nearer {
             self.standing = Standing {
                 limit,
@@ -187,8 +244,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn refusal(&self) -> Verdict {
-        let (limit, retry_after) = self.refused.expect("who leaves was refused");
+    fn verdict(self) -> Verdict {
+        let Some((limit, retry_after)) = self.refused else {
+            return Verdict::Admitted(self.standing);
+        };
         Verdict::Refused {
             limit,
             retry_after,

@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::admit::{Standing, Verdict, admit, refund};
+pub use self::admit::{Outlook, Standing, Verdict, admit, peek, refund};
 pub use self::limiter::Limiter;
 pub use self::table::Table;
 pub use super::key::KeyHash;

@@ -89,6 +89,17 @@ impl Shard {
         self.pace.unwrap_or(pace)
     }
 
+    /// What a key would owe, and by which pace, if this one were [adopted](Self::adopt).
+    pub fn debt_if_adopted(&self, tag: u64, (generation, pace): (u64, Pace), now_ns: u64) -> (u64, Pace) {
+        let debt_ns = self.due_ns(tag).unwrap_or_default().saturating_sub(now_ns);
+        match self.pace {
+            Some(old) if generation <= self.generation => (debt_ns, old),
+            // A debt of nothing is none at any pace.
+            Some(old) if old != pace && debt_ns > 0 => (pace.convert(debt_ns, &old), pace),
+            Some(_) | None => (debt_ns, pace),
+        }
+    }
+
     fn convert(&mut self, from: &Pace, to: &Pace, now_ns: u64) {
         self.converted_ns = now_ns;
         for slot in &mut self.slots {

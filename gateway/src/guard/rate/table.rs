@@ -135,6 +135,17 @@ impl Table {
         (due_ns.saturating_sub(now_ns), pace)
     }
 
+    /// The same without leaving a trace, under the key's lock.
+    pub(super) fn peek(&self, key: KeyHash, policy: (u64, Pace), now_ns: u64) -> (u64, Pace) {
+        loop {
+            let home = self.shard(key);
+            let shard = home.lock();
+            if self.owns(home, key) {
+                return shard.debt_if_adopted(tag(key), policy, now_ns);
+            }
+        }
+    }
+
     /// Writes what this key owes from now on, in its shard.
     pub(super) fn charge(&self, shard: &mut Shard, key: KeyHash, debt_ns: u64, now_ns: u64) {
         let slot = Slot {

@@ -98,6 +98,36 @@ proptest! {
     }
 
     #[test]
+    fn a_look_says_what_admission_would_say_and_changes_nothing(
+        rates in prop::collection::vec(rates(), 1..4),
+        steps in steps(60),
+        reload in any::<prop::sample::Index>(),
+    ) {
+        let tables: Vec<_> = rates.iter().map(|_| Arc::new(Table::new(1_000))).collect();
+        let over_all = |shift: u32| -> Vec<Limiter> {
+            let of = |(table, &(c, p, b)): (&Arc<Table>, &(u32, Duration, u32))| over(table, c, p, b + shift);
+            tables.iter().zip(&rates).map(of).collect()
+        };
+        let (old, new) = (over_all(0), over_all(2));
+        let reload = reload.index(steps.len());
+        let mut now = Mono(0);
+        for (i, (eighths, nanos, n)) in steps.into_iter().enumerate() {
+            let limiters = if i < reload { &old } else { &new };
+            let asked: Vec<_> = limiters.iter().enumerate().map(|(l, at)| (at, key(n >> l))).collect();
+            let interval_ns = asked[i % asked.len()].0.pace.interval_ns();
+            now = Mono(now.0 + interval_ns * eighths / 8 + nanos);
+            let held: Vec<usize> = tables.iter().map(|table| table.keys()).collect();
+            let seen = peek(&asked, now);
+            prop_assert_eq!(&seen, &peek(&asked, now));
+            prop_assert_eq!(held, tables.iter().map(|table| table.keys()).collect::<Vec<_>>());
+            for (outlook, one) in seen.1.iter().zip(&asked) {
+                prop_assert_eq!(outlook.left == 0, matches!(peek(&[*one], now).0, Verdict::Refused { .. }));
+            }
+            prop_assert_eq!(seen.0, admit(&asked, now));
+        }
+    }
+
+    #[test]
     fn several_limits_admit_together_or_charge_nothing(
         rates in prop::collection::vec(rates(), 1..4),
         steps in steps(60),
