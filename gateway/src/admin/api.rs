@@ -62,6 +62,7 @@ const KNOWN: [&str; 15] = [
     "/style.css",
     "/icon.svg",
     "/events",
+    "/explain",
     "/history",
     "/healthz",
     "/metrics",
@@ -168,7 +169,8 @@ fn command_server(control: &Control, path: &str, body: &[u8]) -> Reply {
     json(200, &status)
 }
 
-fn decoded(text: &str) -> String {
+/// Percent-decoded.
+pub fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()

@@ -3,6 +3,7 @@
 mod api;
 mod dashboard;
 mod events;
+mod explain;
 mod history;
 mod purge;
 mod scrape;
@@ -204,6 +205,9 @@ impl Desk {
                 self.follow_events(stream, request).await?
             }
             None if path == "/upgrade" && request.method == Method::Post => self.upgrade().await,
+            None if path == "/explain" && (is_read || request.method == Method::Post) => {
+                explain::answer(&self.control, request, body).await
+            }
             None => api::answer(&self.control, request, body),
         };
         // What is shown here may hold words of strangers: nobody is to take it for a page.

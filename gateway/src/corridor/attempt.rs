@@ -342,7 +342,7 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
     let Some(site) = &x.site else { return };
     let outgoing = Outgoing {
         fetch: x.fetch.as_ref(),
-        path: x.rewritten.as_deref().unwrap_or(x.request.path_to_send()),
+        path: path_of(x),
         query: x.request.query.as_deref(),
         edits: &site.request_headers,
         length: x.length,
@@ -350,6 +350,11 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
         draw,
     };
     head::write(out, &x.facts(), &outgoing);
+}
+
+/// The path its origin is asked for.
+pub(super) fn path_of(x: &Exchange) -> &str {
+    x.rewritten.as_deref().unwrap_or(x.request.path_to_send())
 }
 
 /// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to

@@ -18,7 +18,7 @@ use crate::cache::policy::{
     self, AnswerControl, Asked, Forward, Freshened, KeyFacts, Resource, Reuse, Revalidation, Storable, Times,
     Unstorable, vary,
 };
-use crate::cache::store::{FillMark, Hit, Loaded, LookUp};
+use crate::cache::store::{FillMark, Hit, Loaded, Look, LookUp};
 use crate::cache::{Facets, Key, Meta, Object};
 use crate::config::plan::CacheRule;
 use crate::exchange::Exchange;
@@ -31,7 +31,7 @@ use crate::state::Zone;
 use crate::upstream::head::Fetch;
 use crate::wire::{Fields, Length, Method};
 pub(super) use judge::judge;
-use judge::{is_for_one, is_known};
+use judge::{is_about_asking, is_for_one, is_known};
 
 /// How long a key is known to be uncacheable before its requests are shared again, to see.
 const PASS_TIME: Duration = Duration::from_secs(60);
@@ -42,7 +42,9 @@ pub(super) struct Question {
     pub(super) zone: Arc<Zone>,
     pub(super) asked: Asked,
     pub(super) key: Key,
-    key_text: Vec<u8>,
+    pub(super) key_text: Vec<u8>,
+    /// Whether to find something is to use it.
+    pub(super) look: Look,
     /// Whether it has waited for what another one asked.
     pub(super) has_waited: bool,
     /// Why the origin is asked, if it is.
@@ -88,6 +90,7 @@ impl Question {
             asked: Asked::of(&x.request),
             key: Key { primary, variance: 0 },
             key_text,
+            look: Look::Use,
             has_waited: false,
             why: Forward::UriMiss,
             vary: Box::default(),
@@ -115,7 +118,7 @@ impl Question {
     async fn look_up(&self, key: Key, variance: &[u8]) -> Option<Hit> {
         let is_it = |meta: &Meta| *meta.key_text == *self.key_text && *meta.variance == *variance;
         let store = &self.zone.store;
-        let ticket = match store.look_up(key, is_it) {
+        let ticket = match store.look(key, self.look, is_it) {
             LookUp::Hit(hit) => return Some(hit),
             LookUp::Nothing => return None,
             LookUp::OnDisk(ticket) => ticket,
@@ -186,14 +189,26 @@ impl Question {
                 facets: facets(x, rule, &Fields::default()).unwrap_or_default(),
             }
         };
-        let is_reached = |flight: &FlightFacts<'_>| {
-            let tags = flight.meta.map_or(&[][..], |meta| &meta.facets.0);
-            store.reaches(flight.serial, &flight.facets.0)
-                || store.reaches(flight.serial, tags)
-                || flight.meta.is_some_and(|meta| self.is_beyond_use(meta, now_ms))
-        };
-        let joined = self.zone.flights.join(self.key, began, is_reached);
+        let joined = self
+            .zone
+            .flights
+            .join(self.key, began, |flight| self.is_reached(flight, now_ms));
         (joined, mark)
+    }
+
+    /// Whether [`join`](Self::join) would wait for what another one has asked.
+    pub(super) fn would_wait(&self, now_ms: u64) -> bool {
+        let is_reached = |flight: &FlightFacts<'_>| self.is_reached(flight, now_ms);
+        self.zone.flights.is_awaited(self.key, is_reached)
+    }
+
+    /// Whether a flight is not for this question: a purge is younger than it, or what it brings will not do any more.
+    fn is_reached(&self, flight: &FlightFacts<'_>, now_ms: u64) -> bool {
+        let store = &self.zone.store;
+        let tags = flight.meta.map_or(&[][..], |meta| &meta.facets.0);
+        store.reaches(flight.serial, &flight.facets.0)
+            || store.reaches(flight.serial, tags)
+            || flight.meta.is_some_and(|meta| self.is_beyond_use(meta, now_ms))
     }
 
     /// Whether a head that has come some time ago will not do for a request that comes now, though its body is still on its
@@ -320,12 +335,6 @@ fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16
     if is_known(x) || !reason.is_about_request() {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
-}
-
-/// Answers that complain of how or how often something was asked: whoever asks with a field too long, or too often,
-/// must not be able to take away what is stored for those who ask properly.
-const fn is_about_asking(status: u16) -> bool {
-    matches!(status, 400 | 401 | 406..=408 | 411..=417 | 421 | 425 | 426 | 428 | 429 | 431)
 }
 
 /// The origin says that what is stored holds (RFC 9111 §4.3.4).

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use super::bring::{Asking, Brought, Question, bring, fetch_behind};
 use super::{Next, Visit};
+use crate::cache::Key;
 use crate::cache::flight::{Joined, Landed, Leader, Waiting};
+use crate::cache::passes::Passes;
 use crate::cache::policy::{self, CacheStatus, Forward, Reuse};
 use crate::cache::store::{FillMark, Hit};
 use crate::config::plan::CacheRule;
@@ -27,6 +29,65 @@ use crate::wire::{Length, Method};
 
 /// How often one request looks anew, because what it waited for was not for it or went away, before it goes alone.
 const ROUNDS_MAX: u32 = 4;
+
+/// What a request comes to by what is stored, before anybody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// What is stored will do.
+    Serve { age_secs: u64, how: How },
+    /// The client wants what is stored or nothing, and there is nothing that will do.
+    NotStored,
+    /// The origin is asked for this request alone: the client wants nothing stored.
+    NoStore,
+    /// The same: the answers to this key are known not to be for all.
+    KnownPass,
+    /// The same: what is stored is not for those who have waited for it.
+    NotShared,
+    /// The origin is asked on behalf of all.
+    Ask,
+}
+
+impl Question {
+    /// What it comes to with that found; `is_pass` tells whether the answers to a key are known not to be for all.
+    pub(super) fn course(
+        &mut self,
+        found: Option<&Hit>,
+        now_ms: u64,
+        is_pass: impl FnOnce(&Passes, &Key) -> bool,
+    ) -> Course {
+        if let Some(hit) = found {
+            let freshness = &hit.object.meta.freshness;
+            let (age_secs, how) = match policy::reuse(freshness, &self.asked, hit.is_soft_purged, now_ms) {
+                Reuse::Fresh { age_secs } => (age_secs, How::Fresh),
+                Reuse::StaleAllowed { age_secs } => (age_secs, How::StaleAllowed),
+                Reuse::StaleWhileRevalidate { age_secs } => (age_secs, How::StaleMeanwhile),
+                Reuse::Validate => {
+                    self.why = why_validated(hit, now_ms);
+                    return match self.has_waited && !policy::is_shareable(freshness) {
+                        true => Course::NotShared,
+                        false => self.course_to_origin(is_pass),
+                    };
+                }
+            };
+            return Course::Serve { age_secs, how };
+        }
+        self.course_to_origin(is_pass)
+    }
+
+    fn course_to_origin(&self, is_pass: impl FnOnce(&Passes, &Key) -> bool) -> Course {
+        // RFC 9111 §5.2.1.7: "it SHOULD respond with a 504 (Gateway Timeout) status code".
+        if self.asked.only_if_cached {
+            return Course::NotStored;
+        }
+        if self.asked.no_store {
+            return Course::NoStore;
+        }
+        match is_pass(&self.zone.passes, &self.key) {
+            true => Course::KnownPass,
+            false => Course::Ask,
+        }
+    }
+}
 
 /// What a round has come to.
 enum Round {
@@ -69,42 +130,30 @@ impl Visit<'_> {
     async fn round(&mut self, question: &mut Question, rule: &CacheRule, service: &Arc<Service>) -> Round {
         let now_ms = self.worker.now().unix_ms();
         let found = question.find(&self.x).await;
-        if let Some(hit) = &found {
-            let freshness = &hit.object.meta.freshness;
-            match policy::reuse(freshness, &question.asked, hit.is_soft_purged, now_ms) {
-                Reuse::Fresh { age_secs } => {
-                    return Round::Done(self.serve_hit(hit, service, age_secs, How::Fresh).await);
-                }
-                Reuse::StaleAllowed { age_secs } => {
-                    return Round::Done(self.serve_hit(hit, service, age_secs, How::StaleAllowed).await);
-                }
-                Reuse::StaleWhileRevalidate { age_secs } => {
+        let is_pass = |passes: &Passes, key: &Key| passes.contains(key, self.worker.mono());
+        match question.course(found.as_ref(), now_ms, is_pass) {
+            Course::Serve { age_secs, how } => {
+                let hit = found.as_ref().expect("only what was found is served");
+                if how == How::StaleMeanwhile {
                     fetch_behind(self.worker, &self.x, question, rule, service, hit);
-                    return Round::Done(self.serve_hit(hit, service, age_secs, How::StaleMeanwhile).await);
                 }
-                Reuse::Validate => {
-                    question.why = why_validated(hit, now_ms);
-                    if question.has_waited && !policy::is_shareable(freshness) {
-                        return Round::Alone(CacheResult::Miss, "not-shared");
-                    }
-                }
+                return Round::Done(self.serve_hit(hit, service, age_secs, how).await);
             }
-        }
-        // RFC 9111 §5.2.1.7: "it SHOULD respond with a 504 (Gateway Timeout) status code".
-        if question.asked.only_if_cached {
-            self.x.cache_result = Some(CacheResult::Miss);
-            self.x.cache_status = Some(CacheStatus {
-                detail: Some("only-if-cached"),
-                ..CacheStatus::forwarded(question.why)
-            });
-            return Round::Done(self.refuse(Refusal::NotStored, Vec::new()).await);
-        }
-        if question.asked.no_store {
-            return Round::Alone(CacheResult::Bypass, "request-no-store");
-        }
-        if question.zone.passes.contains(&question.key, self.worker.mono()) {
-            self.x.pass_mark = Some(question.key);
-            return Round::Alone(CacheResult::Uncacheable, "known-uncacheable");
+            Course::NotShared => return Round::Alone(CacheResult::Miss, "not-shared"),
+            Course::NotStored => {
+                self.x.cache_result = Some(CacheResult::Miss);
+                self.x.cache_status = Some(CacheStatus {
+                    detail: Some("only-if-cached"),
+                    ..CacheStatus::forwarded(question.why)
+                });
+                return Round::Done(self.refuse(Refusal::NotStored, Vec::new()).await);
+            }
+            Course::NoStore => return Round::Alone(CacheResult::Bypass, "request-no-store"),
+            Course::KnownPass => {
+                self.x.pass_mark = Some(question.key);
+                return Round::Alone(CacheResult::Uncacheable, "known-uncacheable");
+            }
+            Course::Ask => {}
         }
         match question.join(&self.x, rule, now_ms) {
             (Joined::Lead(leader), Some(mark)) => {

@@ -2,7 +2,7 @@
 
 mod variant;
 
-pub(super) use variant::form_in_memory;
+pub(super) use variant::{form_for, form_in_memory};
 
 use super::worker::Worker;
 use crate::compress::{self, Candidate, Encoder, Fit, fits};

@@ -11,18 +11,22 @@ mod identity;
 mod rates;
 mod room;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::decide::Deciding;
+use super::hand::{Entered, Hand, Room};
 use super::{Verdict, Visit};
 use crate::exchange::Exchange;
-use crate::guard::concurrency::{Entry, Waiting};
+use crate::guard::concurrency::Waiting;
+use crate::guard::shared::Part;
 use crate::guard::{access, cors, key};
 use crate::reply::{Refusal, Reply};
 use crate::snapshot::Site;
 use crate::snapshot::watch::Place;
 use crate::wire::edit::write_line;
 use crate::wire::{Fields, Method};
-use identity::Unknown;
+pub(super) use identity::Unknown;
 use rates::{Counted, Group};
 pub(super) use room::take;
 
@@ -70,7 +74,7 @@ enum Step {
     Wait(Wait),
 }
 
-impl Visit<'_> {
+impl<H: Hand> Deciding<'_, H> {
     /// Goes through the stages from this one on, up to the end or to the first wait.
     pub(super) fn guard(&mut self, site: &Site, mut stage: Stage) -> Checked {
         loop {
@@ -90,6 +94,44 @@ impl Visit<'_> {
         }
     }
 
+    fn check_address(&mut self, site: &Site) -> Step {
+        let x = &mut *self.x;
+        let guards = &site.route.guards;
+        if let Some(cors) = &guards.cors {
+            cors::write(cors, &x.request.fields, &mut x.guarded.lines);
+        }
+        let is_admitted = access::admits(guards, x.client_ip);
+        if !is_admitted || guards.allow.is_some() || !guards.deny.is_empty() {
+            self.hand.note(Room::Guard, || {
+                let verdict = if is_admitted { "allowed" } else { "denied" };
+                format!("address {}: {verdict}", named(x.client_ip))
+            });
+        }
+        match is_admitted {
+            true => Step::On,
+            false => Step::Out(Verdict::refuse(Refusal::Denied)),
+        }
+    }
+
+    fn enter(&mut self, site: &Site, from: usize) -> Step {
+        for (at, place) in site.watch.places.iter().enumerate().skip(from) {
+            let x = &mut *self.x;
+            let claim = x.guarded.claim_of(&place.plan.key);
+            let key = key::hash(&place.plan.key, &x.facts(), claim, site.watch.seed);
+            let part = || shown(&key::part(&place.plan.key, &x.facts(), claim));
+            match self.hand.enter(place, key, part) {
+                Entered::In(permit) => x.guarded.permits.extend(permit),
+                Entered::Wait(waiting) => return Step::Wait(Wait::Place(at, waiting)),
+                Entered::Full => {
+                    return Step::Out(too_busy(x, &place.plan.name, Refusal::ConcurrencyLimited));
+                }
+            }
+        }
+        Step::On
+    }
+}
+
+impl Visit<'_> {
     /// Waits, and goes on, to the end. A client that leaves meanwhile gives up its place in every line.
     pub(super) async fn wait_in(&mut self, site: &Arc<Site>, mut wait: Wait) -> Verdict {
         loop {
@@ -100,11 +142,11 @@ impl Visit<'_> {
                 _ = stream.broken() => return Verdict::Abandon,
             };
             let next = match outcome {
-                Ok(stage) => self.guard(site, stage),
+                Ok(stage) => self.deciding().guard(site, stage),
                 Err(verdict) => Checked::Out(verdict),
             };
             match next {
-                Checked::In => return self.act(site),
+                Checked::In => return self.deciding().act(site),
                 Checked::Out(verdict) => return verdict,
                 Checked::Wait(next) => wait = next,
             }
@@ -118,32 +160,6 @@ impl Visit<'_> {
             Wait::Know(unknown) => self.find_out(site, *unknown).await,
             Wait::Place(at, waiting) => self.wait_for_place(&site.watch.places[at], waiting, at).await,
         }
-    }
-
-    fn check_address(&mut self, site: &Site) -> Step {
-        let x = &mut self.x;
-        let guards = &site.route.guards;
-        if let Some(cors) = &guards.cors {
-            cors::write(cors, &x.request.fields, &mut x.guarded.lines);
-        }
-        match access::admits(guards, x.client_ip) {
-            true => Step::On,
-            false => Step::Out(Verdict::refuse(Refusal::Denied)),
-        }
-    }
-
-    fn enter(&mut self, site: &Site, from: usize) -> Step {
-        for (at, place) in site.watch.places.iter().enumerate().skip(from) {
-            let x = &mut self.x;
-            let claim = x.guarded.claim_of(&place.plan.key);
-            let key = key::hash(&place.plan.key, &x.facts(), claim, site.watch.seed);
-            match place.gate.enter(key.0.into(), &place.plan) {
-                Entry::Permit(permit) => x.guarded.permits.push(permit),
-                Entry::Wait(waiting) => return Step::Wait(Wait::Place(at, waiting)),
-                Entry::Full => return Step::Out(too_busy(x, &place.plan.name, Refusal::ConcurrencyLimited)),
-            }
-        }
-        Step::On
     }
 
     async fn wait_for_place(&mut self, place: &Place, waiting: Waiting, at: usize) -> Result<Stage, Verdict> {
@@ -185,6 +201,23 @@ pub(super) fn preflight(x: &mut Exchange, site: &Site) -> Option<Verdict> {
         write_line(&mut x.guarded.lines, name.as_bytes(), value.as_bytes());
     }
     Some(Verdict::Reply(Reply::empty(204)))
+}
+
+/// An address for people.
+pub(super) fn named(ip: Option<IpAddr>) -> String {
+    ip.map_or_else(
+        || "of a Unix socket".to_owned(),
+        |ip| ip.to_canonical().to_string(),
+    )
+}
+
+/// What a request is counted under, for people.
+fn shown(part: &Part<'_>) -> String {
+    match part {
+        Part::Everything => "everybody".to_owned(),
+        Part::Address(ip) => named(Some(*ip)),
+        Part::Value(value) => format!("\"{}\"", value.escape_ascii()),
+    }
 }
 
 /// Too many at once. Nobody knows when there is room again; a second is what most requests take at the most.

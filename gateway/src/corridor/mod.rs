@@ -14,9 +14,12 @@ mod bring;
 mod cached;
 mod coded;
 pub mod connection;
+mod decide;
 mod deliver;
+pub mod explain;
 mod guard;
 pub mod h2;
+mod hand;
 mod hot;
 mod intake;
 mod local;
@@ -28,18 +31,16 @@ pub mod worker;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::plan::Action;
 use crate::exchange::Exchange;
 use crate::kit::accept;
-use crate::listen::{Incoming, client, read_head};
+use crate::listen::{Incoming, read_head};
 use crate::reply::{Refusal, Reply, page};
-use crate::snapshot::{Act, Service, Site};
+use crate::snapshot::{Service, Site};
 use crate::stream::{Buffer, Stream};
-use crate::upstream::head::{hex, max_forwards};
-use crate::wire::framing::{self, FramingFault};
-use crate::wire::target::Form;
-use crate::wire::{HeadFault, Length, Method, Name, Version};
-use guard::{Checked, Stage, Wait};
+use crate::wire::{Length, Name};
+use decide::{Deciding, of_head_fault};
+use guard::Wait;
+use hand::Live;
 use hot::Hot;
 use worker::{Counted, Door, Worker};
 
@@ -125,19 +126,9 @@ impl Visit<'_> {
 
     /// listen: who asks, by which door, under which name.
     fn introduce(&mut self) {
+        self.x.timings.head = Some(self.worker.mono().since(self.x.began.mono));
+        self.deciding().introduce();
         let x = &mut self.x;
-        x.timings.head = Some(self.worker.mono().since(x.began.mono));
-        x.port = self.door.port;
-        x.scheme = self.door.scheme;
-        let trusted = &x.snapshot.plan.server.trusted_proxies;
-        // Whoever can reach a Unix socket is on this machine, put there by the operator.
-        x.is_peer_trusted = x.peer_ip.is_none_or(|ip| trusted.contains(ip));
-        x.client_ip = client::address(x.peer_ip, &x.request.fields, trusted);
-        let given = client::request_id(&x.request.fields).filter(|_| x.is_peer_trusted);
-        match given {
-            Some(given) => x.request_id.push_str(given),
-            None => write_request_id(self.worker, &mut x.request_id),
-        }
         let limits = &x.snapshot.plan.server.limits;
         x.keeps = x.request.wants_keep_alive()
             && self.served < limits.keepalive_requests
@@ -146,67 +137,15 @@ impl Visit<'_> {
 
     /// Everything up to the action. An error is a request whose connection cannot be trusted any further.
     fn decide(&mut self) -> Result<Verdict, Refusal> {
-        let x = &mut self.x;
-        x.length = framing::of_request(&x.request).map_err(of_framing_fault)?;
-        // A client that takes its tunnel for granted has sent bytes of another protocol already: what follows
-        // must not be read as requests.
-        if x.request.method == Method::Connect {
-            return Err(Refusal::MethodNotImplemented);
-        }
-        if let Some(verdict) = answer_by_method(x) {
-            return Ok(verdict);
-        }
-        if self.door.listener.redirect_to_https {
-            // An HTTP/1.0 client may name no host; then there is nowhere to send it.
-            if x.request.host.is_empty() {
-                return Ok(Verdict::refuse(Refusal::BadRequest));
-            }
-            return Ok(Verdict::Reply(redirect_to_https(x)));
-        }
-        if let Some(method) = guard::asked_method(x.request.method, &x.request.fields)
-            && let Some((site, verdict)) = site::for_method(x, self.door, method)
-                .and_then(|site| guard::preflight(x, &site).map(|verdict| (site, verdict)))
-        {
-            x.site = Some(site);
-            return Ok(verdict);
-        }
-        let site = match site::find(x, self.door, &mut ()) {
-            Ok(site) => site,
-            Err(verdict) => return Ok(verdict),
-        };
-        x.site = Some(Arc::clone(&site));
-        match site::rewritten(&site.route, &x.request.path) {
-            Ok(path) => x.rewritten = path,
-            Err(refusal) => return Ok(Verdict::refuse(refusal)),
-        }
-        coded::forget_part(x, &site);
-        if let Some(refusal) = expectation(x, &site) {
-            return Ok(Verdict::refuse(refusal));
-        }
-        Ok(match self.guard(&site, Stage::Address) {
-            Checked::In => self.act(&site),
-            Checked::Out(verdict) => verdict,
-            Checked::Wait(wait) => Verdict::Wait(site, wait),
-        })
+        self.deciding().decide()
     }
 
-    fn act(&self, site: &Site) -> Verdict {
-        match (&site.act, &site.route.action) {
-            (Act::Upstream(service), _) => Verdict::Pass(Arc::clone(service)),
-            (Act::Split(shares), _) => Verdict::Pass(draw_share(shares, self.worker.draw())),
-            (Act::Files(files), _) => local::serve_file(&self.x, site, files),
-            (_, Action::Redirect { to, status }) => {
-                Verdict::Reply(local::redirect(*status, local::location(&self.x, to)))
-            }
-            (
-                _,
-                Action::Respond {
-                    status,
-                    body,
-                    content_type,
-                },
-            ) => Verdict::Reply(Reply::of(*status, content_type, body.clone())),
-            (Act::Redirect | Act::Respond, _) => Verdict::refuse(Refusal::Internal),
+    /// The request, to be decided upon for good.
+    fn deciding(&mut self) -> Deciding<'_, Live<'_>> {
+        Deciding {
+            x: &mut self.x,
+            door: self.door,
+            hand: Live(self.worker),
         }
     }
 
@@ -216,7 +155,7 @@ impl Visit<'_> {
         self.x.length = Length::UntilClose;
         if self.x.request_id.is_empty() {
             self.x.port = self.door.port;
-            write_request_id(self.worker, &mut self.x.request_id);
+            self.deciding().name();
         }
         self.refuse(refusal, Vec::new()).await
     }
@@ -243,89 +182,5 @@ impl Verdict {
     /// RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field".
     fn refuse_method(allowed: String) -> Self {
         Self::Refuse(Refusal::MethodNotAllowed, vec![("Allow", allowed)])
-    }
-}
-
-/// Methods that are about the gateway itself, or that it never passes on.
-fn answer_by_method(x: &Exchange) -> Option<Verdict> {
-    let is_last_hop = max_forwards(&x.request) == Some(0);
-    match x.request.method {
-        // RFC 9110 §9.3.8 asks whoever answers TRACE to leave out what may be secret, which it cannot know:
-        // it is refused here, and so never reaches an origin that is less careful.
-        Method::Trace => Some(Verdict::refuse_method(
-            "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_owned(),
-        )),
-        // RFC 9110 §7.6.2: "If the received value is zero (0), the intermediary MUST NOT forward the message".
-        Method::Options if is_last_hop || x.request.form == Form::Asterisk => {
-            let allow = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
-            Some(Verdict::Reply(Reply::empty(204).with("Allow", allow)))
-        }
-        _ => None,
-    }
-}
-
-/// Whether what the request expects, and the body it announces, can be had here.
-fn expectation(x: &Exchange, site: &Site) -> Option<Refusal> {
-    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
-    // 100-continue MAY respond with a 417". An HTTP/1.0 client's is ignored.
-    let expects = |value: &[u8]| !value.eq_ignore_ascii_case(b"100-continue");
-    if x.request.version == Version::Http11 && x.request.fields.elements(Name::Expect).any(expects) {
-        return Some(Refusal::ExpectationFailed);
-    }
-    match x.length {
-        Length::Known(n) if n > site.route.max_body => Some(Refusal::BodyTooLarge),
-        Length::None | Length::Known(_) | Length::Chunked | Length::UntilClose => None,
-    }
-}
-
-fn redirect_to_https(x: &Exchange) -> Reply {
-    let query = x
-        .request
-        .query
-        .as_ref()
-        .map(|q| format!("?{q}"))
-        .unwrap_or_default();
-    let location = format!("https://{}{}{query}", x.request.host, x.request.path_to_send());
-    // 308 keeps the method, so that a form is not turned into a GET on its way.
-    local::redirect(308, location)
-}
-
-fn draw_share(shares: &[(Arc<Service>, std::num::NonZeroU32)], draw: u64) -> Arc<Service> {
-    let total: u64 = shares.iter().map(|(_, w)| u64::from(w.get())).sum();
-    let mut at = draw % total.max(1);
-    for (service, weight) in shares {
-        match at.checked_sub(weight.get().into()) {
-            Some(rest) => at = rest,
-            None => return Arc::clone(service),
-        }
-    }
-    Arc::clone(&shares[0].0)
-}
-
-fn write_request_id(worker: &Worker, id: &mut String) {
-    for half in [hex(worker.draw()), hex(worker.draw())] {
-        id.push_str(std::str::from_utf8(&half).expect("hexadecimal digits are ASCII"));
-    }
-}
-
-fn of_head_fault(fault: HeadFault) -> Refusal {
-    match fault {
-        HeadFault::Malformed(rule) => {
-            log::debug!("a request was refused: {rule}");
-            Refusal::BadRequest
-        }
-        HeadFault::TooLarge | HeadFault::TooManyFields => Refusal::HeadTooLarge,
-        HeadFault::TargetTooLong => Refusal::UriTooLong,
-        HeadFault::Version => Refusal::VersionNotSupported,
-    }
-}
-
-fn of_framing_fault(fault: FramingFault) -> Refusal {
-    match fault {
-        FramingFault::Ambiguous(rule) => {
-            log::debug!("a request was refused: {rule}");
-            Refusal::BadRequest
-        }
-        FramingFault::UnknownCoding => Refusal::UnknownCoding,
     }
 }

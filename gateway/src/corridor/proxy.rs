@@ -345,26 +345,26 @@ fn nobody(service: &Service) -> Refusal {
 }
 
 fn pick(worker: &Worker, x: &Exchange, tries: &Tries<'_>) -> Option<Lease> {
+    let ask = ask_of(x, tries.service, &tries.tried);
+    tries.service.pool.pick(&ask, worker.draw(), worker.mono())
+}
+
+/// What a request asks of the servers of an upstream, those apart where it has been.
+pub(super) fn ask_of<'a>(x: &'a Exchange, service: &Service, tried: &'a [u64]) -> Ask<'a> {
     let facts = x.facts();
-    let hash = match &tries.service.plan.load_balancing {
+    let hash = match &service.plan.load_balancing {
         LoadBalancing::Hash(by) => balance::hash(by, &facts),
         LoadBalancing::LeastConn
         | LoadBalancing::LeastTime
         | LoadBalancing::RandomTwo
         | LoadBalancing::RoundRobin => None,
     };
-    let sticky = tries
-        .service
+    let sticky = service
         .plan
         .sticky_cookie
         .as_ref()
         .and_then(|name| x.request.fields.cookie(name));
-    let ask = Ask {
-        hash,
-        sticky,
-        tried: &tries.tried,
-    };
-    tries.service.pool.pick(&ask, worker.draw(), worker.mono())
+    Ask { hash, sticky, tried }
 }
 
 impl HashFacts for Facts<'_> {

@@ -7,7 +7,7 @@ use crate::cache::fill::Follower;
 use crate::cache::policy::{self, CacheStatus, Forward, Selected};
 use crate::cache::{Body, Meta, Object};
 use crate::config::plan::Edits;
-use crate::exchange::Stored;
+use crate::exchange::{Exchange, Stored};
 use crate::facts::write_number;
 use crate::kit::byteranges::{Byteranges, content_range};
 use crate::kit::range::ByteRange;
@@ -144,6 +144,19 @@ impl Chosen {
         }
     }
 
+    /// What of it this request gets.
+    pub(super) fn selected(&self, x: &Exchange) -> Selected {
+        let now_secs = x.began.wall.as_secs();
+        // Of a body whose length nobody knows yet there are no parts.
+        match self.size() {
+            Some(size) => policy::select(self.meta(), size, &x.request, now_secs),
+            None => match policy::select(self.meta(), u64::MAX, &x.request, now_secs) {
+                Selected::Ranges(_) | Selected::Unsatisfiable => Selected::Whole,
+                other => other,
+            },
+        }
+    }
+
     fn stored(&self) -> Stored {
         match &self.source {
             Source::Object(object) => Stored::Object(Arc::clone(object)),
@@ -170,16 +183,7 @@ impl Visit<'_> {
         x.cache_result = Some(chosen.how.result());
         x.cache_status = Some(chosen.status(x.began.unix_ms()));
         x.stored = Some(chosen.stored());
-        let now_secs = x.began.wall.as_secs();
-        // Of a body whose length nobody knows yet there are no parts.
-        let selected = match chosen.size() {
-            Some(size) => policy::select(chosen.meta(), size, &x.request, now_secs),
-            None => match policy::select(chosen.meta(), u64::MAX, &x.request, now_secs) {
-                Selected::Ranges(_) | Selected::Unsatisfiable => Selected::Whole,
-                other => other,
-            },
-        };
-        match selected {
+        match chosen.selected(x) {
             Selected::Whole => self.send_stored(chosen, Portion::Whole, service).await,
             Selected::NotModified => self.send_stored(chosen, Portion::Nothing, service).await,
             Selected::PreconditionFailed => self.ask_alone(service).await,

@@ -141,6 +141,11 @@ impl Files {
         }
     }
 
+    /// The same folder without what requests have opened and read so far: who looks through it spares and stales nothing.
+    pub fn apart(&self) -> Self {
+        Self::new(&self.plan)
+    }
+
     /// Answers one request. Waits for the local file system and for nothing else.
     pub fn answer(&self, request: &Request<'_>, now: Now) -> Verdict {
         match request.method {

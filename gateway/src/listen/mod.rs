@@ -9,4 +9,4 @@ pub mod proxy_line;
 
 pub use admission::{Admission, Slot};
 pub use bind::{BindFault, Bound, Listening, copies};
-pub use head::{Incoming, read_head};
+pub use head::{Incoming, head_limits, read_head};

@@ -65,13 +65,17 @@ fn write_request_line(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<
         None => out.extend_from_slice(facts.request.method_text.as_bytes()),
     }
     out.push(b' ');
-    out.extend_from_slice(outgoing.path.as_bytes());
-    if let Some(query) = outgoing.query {
-        // A rewrite may have brought a query of its own.
-        out.push(if outgoing.path.contains('?') { b'&' } else { b'?' });
+    write_target(out, outgoing.path, outgoing.query);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Appends the target: a path after rewriting, which may have brought a query of its own, and the client's query.
+pub fn write_target(out: &mut Vec<u8>, path: &str, query: Option<&str>) {
+    out.extend_from_slice(path.as_bytes());
+    if let Some(query) = query {
+        out.push(if path.contains('?') { b'&' } else { b'?' });
         out.extend_from_slice(query.as_bytes());
     }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
 /// The authority as the client spells it. Where the answer is kept for others it has the one spelling that stands for all,

@@ -167,6 +167,16 @@ impl<E: Clone + Send> Flights<E> {
     }
 }
 
+impl<E> Flights<E> {
+    /// Whether [`join`](Self::join) would wait for another's answer.
+    pub fn is_awaited(&self, key: Key, is_reached: impl Fn(&FlightFacts<'_>) -> bool) -> bool {
+        let shard = self.shard(&key).lock();
+        shard
+            .get(&key)
+            .is_some_and(|flight| flight.may_be_joined(is_reached))
+    }
+}
+
 impl<E> Flight<E> {
     fn of(key: Key, began: Began) -> Arc<Self> {
         Arc::new(Self {

@@ -129,13 +129,7 @@ fn tag(text: &[u8]) -> u64 {
 /// Cache-Groups are tags too, so that an operator need not know which field an origin uses.
 fn push_tags(found: &mut Vec<u64>, origin: &[u8], fields: &Fields) -> Result<(), Unstorable> {
     let groups = groups(fields, Name::CacheGroups);
-    let listed = fields.tokens(Name::CacheTag);
-    let spaced = fields
-        .values(Name::SurrogateKey)
-        .flat_map(|v| v.split(|b| matches!(b, b' ' | b'\t')))
-        .filter(|key| !key.is_empty());
-    let named = groups.iter().map(|g| g.as_bytes());
-    for (at, text) in named.chain(listed).chain(spaced).enumerate() {
+    for (at, text) in tags_among(&groups, fields).enumerate() {
         if at == TAGS_MAX {
             return Err(Unstorable::Tags);
         }
@@ -143,6 +137,23 @@ fn push_tags(found: &mut Vec<u64>, origin: &[u8], fields: &Fields) -> Result<(),
     }
     found.extend(groups.iter().map(|g| group_of(origin, g)));
     Ok(())
+}
+
+/// The tags of a kept answer, as its origin has written them.
+pub fn tags(fields: &Fields) -> Vec<String> {
+    let groups = groups(fields, Name::CacheGroups);
+    let all = tags_among(&groups, fields);
+    all.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect()
+}
+
+fn tags_among<'a>(groups: &'a [String], fields: &'a Fields) -> impl Iterator<Item = &'a [u8]> {
+    let listed = fields.tokens(Name::CacheTag);
+    let spaced = fields
+        .values(Name::SurrogateKey)
+        .flat_map(|v| v.split(|b| matches!(b, b' ' | b'\t')))
+        .filter(|key| !key.is_empty());
+    let named = groups.iter().map(|g| g.as_bytes());
+    named.chain(listed).chain(spaced)
 }
 
 /// The strings of Cache-Groups or Cache-Group-Invalidation; none where the field does not parse.

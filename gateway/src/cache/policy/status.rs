@@ -27,7 +27,8 @@ pub enum Forward {
 }
 
 impl Forward {
-    const fn word(self) -> &'static str {
+    /// RFC 9211 §2.2's word for it.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
             Self::Method => "method",

@@ -110,12 +110,14 @@ impl Index {
         shard.find(key).map(|at| shard.slots[at].known())
     }
 
-    /// The same for a request, which spares the object from eviction; with the way purges have reached it.
-    pub fn ask(&self, key: Key, purges: &Purges) -> Option<(Known, super::purges::Reach)> {
+    /// The same for a request, which where it `spares` keeps the object from eviction; with the way purges have reached it.
+    pub fn ask(&self, key: Key, spares: bool, purges: &Purges) -> Option<(Known, super::purges::Reach)> {
         let mut shard = self.shard(key).lock();
         let at = shard.find(key)?;
         let slot = &mut shard.slots[at];
-        slot.spared = (slot.spared + 1).min(SPARED_MAX);
+        if spares {
+            slot.spared = (slot.spared + 1).min(SPARED_MAX);
+        }
         Some((slot.known(), purges.reach(slot.serial, &slot.facets)))
     }
 

@@ -35,6 +35,17 @@ pub struct Hit {
 pub struct Ticket {
     key: Key,
     serial: u64,
+    look: Look,
+}
+
+/// Whether a look at an object is a use of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// It spares the object from eviction, counts towards its place on disk, and brings it from there to memory.
+    #[default]
+    Use,
+    /// Nothing of it is noted, and nothing changes its place.
+    Peek,
 }
 
 /// What came of reading an object.
@@ -49,9 +60,9 @@ pub enum Loaded {
 }
 
 impl Shared {
-    pub fn look_up(&self, key: Key, is_it: impl FnOnce(&Meta) -> bool) -> LookUp {
-        if let Some(object) = self.memory.ask(key) {
-            return match self.check(object, is_it) {
+    pub fn look_up(&self, key: Key, look: Look, is_it: impl FnOnce(&Meta) -> bool) -> LookUp {
+        if let Some(object) = self.in_memory(key, look) {
+            return match self.check(object, look, is_it) {
                 Some(hit) => LookUp::Hit(hit),
                 None => LookUp::Nothing,
             };
@@ -59,32 +70,46 @@ impl Shared {
         if self.index.on_disk() == 0 {
             return LookUp::Nothing;
         }
-        match self.index.ask(key, &self.purges) {
+        match self.index.ask(key, look == Look::Use, &self.purges) {
             Some((known, Reach::Not | Reach::Soft)) if known.location.is_some() => LookUp::OnDisk(Ticket {
                 key,
                 serial: known.serial,
+                look,
             }),
             _ => LookUp::Nothing,
         }
     }
 
+    fn in_memory(&self, key: Key, look: Look) -> Option<Arc<Object>> {
+        match look {
+            Look::Use => self.memory.ask(key),
+            Look::Peek => self.memory.peek(key),
+        }
+    }
+
     /// What was found in memory.
-    fn check(&self, object: Arc<Object>, is_it: impl FnOnce(&Meta) -> bool) -> Option<Hit> {
+    fn check(&self, object: Arc<Object>, look: Look, is_it: impl FnOnce(&Meta) -> bool) -> Option<Hit> {
         if !is_it(&object.meta) {
             return None;
         }
         let is_soft_purged = self.is_soft_purged(&object)?;
-        if !object.mark.is_touched.load(Ordering::Relaxed) {
-            object.mark.is_touched.store(true, Ordering::Relaxed);
-        }
-        let min_uses = self.min_uses();
-        if min_uses > 1 && object.mark.uses.load(Ordering::Relaxed) < min_uses {
-            self.count_use(&object, min_uses);
+        if look == Look::Use {
+            self.note_use(&object);
         }
         Some(Hit {
             object,
             is_soft_purged,
         })
+    }
+
+    fn note_use(&self, object: &Arc<Object>) {
+        if !object.mark.is_touched.load(Ordering::Relaxed) {
+            object.mark.is_touched.store(true, Ordering::Relaxed);
+        }
+        let min_uses = self.min_uses();
+        if min_uses > 1 && object.mark.uses.load(Ordering::Relaxed) < min_uses {
+            self.count_use(object, min_uses);
+        }
     }
 
     fn count_use(&self, object: &Arc<Object>, min_uses: u32) {
@@ -98,13 +123,16 @@ impl Shared {
     pub fn load(&self, ticket: &Ticket, may_wait: bool, is_it: impl FnOnce(&Meta) -> bool) -> Loaded {
         // From here on a purge that reaches it is not forgotten before it is in memory, or handed out.
         let _flight = self.flight(ticket.serial);
-        let Some((known, reach)) = self.index.ask(ticket.key, &self.purges) else {
+        let look = ticket.look;
+        let Some((known, reach)) = self.index.ask(ticket.key, look == Look::Use, &self.purges) else {
             return Loaded::Nothing;
         };
         if known.is_in_memory
-            && let Some(object) = self.memory.ask(ticket.key)
+            && let Some(object) = self.in_memory(ticket.key, look)
         {
-            return self.check(object, is_it).map_or(Loaded::Nothing, Loaded::Hit);
+            return self
+                .check(object, look, is_it)
+                .map_or(Loaded::Nothing, Loaded::Hit);
         }
         let Some((location, tier)) = known.location.zip(self.tier.load_full()) else {
             return Loaded::Nothing;
@@ -119,11 +147,13 @@ impl Shared {
         let file = match opened {
             Ok(Some(file)) => file,
             Ok(None) => return Loaded::WouldWait,
+            Err(_) if look == Look::Peek => return Loaded::Nothing,
             Err(fault) => return self.lose(ticket.key, &location, &fault),
         };
         match self.read(file, may_wait) {
-            Ok(Some((meta, body))) => self.hand_out(ticket.key, &location, meta, body, is_it),
+            Ok(Some((meta, body))) => self.hand_out(ticket, &location, meta, body, is_it),
             Ok(None) => Loaded::WouldWait,
+            Err(_) if look == Look::Peek => Loaded::Nothing,
             Err(fault) => self.lose(ticket.key, &location, &fault),
         }
     }
@@ -139,7 +169,7 @@ impl Shared {
 
     fn hand_out(
         &self,
-        key: Key,
+        ticket: &Ticket,
         location: &Location,
         meta: Meta,
         body: Body,
@@ -148,7 +178,8 @@ impl Shared {
         if !is_it(&meta) {
             return Loaded::Nothing;
         }
-        let goes_to_memory = matches!(body, Body::Memory(_));
+        let (key, is_used) = (ticket.key, ticket.look == Look::Use);
+        let goes_to_memory = is_used && matches!(body, Body::Memory(_));
         let id = self.next_id();
         let object = self.object(key, meta, body, id, location.generation);
         object.mark.uses.store(u32::MAX, Ordering::Relaxed);

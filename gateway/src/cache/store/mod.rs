@@ -39,7 +39,7 @@ use bytes::Bytes;
 
 pub use admit::{FillMark, FillPlan, NotKept, Spill};
 pub use lazy::DraftSpill;
-pub use lookup::{Hit, Loaded, LookUp, Ticket};
+pub use lookup::{Hit, Loaded, Look, LookUp, Ticket};
 pub use purges::Purged;
 pub use stage::Staged;
 pub use status::StoreStatus;
@@ -102,7 +102,12 @@ impl Store {
     /// Takes one lock of the memory tier for reading, and one of the index if it is not there. Allocates nothing. After a
     /// restart the folder is walked through in the background; what was not come to yet is not there.
     pub fn look_up(&self, key: Key, is_it: impl FnOnce(&Meta) -> bool) -> LookUp {
-        self.shared.look_up(key, is_it)
+        self.shared.look_up(key, Look::Use, is_it)
+    }
+
+    /// The same, where a look may be one that leaves no trace: then neither does [`load`](Self::load) with its ticket.
+    pub fn look(&self, key: Key, look: Look, is_it: impl FnOnce(&Meta) -> bool) -> LookUp {
+        self.shared.look_up(key, look, is_it)
     }
 
     /// Reads an object from disk, checked. Small ones come with their bytes and are in memory from now on; the body of

@@ -38,3 +38,9 @@ pub(super) fn is_known(x: &Exchange) -> bool {
 pub(super) fn is_for_one(x: &Exchange, control: &AnswerControl) -> bool {
     is_known(x) && !control.is_for_all
 }
+
+/// Answers that complain of how or how often something was asked: whoever asks with a field too long, or too often,
+/// must not be able to take away what is stored for those who ask properly.
+pub(super) const fn is_about_asking(status: u16) -> bool {
+    matches!(status, 400 | 401 | 406..=408 | 411..=417 | 421 | 425 | 426 | 428 | 429 | 431)
+}

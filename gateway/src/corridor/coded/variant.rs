@@ -25,7 +25,7 @@ use super::super::worker::Worker;
 use crate::cache::disk::encode_meta;
 use crate::cache::flight::{Began, Joined};
 use crate::cache::policy::vary;
-use crate::cache::store::{Loaded, LookUp, Store};
+use crate::cache::store::{Loaded, Look, LookUp, Store};
 use crate::cache::{Body, Key, Meta, Object};
 use crate::compress::{self, Candidate, WHOLE_BYTES_MAX, compress_whole};
 use crate::config::plan::Coding;
@@ -52,7 +52,7 @@ const IDENTITY_BYTES: usize = 32;
 
 /// Which form of which object.
 #[derive(Clone)]
-struct Form {
+pub(in crate::corridor) struct Form {
     plain: Arc<Object>,
     coding: Coding,
     key: Key,
@@ -60,41 +60,55 @@ struct Form {
 
 impl Visit<'_> {
     /// A stored answer in the form that this client gets.
-    pub(in crate::corridor) async fn in_form(&self, mut chosen: Chosen) -> Chosen {
-        let x = &self.x;
-        let Some(site) = x.site.as_ref().filter(|site| site.compresses) else {
-            return chosen;
-        };
-        let flags = match &chosen.source {
-            Source::Object(object) => judged(object, &x.snapshot),
-            Source::Fill(_) => judge(chosen.meta(), chosen.size(), &x.snapshot),
-        };
-        if flags & IS_FIT == 0 {
-            return chosen;
-        }
-        chosen.varies = flags & SAYS_VARY == 0;
-        let (Source::Object(plain), Some(zone)) = (&chosen.source, &site.zone) else {
-            return chosen;
-        };
-        let plain = Arc::clone(plain);
-        if let Some(coding) = wanted(x) {
-            let form = Form::of(&plain, coding, &zone.store);
-            match form.find(&zone.store).await {
-                Some(found) if found.meta.status != 0 => {
-                    chosen.varies = false;
-                    chosen.source = Source::Object(found);
-                    return chosen;
-                }
-                Some(_) => {}
-                None => form.make_behind(self.worker, zone),
-            }
-        }
-        if let Some(mended) = mended(&plain, &x.request.fields) {
-            chosen.varies = false;
-            chosen.source = Source::Object(mended);
+    pub(in crate::corridor) async fn in_form(&self, chosen: Chosen) -> Chosen {
+        let (chosen, missing) = form_for(&self.x, chosen, Look::Use).await;
+        let zone = self.x.site.as_ref().and_then(|site| site.zone.as_ref());
+        if let (Some(form), Some(zone)) = (missing, zone) {
+            form.make_behind(self.worker, zone);
         }
         chosen
     }
+}
+
+/// A stored answer in the form that this request gets, and the form that should be there and is not.
+pub(in crate::corridor) async fn form_for(
+    x: &Exchange,
+    mut chosen: Chosen,
+    look: Look,
+) -> (Chosen, Option<Form>) {
+    let Some(site) = x.site.as_ref().filter(|site| site.compresses) else {
+        return (chosen, None);
+    };
+    let flags = match &chosen.source {
+        Source::Object(object) => judged(object, &x.snapshot),
+        Source::Fill(_) => judge(chosen.meta(), chosen.size(), &x.snapshot),
+    };
+    if flags & IS_FIT == 0 {
+        return (chosen, None);
+    }
+    chosen.varies = flags & SAYS_VARY == 0;
+    let (Source::Object(plain), Some(zone)) = (&chosen.source, &site.zone) else {
+        return (chosen, None);
+    };
+    let plain = Arc::clone(plain);
+    let mut missing = None;
+    if let Some(coding) = wanted(x) {
+        let form = Form::of(&plain, coding, &zone.store);
+        match form.find(&zone.store, look).await {
+            Some(found) if found.meta.status != 0 => {
+                chosen.varies = false;
+                chosen.source = Source::Object(found);
+                return (chosen, None);
+            }
+            Some(_) => {}
+            None => missing = Some(form),
+        }
+    }
+    if let Some(mended) = mended(&plain, &x.request.fields) {
+        chosen.varies = false;
+        chosen.source = Source::Object(mended);
+    }
+    (chosen, missing)
 }
 
 /// The same without a wait: a stored answer in this client's form, and whether its head has to say that others get another.
@@ -232,10 +246,10 @@ impl Form {
     }
 
     /// The form that was made from this very object, or the mark that there is no gain in one.
-    async fn find(&self, store: &Arc<Store>) -> Option<Arc<Object>> {
+    async fn find(&self, store: &Arc<Store>, look: Look) -> Option<Arc<Object>> {
         let identity = identity(&self.plain)?;
         let is_it = |meta: &Meta| self.is_of(meta, &identity);
-        let ticket = match store.look_up(self.key, is_it) {
+        let ticket = match store.look(self.key, look, is_it) {
             LookUp::Hit(hit) => return Some(hit.object),
             LookUp::Nothing => return None,
             LookUp::OnDisk(ticket) => ticket,

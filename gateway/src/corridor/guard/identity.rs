@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{Stage, Step, Verdict, Visit, Wait};
 use crate::config::plan::{Basic, Keys as KeyPlan};
+use crate::corridor::decide::Deciding;
+use crate::corridor::hand::{Hand, Room};
 use crate::exchange::Exchange;
 use crate::guard::api_key;
 use crate::guard::basic::{self, BasicFault, Checked, Login, Successes};
@@ -57,26 +59,158 @@ impl Nobody {
     }
 }
 
-impl Visit<'_> {
+impl<H: Hand> Deciding<'_, H> {
     /// Finds out who asks, as far as that takes no time. `has_waited`: keys that were missing have been waited for.
     pub(super) fn identify(&mut self, site: &Site, has_waited: bool) -> Step {
         let Some(authority) = &site.watch.authority else {
             return Step::On;
         };
-        let now = self.worker.now();
-        let x = &mut self.x;
-        match &authority.method {
-            Method::Keys(plan) => by_key(x, &authority.name, plan),
+        let now = self.hand.now();
+        let name = &authority.name;
+        let step = match &authority.method {
+            Method::Keys(plan) => by_key(self.x, name, plan),
+            Method::Forward { plan, .. }
+                if !self.hand.may_ask(|| format!("{}, by auth {name}", plan.url)) =>
+            {
+                return Step::On;
+            }
             Method::Forward { .. } => Step::Wait(Wait::Know(Box::new(Unknown::Stranger))),
-            Method::Basic { plan, successes, .. } => by_password(x, &authority.name, plan, successes, now),
+            Method::Basic { plan, successes, .. } => self.by_password(name, plan, successes, now),
             Method::Token {
                 terms,
                 source,
                 verified,
-            } => by_token(x, &authority.name, (terms, source, verified), now, has_waited),
+            } => self.by_token(name, (terms, source, verified), now, has_waited),
+        };
+        self.tell_identity(authority, &step);
+        step
+    }
+
+    fn tell_identity(&mut self, authority: &Authority, step: &Step) {
+        let x = &*self.x;
+        self.hand.note(Room::Guard, || {
+            let verdict = match step {
+                Step::On => format!("known as {}", x.guarded.user.as_deref().unwrap_or("somebody")),
+                Step::Out(Verdict::Refuse(refusal, _)) => format!("refused, {}", refusal.facts().word),
+                Step::Out(_) => "refused".to_owned(),
+                Step::Wait(_) => "to be found out".to_owned(),
+            };
+            format!(
+                "auth {}: {verdict}; it asks for {}",
+                authority.name,
+                wanted(&authority.method)
+            )
+        });
+    }
+
+    fn by_password(&mut self, auth: &str, plan: &Basic, successes: &Successes, now: Now) -> Step {
+        let x = &mut *self.x;
+        let (name, password) = match basic::credentials(&x.request.fields) {
+            Ok(shown) => shown,
+            Err(BasicFault::Missing | BasicFault::Scheme) => {
+                return Step::Out(Nobody::Missing(password_challenge(plan)).verdict());
+            }
+            Err(fault @ (BasicFault::Repeated | BasicFault::Malformed(_))) => {
+                log::debug!("auth {auth}: {fault}, request {}", x.request_id);
+                return Step::Out(Nobody::Invalid(password_challenge(plan)).verdict());
+            }
+        };
+        let login = successes.login(auth, &plan.users, &name, &password);
+        if self.hand.holds(successes, &login, now.mono) {
+            known(x, name, plan.forward_user.as_deref());
+            return Step::On;
+        }
+        Step::Wait(Wait::Know(Box::new(Unknown::Password {
+            login,
+            name,
+            password,
+        })))
+    }
+
+    /// A password has been hashed.
+    pub(in crate::corridor) fn password_checked(
+        &mut self,
+        authority: &Authority,
+        login: Login,
+        name: String,
+        checked: Checked,
+    ) -> Result<Stage, Verdict> {
+        let Method::Basic { plan, successes, .. } = &authority.method else {
+            return Err(Nobody::Unavailable.verdict());
+        };
+        match checked {
+            Checked::Right => {
+                self.hand.remember(successes, login);
+                known(self.x, name, plan.forward_user.as_deref());
+                Ok(Stage::RatesByClaim)
+            }
+            Checked::Wrong => Err(Nobody::Invalid(password_challenge(plan)).verdict()),
+            Checked::Busy => Err(Nobody::Unavailable.verdict()),
         }
     }
 
+    fn by_token(
+        &mut self,
+        auth: &str,
+        (terms, source, verified): (&Terms, &KeySource, &Verified),
+        now: Now,
+        has_waited: bool,
+    ) -> Step {
+        let x = &mut *self.x;
+        let text = match token::bearer(&x.request.fields, terms.policy()) {
+            Ok(text) => text,
+            Err(why) => return Step::Out(without_token(why, auth)),
+        };
+        let keys = source.keys();
+        match self.hand.judge(verified, text, &keys, terms, now.wall) {
+            Ok(claims) => {
+                tell(x, terms, claims);
+                Step::On
+            }
+            Err(fault) => self.not_believed(auth, fault, (source, &keys), now, has_waited),
+        }
+    }
+
+    fn not_believed(
+        &mut self,
+        auth: &str,
+        fault: TokenFault,
+        (source, keys): (&KeySource, &Keys),
+        now: Now,
+        has_waited: bool,
+    ) -> Step {
+        if let (KeySource::Fetched(issuer), TokenFault::UnknownKey) = (source, fault) {
+            // A list that has come since this one was looked at is not asked for again, and is there at once.
+            let mut may_come = || {
+                let is_coming = self
+                    .hand
+                    .wants(issuer, now.mono, || format!("the keys of auth {auth}"));
+                is_coming || issuer.keys().generation != keys.generation
+            };
+            if !has_waited && may_come() {
+                let unknown = Unknown::Keys(Arc::clone(issuer), keys.generation);
+                return Step::Wait(Wait::Know(Box::new(unknown)));
+            }
+            if keys.fetched_at.is_none() {
+                // Nothing can be said of it, good or bad.
+                return Step::Out(Nobody::Unavailable.verdict());
+            }
+        }
+        log::debug!(
+            "auth {auth}: a token was refused: {}, request {}",
+            fault.word(),
+            self.x.request_id
+        );
+        self.hand.note(Room::Guard, || {
+            format!("auth {auth}: the token is not good: {}", fault.word())
+        });
+        let mut text = Vec::new();
+        token::challenge(&fault, auth, &mut text);
+        Step::Out(Nobody::Invalid(String::from_utf8_lossy(&text).into_owned()).verdict())
+    }
+}
+
+impl Visit<'_> {
     pub(super) async fn find_out(&mut self, site: &Site, unknown: Unknown) -> Result<Stage, Verdict> {
         let Some(authority) = &site.watch.authority else {
             return Ok(Stage::RatesByClaim);
@@ -103,26 +237,13 @@ impl Visit<'_> {
         name: String,
         password: String,
     ) -> Result<Stage, Verdict> {
-        let Method::Basic {
-            plan,
-            successes,
-            checks,
-        } = &authority.method
-        else {
+        let Method::Basic { plan, checks, .. } = &authority.method else {
             return Err(Nobody::Unavailable.verdict());
         };
-        match checks
+        let checked = checks
             .check(Arc::clone(&plan.users), name.clone(), password)
-            .await
-        {
-            Checked::Right => {
-                successes.note(login, self.worker.mono());
-                known(&mut self.x, name, plan.forward_user.as_deref());
-                Ok(Stage::RatesByClaim)
-            }
-            Checked::Wrong => Err(Nobody::Invalid(password_challenge(plan)).verdict()),
-            Checked::Busy => Err(Nobody::Unavailable.verdict()),
-        }
+            .await;
+        self.deciding().password_checked(authority, login, name, checked)
     }
 
     async fn ask_about(&mut self, authority: &Authority) -> Result<Stage, Verdict> {
@@ -184,54 +305,10 @@ fn by_key(x: &mut Exchange, auth: &str, plan: &KeyPlan) -> Step {
     }
 }
 
-fn by_password(x: &mut Exchange, auth: &str, plan: &Basic, successes: &Successes, now: Now) -> Step {
-    let (name, password) = match basic::credentials(&x.request.fields) {
-        Ok(shown) => shown,
-        Err(BasicFault::Missing | BasicFault::Scheme) => {
-            return Step::Out(Nobody::Missing(password_challenge(plan)).verdict());
-        }
-        Err(fault @ (BasicFault::Repeated | BasicFault::Malformed(_))) => {
-            log::debug!("auth {auth}: {fault}, request {}", x.request_id);
-            return Step::Out(Nobody::Invalid(password_challenge(plan)).verdict());
-        }
-    };
-    let login = successes.login(auth, &plan.users, &name, &password);
-    if successes.holds(&login, now.mono) {
-        known(x, name, plan.forward_user.as_deref());
-        return Step::On;
-    }
-    Step::Wait(Wait::Know(Box::new(Unknown::Password {
-        login,
-        name,
-        password,
-    })))
-}
-
 fn password_challenge(plan: &Basic) -> String {
     let mut text = Vec::new();
     basic::challenge(&plan.realm, &mut text);
     String::from_utf8_lossy(&text).into_owned()
-}
-
-fn by_token(
-    x: &mut Exchange,
-    auth: &str,
-    (terms, source, verified): (&Terms, &KeySource, &Verified),
-    now: Now,
-    has_waited: bool,
-) -> Step {
-    let text = match token::bearer(&x.request.fields, terms.policy()) {
-        Ok(text) => text,
-        Err(why) => return Step::Out(without_token(why, auth)),
-    };
-    let keys = source.keys();
-    match verified.judge(text, &keys, terms, now.wall) {
-        Ok(claims) => {
-            tell(x, terms, claims);
-            Step::On
-        }
-        Err(fault) => not_believed(x, auth, fault, source, &keys, now, has_waited),
-    }
 }
 
 impl KeySource {
@@ -243,35 +320,14 @@ impl KeySource {
     }
 }
 
-fn not_believed(
-    x: &Exchange,
-    auth: &str,
-    fault: TokenFault,
-    source: &KeySource,
-    keys: &Keys,
-    now: Now,
-    has_waited: bool,
-) -> Step {
-    if let (KeySource::Fetched(issuer), TokenFault::UnknownKey) = (source, fault) {
-        // A list that has come since this one was looked at is not asked for again, and is there at once.
-        let may_come = || issuer.want(now.mono) || issuer.keys().generation != keys.generation;
-        if !has_waited && may_come() {
-            let unknown = Unknown::Keys(Arc::clone(issuer), keys.generation);
-            return Step::Wait(Wait::Know(Box::new(unknown)));
-        }
-        if keys.fetched_at.is_none() {
-            // Nothing can be said of it, good or bad.
-            return Step::Out(Nobody::Unavailable.verdict());
-        }
+/// What an authority has to be shown, for people.
+fn wanted(method: &Method) -> String {
+    match method {
+        Method::Basic { .. } => "a name and a password in Authorization".to_owned(),
+        Method::Forward { plan, .. } => format!("whatever {} wants", plan.url),
+        Method::Keys(plan) => format!("a key in {}", plan.header),
+        Method::Token { .. } => "a token".to_owned(),
     }
-    log::debug!(
-        "auth {auth}: a token was refused: {}, request {}",
-        fault.word(),
-        x.request_id
-    );
-    let mut text = Vec::new();
-    token::challenge(&fault, auth, &mut text);
-    Step::Out(Nobody::Invalid(String::from_utf8_lossy(&text).into_owned()).verdict())
 }
 
 fn without_token(why: NoToken, auth: &str) -> Verdict {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Stage, Step, Verdict, Visit, Wait};
+use super::{Stage, Step, Verdict, Visit, Wait, shown};
+use crate::corridor::decide::Deciding;
+use crate::corridor::hand::{Charge, Hand};
 use crate::exchange::Exchange;
 use crate::guard::key::{self, KeyHash};
-use crate::guard::rate::{self, Limiter, Standing, fields};
+use crate::guard::rate::{self, Standing, fields};
 use crate::guard::shared::{self, Answer, Ask, Asked, Left, Pending, Ruling, SharedKey};
 use crate::kit::clock::Mono;
 use crate::reply::Refusal;
@@ -33,9 +35,6 @@ pub(in crate::corridor) struct Counted {
     at: Mono,
 }
 
-/// A limit and what the request is counted under by it.
-type Charge<'a> = (&'a Limiter, KeyHash);
-
 impl Group {
     fn of(self, watch: &Watch) -> &[Arc<Limit>] {
         match self {
@@ -52,25 +51,33 @@ impl Group {
     }
 }
 
-impl Visit<'_> {
+impl<H: Hand> Deciding<'_, H> {
     /// Asks all limits of a group that this gateway counts for itself, and whoever counts the others.
     pub(super) fn check_rates(&mut self, site: &Site, group: Group) -> Step {
         let limits = group.of(&site.watch);
         if limits.is_empty() {
             return Step::On;
         }
-        let now = self.worker.mono();
-        let x = &mut self.x;
+        let now = self.hand.mono();
+        let x = &mut *self.x;
         if group == Group::Early {
             x.guarded.counted_at = now;
         }
+        let own = |limit: &Limit| limit.shared.is_none();
+        let part = |at: usize| {
+            let limit = limits.iter().filter(|limit| own(limit)).nth(at);
+            limit.map(|limit| part_of(x, limit)).unwrap_or_default()
+        };
         let verdict = match limits {
             // The usual case, without a list.
             [only] if only.shared.is_none() => {
                 let key = key_of(x, only, site);
-                rate::admit(&[(&only.limiter, key)], now)
+                self.hand.admit(&[(&only.limiter, key)], now, part)
             }
-            several => rate::admit(&charges(x, site, several, |limit| limit.shared.is_none()), now),
+            several => {
+                let charges = charges(x, site, several, own);
+                self.hand.admit(&charges, now, part)
+            }
         };
         if let Err(verdict) = self.judge(site, group, verdict, |limit| limit.shared.is_none()) {
             self.take_back(site, group);
@@ -78,6 +85,7 @@ impl Visit<'_> {
         }
         match limits.iter().find_map(|limit| limit.shared.as_ref()) {
             None => Step::On,
+            Some(_) if !self.hand.may_ask(|| told_elsewhere(self.x, limits)) => Step::On,
             Some(link) => Step::Wait(Wait::Count(Box::new(
                 self.count_elsewhere(site, group, &**link, now),
             ))),
@@ -86,7 +94,7 @@ impl Visit<'_> {
 
     /// What is counted elsewhere is counted here too, so that this count is warm when it is needed.
     fn count_elsewhere(&self, site: &Site, group: Group, link: &dyn shared::Shared, now: Mono) -> Counted {
-        let x = &self.x;
+        let x = &*self.x;
         let limits = group.of(&site.watch);
         let asked = limits.iter().filter(|limit| limit.shared.is_some()).map(|limit| {
             let claim = x.guarded.claim_of(&limit.plan.key);
@@ -106,6 +114,52 @@ impl Visit<'_> {
         }
     }
 
+    /// Tells the client how it stands; a refusal as an error. `is_asked` tells which limits of the group were asked.
+    fn judge(
+        &mut self,
+        site: &Site,
+        group: Group,
+        verdict: rate::Verdict,
+        is_asked: impl Fn(&Limit) -> bool,
+    ) -> Result<(), Verdict> {
+        let x = &mut *self.x;
+        let mut asked = group.of(&site.watch).iter().filter(|limit| is_asked(limit));
+        match verdict {
+            rate::Verdict::Admitted(standing) => {
+                if asked.next().is_some() {
+                    write_lines(x, site, group, &standing, is_asked);
+                }
+                Ok(())
+            }
+            rate::Verdict::Refused {
+                limit,
+                retry_after,
+                standing,
+            } => {
+                write_lines(x, site, group, &standing, &is_asked);
+                if let Some(refusing) = asked.nth(limit) {
+                    self.hand.refused(refusing);
+                    x.guarded.violated = Some(refusing.plan.name.clone());
+                }
+                let wait = fields::retry_after_s(retry_after).to_string();
+                Err(Verdict::Refuse(Refusal::RateLimited, vec![("Retry-After", wait)]))
+            }
+        }
+    }
+
+    /// All limits must admit, or none is charged: a request that is refused by its claim was not served to its address either.
+    fn take_back(&mut self, site: &Site, refused_by: Group) {
+        if refused_by == Group::Late {
+            let is_warm_charged = self.x.guarded.is_warm_charged;
+            let early = charges(self.x, site, &site.watch.early, |limit| {
+                limit.shared.is_none() || is_warm_charged && is_warm(limit)
+            });
+            self.hand.refund(&early, self.x.guarded.counted_at);
+        }
+    }
+}
+
+impl Visit<'_> {
     /// What has been counted for all gateways holds; without it, what the limits say of that case.
     pub(super) async fn rule(&mut self, site: &Site, counted: Counted) -> Result<Stage, Verdict> {
         let Counted {
@@ -122,8 +176,10 @@ impl Visit<'_> {
         let shared: Vec<_> = limits.iter().filter(|limit| limit.shared.is_some()).collect();
         let policies = shared.iter().map(|limit| limit.plan.on_redis_error);
         let outcome = match shared::rule(policies, answer) {
-            Ruling::Counted(answer) => self.judge(site, group, verdict_of(answer), |l| l.shared.is_some()),
-            Ruling::Local => self.judge(site, group, own, is_warm),
+            Ruling::Counted(answer) => self
+                .deciding()
+                .judge(site, group, verdict_of(answer), |l| l.shared.is_some()),
+            Ruling::Local => self.deciding().judge(site, group, own, is_warm),
             Ruling::Open => Ok(()),
             Ruling::Closed { limit } => {
                 self.x.guarded.violated = Some(shared[limit].plan.name.clone());
@@ -138,54 +194,10 @@ impl Visit<'_> {
             if matches!(own, rate::Verdict::Admitted(_)) {
                 rate::refund(&charges(&self.x, site, limits, is_warm), at, now);
             }
-            self.take_back(site, group);
+            self.deciding().take_back(site, group);
             return Err(verdict);
         }
         Ok(group.next())
-    }
-
-    /// Tells the client how it stands; a refusal as an error. `is_asked` tells which limits of the group were asked.
-    fn judge(
-        &mut self,
-        site: &Site,
-        group: Group,
-        verdict: rate::Verdict,
-        is_asked: impl Fn(&Limit) -> bool,
-    ) -> Result<(), Verdict> {
-        let x = &mut self.x;
-        let mut asked = group.of(&site.watch).iter().filter(|limit| is_asked(limit));
-        match verdict {
-            rate::Verdict::Admitted(standing) => {
-                if asked.next().is_some() {
-                    write_lines(x, site, group, &standing, is_asked);
-                }
-                Ok(())
-            }
-            rate::Verdict::Refused {
-                limit,
-                retry_after,
-                standing,
-            } => {
-                write_lines(x, site, group, &standing, &is_asked);
-                if let Some(refusing) = asked.nth(limit) {
-                    refusing.cell.refuse();
-                    x.guarded.violated = Some(refusing.plan.name.clone());
-                }
-                let wait = fields::retry_after_s(retry_after).to_string();
-                Err(Verdict::Refuse(Refusal::RateLimited, vec![("Retry-After", wait)]))
-            }
-        }
-    }
-
-    /// All limits must admit, or none is charged: a request that is refused by its claim was not served to its address either.
-    fn take_back(&self, site: &Site, refused_by: Group) {
-        if refused_by == Group::Late {
-            let is_warm_charged = self.x.guarded.is_warm_charged;
-            let early = charges(&self.x, site, &site.watch.early, |limit| {
-                limit.shared.is_none() || is_warm_charged && is_warm(limit)
-            });
-            rate::refund(&early, self.x.guarded.counted_at, self.worker.mono());
-        }
     }
 }
 
@@ -196,6 +208,21 @@ fn is_warm(limit: &Limit) -> bool {
 fn key_of(x: &Exchange, limit: &Limit, site: &Site) -> KeyHash {
     let claim = x.guarded.claim_of(&limit.plan.key);
     key::hash(&limit.plan.key, &x.facts(), claim, site.watch.seed)
+}
+
+/// What a request is counted under by a limit, for people.
+fn part_of(x: &Exchange, limit: &Limit) -> String {
+    let claim = x.guarded.claim_of(&limit.plan.key);
+    shown(&key::part(&limit.plan.key, &x.facts(), claim))
+}
+
+/// The limits that are counted elsewhere, for people.
+fn told_elsewhere(x: &Exchange, limits: &[Arc<Limit>]) -> String {
+    let shared = limits.iter().filter(|limit| limit.shared.is_some());
+    let told: Vec<String> = shared
+        .map(|limit| format!("{} for {}", limit.plan.name, part_of(x, limit)))
+        .collect();
+    format!("Redis, which counts {}", told.join(" and "))
 }
 
 fn charges<'a>(

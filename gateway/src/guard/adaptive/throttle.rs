@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::super::concurrency::line::Line;
+use super::super::concurrency::line::{Admission, Line};
 use super::super::concurrency::sync::{Arc, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 use super::learn::{LIMIT_MAX, LIMIT_START};
 use super::meter::Meter;
@@ -78,6 +78,25 @@ impl Throttle {
             return self.refuse();
         }
         self.enter_line(policy, now)
+    }
+
+    /// What [`enter`](Self::enter) would come to at this moment. Nobody is let in, and no policy taken over.
+    pub fn peek(&self, policy: &Overload, now: Mono) -> Admission {
+        let allowed = bounded(policy.adaptive, policy.max_requests, &self.in_force);
+        let standing = self.line.lock();
+        let load = self.load.load(Ordering::Acquire);
+        let places = allowed.saturating_sub(in_flight(load));
+        // Without a line nobody looks after those who wait, which is left to whoever goes; else they come first, where
+        // there are places for them.
+        let (has_line, waits) = (policy.queue > 0, waiting(load));
+        if places > waits && (has_line || waits == 0) {
+            return Admission::Inside;
+        }
+        let length = waits.saturating_sub(places) as usize;
+        match has_line && length < standing.longest(policy, allowed, length == 0, now).1 {
+            true => Admission::Line,
+            false => Admission::Full,
+        }
     }
 
     fn enter_line(self: &Arc<Self>, policy: &Overload, now: Mono) -> Entry {
@@ -208,21 +227,12 @@ impl Throttle {
     }
 
     fn bounded(&self, learnt: &AtomicU32) -> u32 {
-        match (
-            self.is_adaptive.load(Ordering::Relaxed),
-            self.bound.load(Ordering::Relaxed),
-        ) {
-            (0, 0) => u32::MAX,
-            (0, max) => max,
-            (_, _) => learnt.load(Ordering::Relaxed).min(self.learnt_max()),
-        }
+        let is_adaptive = self.is_adaptive.load(Ordering::Relaxed) != 0;
+        bounded(is_adaptive, self.bound.load(Ordering::Relaxed), learnt)
     }
 
     fn learnt_max(&self) -> u32 {
-        match self.bound.load(Ordering::Relaxed) {
-            0 => LIMIT_MAX,
-            max => max,
-        }
+        learnt_max(self.bound.load(Ordering::Relaxed))
     }
 
     /// What may be in flight, the short whiles apart in which less is tried; None = whatever comes.
@@ -262,17 +272,39 @@ impl Standing {
     /// make everybody late, and most of them in vain. So it holds no more than are in flight: by Little's law the last of them
     /// waits about as long as an answer takes.
     fn may_join(&mut self, policy: &Overload, allowed: u32, now: Mono) -> bool {
-        if self.line.is_empty() && now.since(self.asked) >= policy.queue_timeout {
-            self.since = now;
-        }
+        let longest;
+        (self.since, longest) = self.longest(policy, allowed, self.line.is_empty(), now);
         self.asked = self.asked.max(now);
-        let is_lasting = now.since(self.since) >= policy.queue_timeout;
+        self.line.len() < longest
+    }
+
+    /// Since when there has been somebody, if one more came now, and how many may wait then.
+    fn longest(&self, policy: &Overload, allowed: u32, is_empty: bool, now: Mono) -> (Mono, usize) {
+        let is_over = is_empty && now.since(self.asked) >= policy.queue_timeout;
+        let since = if is_over { now } else { self.since };
+        let is_lasting = now.since(since) >= policy.queue_timeout;
         let longest = if is_lasting {
             policy.queue.min(allowed)
         } else {
             policy.queue
         };
-        self.line.len() < longest as usize
+        (since, longest as usize)
+    }
+}
+
+/// What may be in flight by a policy and by what has been learnt; a bound of 0 is none.
+fn bounded(is_adaptive: bool, bound: u32, learnt: &AtomicU32) -> u32 {
+    match (is_adaptive, bound) {
+        (false, 0) => u32::MAX,
+        (false, max) => max,
+        (true, _) => learnt.load(Ordering::Relaxed).min(learnt_max(bound)),
+    }
+}
+
+fn learnt_max(bound: u32) -> u32 {
+    match bound {
+        0 => LIMIT_MAX,
+        max => max,
     }
 }
 

@@ -80,6 +80,12 @@ impl Successes {
         }
     }
 
+    /// The same, and nothing is forgotten.
+    pub fn peek(&self, login: &Login, now: Mono) -> bool {
+        let since = self.since.peek(login);
+        since.is_some_and(|since| now.since(since) < SUCCESS_LIFETIME)
+    }
+
     /// Remembers that this login was found right at that moment.
     pub fn note(&self, login: Login, now: Mono) {
         self.since.insert(login, now);

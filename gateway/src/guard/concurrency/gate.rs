@@ -5,9 +5,9 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 
-use super::line::Line;
+use super::line::{Admission, Line};
 use super::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
-use super::{Admission, Entry, Outlook, Permit, Waiting};
+use super::{Entry, Permit, Waiting};
 use crate::config::plan::ConcurrencyLimit;
 
 /// Parts of the table, each with its own lock: several times the number of workers, so that two seldom meet. As a power
@@ -30,6 +30,17 @@ pub struct Gate {
     queue_full: AtomicU64,
     keys_full: AtomicU64,
     timed_out: AtomicU64,
+}
+
+/// How one key stands, see [`Gate::peek`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Requests inside.
+    pub inside: u32,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// What one more would get.
+    pub admission: Admission,
 }
 
 #[derive(Default)]

@@ -3,6 +3,17 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+/// What asking for a place would come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// A place.
+    Inside,
+    /// A place in line.
+    Line,
+    /// Nothing.
+    Full,
+}
+
 /// A first-in, first-out line out of which anybody may step at any time.
 ///
 /// Each who joins gets a ticket, one higher than the last. Whoever is served has a ticket below [`Line::served`], and all

@@ -11,5 +11,6 @@ pub(super) mod sync;
 mod tests;
 mod waiting;
 
-pub use gate::Gate;
+pub use gate::{Gate, Outlook};
+pub use line::Admission;
 pub use waiting::{Entry, Permit, Waiting};

@@ -96,6 +96,12 @@ impl Issuer {
         true
     }
 
+    /// What [`want`](Self::want) would say, without asking.
+    pub fn would_come(&self, now: Mono) -> bool {
+        let schedule = self.schedule.lock();
+        schedule.is_wanted || now >= schedule.earliest
+    }
+
     /// Ends when somebody wants a fetch that has not ended yet. Dropping it loses nothing.
     pub async fn wanted(&self) {
         Self::until(&self.asked, || self.schedule.lock().is_wanted).await;

@@ -103,7 +103,7 @@ fn the_hand_takes_what_nobody_asked_for_in_the_order_it_came() {
         index.insert(arrival(key(n), n + 1, &[]), &purges).unwrap();
     }
     for n in [2, 3, 3] {
-        assert!(index.ask(key(n), &purges).is_some());
+        assert!(index.ask(key(n), true, &purges).is_some());
     }
     let part = (0..SHARDS).find(|part| index.candidate(*part).is_some()).unwrap();
     let mut order = vec![1];

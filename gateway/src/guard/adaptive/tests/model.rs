@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::guard::concurrency::Admission;
 
 #[derive(Clone, Debug)]
 enum Deed {
@@ -80,6 +81,8 @@ proptest! {
             match deed {
                 Deed::Enter { max, queue } => {
                     let expected = model.enter(who, max, queue);
+                    let seen = throttle.peek(&given(max, queue), NOW);
+                    prop_assert_eq!((seen == Admission::Inside, seen == Admission::Line), expected);
                     let found = match throttle.enter(&given(max, queue), NOW) {
                         Entry::Permit(permit) => (permits.insert(who, permit).is_none(), false),
                         Entry::Wait(waiting) => (false, line.insert(who, waiting).is_none()),

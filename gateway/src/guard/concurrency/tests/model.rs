@@ -111,6 +111,12 @@ struct Party {
 impl Party {
     fn enter(&mut self, who: usize, key: u128, max: u32, queue: u32) {
         let expected = self.model.enter(who, key, max as usize, queue as usize);
+        let seen = match self.gate.peek(key, &policy(max, queue, KEYS_MAX)).admission {
+            Admission::Inside => Expected::Inside,
+            Admission::Line => Expected::Waits,
+            Admission::Full => Expected::Full,
+        };
+        assert_eq!(seen, expected);
         let found = match self.gate.enter(key, &policy(max, queue, KEYS_MAX)) {
             Entry::Permit(holds) => {
                 self.permits.push(Guest { who, key, holds });
