@@ -25,6 +25,9 @@ _sluice() {
             sluice,diff)
                 cmd="sluice__subcmd__diff"
                 ;;
+            sluice,explain)
+                cmd="sluice__subcmd__explain"
+                ;;
             sluice,file-server)
                 cmd="sluice__subcmd__file__subcmd__server"
                 ;;
@@ -84,6 +87,9 @@ _sluice() {
                 ;;
             sluice__subcmd__help,diff)
                 cmd="sluice__subcmd__help__subcmd__diff"
+                ;;
+            sluice__subcmd__help,explain)
+                cmd="sluice__subcmd__help__subcmd__explain"
                 ;;
             sluice__subcmd__help,file-server)
                 cmd="sluice__subcmd__help__subcmd__file__subcmd__server"
@@ -158,7 +164,7 @@ _sluice() {
 
     case "${cmd}" in
         sluice)
-            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff explain log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,6 +275,56 @@ _sluice() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sluice__subcmd__explain)
+            opts="-H -c -h --header --from --listener --admin --token-file --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listener)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sluice__subcmd__file__subcmd__server)
             opts="-c -h --listen --browse --config --log-level --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -334,7 +390,7 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help)
-            opts="run check reload purge diff log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="run check reload purge diff explain log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -376,6 +432,20 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cli::Fault;
-pub use looking::{Diff, HashPassword, Log, Simulate, SimulateCache, Top};
+pub use looking::{Diff, Explain, HashPassword, Log, Simulate, SimulateCache, Top};
 
 /// An edge gateway: balances, caches, limits, checks health, retries, serves files, and reloads without dropping a request.
 #[derive(Debug, Parser)]
@@ -88,6 +88,8 @@ pub enum Command {
     Purge(Purge),
     /// Tell what a reload would change, and which logged requests would be served differently
     Diff(Diff),
+    /// Tell what the running gateway would do with a request right now, step by step, and why; nothing is sent or counted
+    Explain(Explain),
     /// Show the lines of the access log that match a query, those to come too
     Log(Log),
     /// Open the access log again, after it was renamed
@@ -291,7 +293,7 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 3] = ["apply", "explain", "import"];
+const NOT_YET: [&str; 2] = ["apply", "import"];
 
 /// Reads the words.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {

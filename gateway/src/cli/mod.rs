@@ -5,6 +5,7 @@ pub mod check;
 pub mod client;
 pub mod desk;
 pub mod diff;
+pub mod explain;
 pub mod fault;
 pub mod log;
 pub mod notify;

@@ -79,6 +79,34 @@ pub struct Top {
     pub desk: Desk,
 }
 
+/// `sluice explain`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The gateway reads the request by the rules of one that comes over a wire, and looks at everything as it is at this \
+    moment: servers, limits, what is stored. The last line is the verdict: proxy, hit, stale, static, respond, redirect or \
+    refuse.\n\n  \
+    sluice explain GET https://example.com/api/orders -H 'Authorization: Bearer …' --from 203.0.113.7\n  \
+    sluice explain GET http://example.com/ --json | jq -r .verdict"
+)]
+pub struct Explain {
+    /// The method, in capitals
+    pub method: String,
+    /// Where: http://HOST/PATH; or /PATH, with the host in a header
+    pub url: String,
+    /// A header that goes with it; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// The address it comes from [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub from: Option<std::net::IpAddr>,
+    /// The listener it comes in by, by name [default: the one that scheme and port lead to]
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
+}
+
 /// `sluice simulate`
 #[derive(Debug, Subcommand)]
 #[command(after_help = "  sluice simulate cache access.log --memory 256MiB,1GiB")]

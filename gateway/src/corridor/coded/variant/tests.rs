@@ -60,7 +60,7 @@ fn find(form: &Form, store: &Arc<Store>) -> Option<Arc<Object>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime
         .expect("a runtime without sockets")
-        .block_on(form.find(store))
+        .block_on(form.find(store, Look::Use))
 }
 
 fn page(word: &str) -> Vec<u8> {
