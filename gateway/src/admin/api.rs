@@ -56,7 +56,7 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
     }
 }
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "/",
     "/app.js",
     "/style.css",
