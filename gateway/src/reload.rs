@@ -6,6 +6,7 @@
 
 mod upgrade;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
 use crate::config::{Document, Loaded, Plan, Problem, Problems, Severity};
-use crate::doors::{Doors, Inherited, Wares};
+use crate::doors::{self, Doors, Inherited, Wares};
 use crate::health::{self, Prober};
 use crate::kit::clock::{Clock, Now};
 use crate::observe::{LogFault, LogWriter, Target};
@@ -126,6 +127,9 @@ impl Control {
             let what = "an upgrade is under way, which reads the configuration anew; look at it with: sluice status";
             return Err(self.problem("server", what.to_owned()));
         }
+        if self.is_draining() {
+            return Err(self.problem("server", "the gateway is stopping".to_owned()));
+        }
         let _one_at_a_time = self.reloading.lock();
         let outcome = self.try_reload();
         let now = self.clock.now();
@@ -208,8 +212,8 @@ impl Control {
         &self.workers
     }
 
-    /// From here on the gateway takes no more work. What another process goes on with.
-    pub fn drain(&self) -> Handed {
+    /// From here on the gateway takes no more work. The listeners that another process goes on with.
+    pub fn drain(&self) -> HashSet<doors::Key> {
         self.draining.store(true, Ordering::Release);
         self.upgrades.stop()
     }

@@ -61,8 +61,6 @@ pub enum Phase {
     Running,
     /// Ending; admin still answers.
     Draining,
-    /// Ending; another process answers at the admin address.
-    Left,
     /// Ended.
     Ended,
 }
@@ -94,6 +92,18 @@ impl fmt::Display for StartError {
             Self::Handover(fault) => fault.fmt(f),
             Self::System(error) => write!(f, "the system gives no thread: {error}"),
         }
+    }
+}
+
+impl StartError {
+    /// For somebody who may not read the configuration: its lines may hold secrets.
+    fn without_excerpts(&self) -> String {
+        let Self::Config(problems) = self else {
+            return self.to_string();
+        };
+        let mut problems = problems.clone();
+        problems.0.iter_mut().for_each(|problem| problem.excerpt = None);
+        problems.to_string()
     }
 }
 
@@ -132,7 +142,7 @@ impl Gateway {
         let mut heritage = heritage;
         let started = Self::begin(document, clock, launch, heritage.as_mut());
         if let (Err(error), Some(heritage)) = (&started, &heritage) {
-            heritage.decline(&error.to_string());
+            heritage.decline(&error.without_excerpts());
         }
         started
     }
@@ -310,8 +320,8 @@ impl Gateway {
         let mut handed_over = self.control().upgrades.handed_over.subscribe();
         async move {
             loop {
-                if let Some(pid) = *handed_over.borrow_and_update() {
-                    return pid;
+                if let Some(handed) = &*handed_over.borrow_and_update() {
+                    return handed.pid;
                 }
                 if handed_over.changed().await.is_err() {
                     std::future::pending::<()>().await;
@@ -336,11 +346,8 @@ impl Gateway {
         for upgrade in self.upgrades.lock().drain(..) {
             let _ = upgrade.join();
         }
-        let _ = self.end.send(match handed.has_admin {
-            true => Phase::Left,
-            false => Phase::Draining,
-        });
-        let handed_over = Arc::new(control.doors().release(&handed.doors));
+        let _ = self.end.send(Phase::Draining);
+        let handed_over = Arc::new(control.doors().release(&handed));
         control.workers().iter().for_each(|worker| {
             let handed_over = Arc::clone(&handed_over);
             worker.order(Order::Drain { patience, handed_over });
@@ -502,7 +509,6 @@ async fn beside(
 ) {
     let times = admin::Times {
         opens: reached(&phase, |phase| phase != Phase::Starting),
-        leaves: reached(&phase, |phase| matches!(phase, Phase::Left | Phase::Ended)),
         ends: reached(&phase, |phase| phase == Phase::Ended),
     };
     let admin = admin::serve(Arc::clone(&control), admin_socket, token, times);

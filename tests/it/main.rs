@@ -34,6 +34,8 @@ mod m_http2;
 mod o_tls;
 /// Servers that nobody has listed: they come and go, and what they are found by fails.
 mod s_discovery;
+/// A new binary in the place of one that serves.
+mod r_upgrade;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

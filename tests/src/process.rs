@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use crate::admin::Admin;
+use crate::client::Request;
 use crate::gateway::write_config;
 use crate::patience::{wait_for, wait_until};
 
@@ -93,6 +95,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our child, and it runs");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is our child, and it runs");
+    }
+
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
@@ -106,6 +113,14 @@ impl Process {
         });
         self.join_readers();
         status
+    }
+
+    /// Waits for its end, while another process may go on to say something in its place.
+    #[track_caller]
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        wait_for(&format!("{} has ended", self.name), || {
+            self.child.try_wait().expect("it is our child")
+        })
     }
 
     /// Waits until all it has said was read; it has ended.
@@ -147,7 +162,7 @@ pub struct Sluice {
     pub process: Process,
     folder: tempfile::TempDir,
     addresses: Vec<SocketAddr>,
-    admin: Admin,
+    admin: Option<Admin>,
 }
 
 impl Sluice {
@@ -155,12 +170,21 @@ impl Sluice {
     /// [`Gateway`](crate::Gateway).
     #[track_caller]
     pub fn start(toml: &str) -> Self {
+        Self::start_with(toml, |_| {})
+    }
+
+    /// The same, with changes to the command. The program is a link in its folder, which can be replaced.
+    #[track_caller]
+    pub fn start_with(toml: &str, change: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder is to be had");
         write_config(folder.path(), toml);
-        let mut command = Command::new(binary("sluice"));
+        let program = folder.path().join("sluice");
+        std::os::unix::fs::symlink(binary("sluice"), &program).expect("the folder is empty");
+        let mut command = Command::new(program);
         command
             .args(["run", "-c", "sluice.toml"])
             .current_dir(folder.path());
+        change(&mut command);
         let mut process = Process::start(command);
         process.wait_said("ready: ");
         let url = |line: &str, prefix: &str| line.strip_prefix(prefix)?.parse().ok();
@@ -176,7 +200,7 @@ impl Sluice {
             process,
             folder,
             addresses,
-            admin: Admin(admin.expect("every play has an admin address")),
+            admin: admin.map(Admin),
         }
     }
 
@@ -190,14 +214,87 @@ impl Sluice {
         self.addresses[0]
     }
 
-    /// Its admin address.
+    /// The addresses of its TCP listeners, in file order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Its admin address, if that is a TCP one.
+    #[track_caller]
     pub fn admin(&self) -> Admin {
-        self.admin
+        self.admin.expect("the play has an admin address of TCP")
     }
 
     /// Replaces the configuration by renaming, as editors and orchestrators do, and says nothing.
     pub fn replace_config(&self, toml: &str) {
         write_config(self.folder(), toml);
+    }
+
+    /// Puts a shell script where the program was.
+    pub fn replace_program(&self, script: &str) {
+        let fresh = self.folder().join("sluice.new");
+        fs::write(&fresh, format!("#!/bin/sh\n{script}\n")).expect("the folder can be written");
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+        self.put_program(&fresh);
+    }
+
+    /// Puts the real program back where it was: the file of this build, or another one with the same contents.
+    pub fn restore_program(&self, is_another: bool) {
+        let fresh = self.folder().join("sluice.new");
+        match is_another {
+            true => _ = fs::copy(binary("sluice"), &fresh).expect("there is room"),
+            false => std::os::unix::fs::symlink(binary("sluice"), &fresh).expect("the name is free"),
+        }
+        self.put_program(&fresh);
+    }
+
+    fn put_program(&self, fresh: &Path) {
+        fs::rename(fresh, self.folder().join("sluice")).expect("within a folder, renaming works");
+    }
+
+    /// Orders an upgrade and waits until another process serves. Its id.
+    #[track_caller]
+    pub fn upgrade(&self) -> u32 {
+        let response = self.admin().ask(&Request::new("POST", "/upgrade"));
+        response.expect(200);
+        let done: serde_json::Value = serde_json::from_str(&response.text()).expect("it is JSON");
+        done["pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())
+            .expect("it names the process")
+    }
+
+    /// The processes that have taken over so far, in order; they may have ended since.
+    pub fn heirs(&self) -> Vec<u32> {
+        let said = self.process.said();
+        let pid = |line: &String| {
+            let (process, rest) = line.split_once(": process ")?.1.split_once(' ')?;
+            rest.ends_with("has taken over").then(|| process.parse().ok())?
+        };
+        said.iter().filter_map(pid).collect()
+    }
+
+    /// Whether a process of this gateway runs, whichever in the line it is.
+    pub fn runs(&self, pid: u32) -> bool {
+        // One that nobody has waited for has no folder any more; and a number may be used again.
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == self.folder())
+    }
+
+    /// Waits until a process has ended.
+    #[track_caller]
+    pub fn wait_ended(&self, pid: u32) {
+        wait_until(&format!("process {pid} has ended"), || !self.runs(pid));
+    }
+}
+
+/// Processes that have taken over are nobody's children, and hold what the first one's words are read from.
+impl Drop for Sluice {
+    fn drop(&mut self) {
+        for pid in self.heirs().into_iter().filter(|pid| self.runs(*pid)) {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                let _ended = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 }
 

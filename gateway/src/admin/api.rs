@@ -107,7 +107,7 @@ pub fn upgraded(outcome: Result<Successor, UpgradeFault>) -> Reply {
     match outcome {
         Ok(Successor { pid, version, .. }) => json(
             200,
-            &serde_json::json!({ "done": "upgraded", "pid": pid, "version": version }),
+            &serde_json::json!({ "ok": true, "pid": pid, "version": version }),
         ),
         Err(fault) => {
             let status = match fault {
@@ -116,7 +116,8 @@ pub fn upgraded(outcome: Result<Successor, UpgradeFault>) -> Reply {
                 UpgradeFault::Sockets(_) => 500,
                 UpgradeFault::Give(_) => 422,
             };
-            problem(status, &fault.to_string())
+            let problem = fault.to_string();
+            json(status, &serde_json::json!({ "ok": false, "problem": problem }))
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::config::plan::{Edits, Limits};
 use crate::facts::Facts;
@@ -47,24 +47,21 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// When the admin address is served.
-pub struct Times<O, L, E> {
+pub struct Times<O, E> {
     /// Nobody is taken in before.
     pub opens: O,
-    /// Nobody is taken in any more: another process has the socket.
-    pub leaves: L,
     /// Nothing is answered any more.
     pub ends: E,
 }
 
-/// Serves the admin address to the end.
-pub async fn serve<O, L, E>(
+/// Serves the admin address to the end. Nobody is taken in any more when another process has the socket.
+pub async fn serve<O, E>(
     control: Arc<Control>,
     socket: Option<Bound>,
     token: Token,
-    times: Times<O, L, E>,
+    times: Times<O, E>,
 ) where
     O: Future<Output = ()>,
-    L: Future<Output = ()>,
     E: Future<Output = ()>,
 {
     let Some(listener) = socket.and_then(|bound| bound.sockets.into_iter().next()) else {
@@ -78,17 +75,20 @@ pub async fn serve<O, L, E>(
         feed: Feed::default(),
         answering: Cell::new(0),
         answered: Notify::new(),
+        left: watch::Sender::new(false),
     });
     let accepting = accept(Rc::clone(&desk), listener);
+    let mut left = desk.control.upgrades.handed_over.subscribe();
     let serving = async {
         tokio::select! {
             Err(error) = accepting => log::error!("the admin address is lost: {error}"),
-            () = times.leaves => {}
-            else => {}
+            _ = left.wait_for(|to| to.as_ref().is_some_and(|to| to.has_admin)) => {}
         }
+        desk.left.send_replace(true);
     };
+    let living = async { tokio::join!(serving, desk.feed.run(&desk.control)) };
     tokio::select! {
-        ((), ()) = async { tokio::join!(serving, desk.feed.run(&desk.control)) } => {}
+        _ = living => {}
         () = times.ends => {}
     }
     // Out of time is as good an end as any.
@@ -103,6 +103,8 @@ struct Desk {
     feed: Feed,
     answering: Cell<usize>,
     answered: Notify,
+    /// Whether nobody is taken in any more.
+    left: watch::Sender<bool>,
 }
 
 /// A request that is being answered.
@@ -218,7 +220,13 @@ impl Desk {
     async fn upgrade(&self) -> Reply {
         let control = Arc::clone(&self.control);
         match tokio::task::spawn_blocking(move || control.upgrade()).await {
-            Ok(outcome) => api::upgraded(outcome),
+            Ok(outcome) => {
+                if self.control.upgrades.has_given_admin() {
+                    // Whoever asks after this answer asks the new process.
+                    let _ = self.left.subscribe().wait_for(|left| *left).await;
+                }
+                api::upgraded(outcome)
+            }
             Err(error) => api::problem(500, &error.to_string()),
         }
     }

@@ -82,10 +82,12 @@ pub fn reopen(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, F
 }
 
 /// What `POST /upgrade` answers.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Upgraded {
     pid: u32,
     version: String,
+    problem: String,
 }
 
 /// `sluice upgrade`
@@ -105,16 +107,17 @@ pub fn upgrade(config: Option<PathBuf>, words: &args::Upgrade) -> Result<ExitCod
     match answer.status {
         200 if words.desk.json => print(&answer),
         200 => {
-            let Upgraded { pid, version } = read(&desk, &answer)?;
+            let Upgraded { pid, version, .. } = read(&desk, &answer)?;
             let version = terminal::printable(&version);
             terminal::say(&format!("upgraded: process {pid} (sluice {version}) serves now\n"))
         }
         // It says whose fault it is.
         409 | 422 | 500 | 501 if words.desk.json => print(&answer).map(|_| ExitCode::FAILURE),
         409 | 422 | 500 | 501 => {
-            let detail = desk.unexpected(&answer);
-            let help = "the process from before serves on; stderr of the gateway and `sluice status` tell more";
-            Err(Fault::failed(format!("not upgraded: {detail}"), help))
+            let Upgraded { problem, .. } = read(&desk, &answer)?;
+            let problem = terminal::printable(&problem);
+            let help = "the process from before serves on; mend that and try again";
+            Err(Fault::failed(format!("not upgraded: {problem}"), help))
         }
         _ => Err(desk.unexpected(&answer)),
     }

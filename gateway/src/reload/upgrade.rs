@@ -30,8 +30,8 @@ pub struct Upgrades {
     link: Mutex<Option<Arc<Link>>>,
     last: Mutex<Option<LastUpgrade>>,
     stage: Mutex<Stage>,
-    /// The process that has taken over.
-    pub handed_over: watch::Sender<Option<u32>>,
+    /// What another process has taken over.
+    pub handed_over: watch::Sender<Option<Handed>>,
     /// The admin address as it is configured, and the control side's handle of its socket.
     admin: Mutex<Option<(SocketSpec, Bound)>>,
 }
@@ -46,17 +46,19 @@ pub struct LastUpgrade {
 }
 
 /// What another process has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
     /// The listeners.
     pub doors: HashSet<doors::Key>,
     /// Whether it has the admin address.
     pub has_admin: bool,
+    /// Its id.
+    pub pid: u32,
 }
 
 enum Stage {
     Serving,
-    HandedOver(Handed),
+    HandedOver(HashSet<doors::Key>),
     Stopping,
 }
 
@@ -120,6 +122,12 @@ impl Upgrades {
         *self.last.lock() = Some(LastUpgrade { at, problem: None });
     }
 
+    /// Whether another process answers at the admin address.
+    pub fn has_given_admin(&self) -> bool {
+        let handed = self.handed_over.borrow();
+        handed.as_ref().is_some_and(|handed| handed.has_admin)
+    }
+
     /// Whether one is under way.
     pub fn is_under_way(&self) -> bool {
         self.is_under_way.load(Ordering::Acquire)
@@ -139,11 +147,12 @@ impl Upgrades {
         defers
     }
 
-    /// The gateway stops: an upgrade that is under way ends. What another process has by then.
-    pub(super) fn stop(&self) -> Handed {
+    /// The gateway stops: an upgrade that is under way ends. The listeners that another
+    /// process has by then.
+    pub(super) fn stop(&self) -> HashSet<doors::Key> {
         let handed = match std::mem::replace(&mut *self.stage.lock(), Stage::Stopping) {
             Stage::HandedOver(handed) => handed,
-            Stage::Serving | Stage::Stopping => Handed::default(),
+            Stage::Serving | Stage::Stopping => HashSet::new(),
         };
         if let Some(link) = self.link.lock().take() {
             link.hang_up();
@@ -193,7 +202,6 @@ impl Control {
                     successor.pid,
                     successor.version
                 );
-                upgrades.handed_over.send_replace(Some(successor.pid));
             }
             Err(fault) => {
                 log::error!("not upgraded, this process goes on: {fault}");
@@ -229,8 +237,10 @@ impl Control {
             successor.stop();
             return Err(UpgradeFault::Stopping);
         }
-        *stage = Stage::HandedOver(handed(&offer, &successor));
+        let handed = handed(&offer, &successor);
+        *stage = Stage::HandedOver(handed.doors.clone());
         self.draining.store(true, Ordering::Release);
+        self.upgrades.handed_over.send_replace(Some(handed));
         Ok(successor)
     }
 
@@ -279,7 +289,11 @@ impl Control {
 }
 
 fn handed(offer: &Offer, successor: &Successor) -> Handed {
-    let mut handed = Handed::default();
+    let mut handed = Handed {
+        doors: HashSet::new(),
+        has_admin: false,
+        pid: successor.pid,
+    };
     for item in successor.taken.iter().filter_map(|at| offer.sockets.get(*at)) {
         match item.role {
             Role::Admin => handed.has_admin = true,
