@@ -123,8 +123,11 @@ impl Control {
     /// All problems; nothing has changed then.
     pub fn reload(&self) -> Result<Changes, Problems> {
         if self.upgrades.defer_reload() {
-            log::info!("an upgrade is under way: the new process reads the configuration, or it is reloaded here afterwards");
-            let what = "an upgrade is under way, which reads the configuration anew; look at it with: sluice status";
+            log::info!(
+                "an upgrade is under way: the new process reads the configuration, or it is reloaded here afterwards"
+            );
+            let what =
+                "an upgrade is under way, which reads the configuration anew; look at it with: sluice status";
             return Err(self.problem("server", what.to_owned()));
         }
         if self.is_draining() {

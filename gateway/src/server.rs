@@ -350,7 +350,10 @@ impl Gateway {
         let handed_over = Arc::new(control.doors().release(&handed));
         control.workers().iter().for_each(|worker| {
             let handed_over = Arc::clone(&handed_over);
-            worker.order(Order::Drain { patience, handed_over });
+            worker.order(Order::Drain {
+                patience,
+                handed_over,
+            });
         });
         let all_ended = control.wait_for_workers();
         let _ = self.end.send(Phase::Ended);
@@ -440,7 +443,9 @@ fn take_up(heritage: &Heritage, snapshot: &Snapshot, state: &State, now: Now) {
     for standing in heritage.orders() {
         let service = snapshot.service(&standing.upstream);
         let address = Address::parse(&standing.server);
-        let seat = service.zip(address).and_then(|(service, address)| service.pool.seat(&address).cloned());
+        let seat = service
+            .zip(address)
+            .and_then(|(service, address)| service.pool.seat(&address).cloned());
         if let Some((seat, order)) = seat.zip(upstream::Order::parse(&standing.state)) {
             seat.reweigh(standing.weight);
             seat.command(order, now.mono);
@@ -524,10 +529,7 @@ async fn beside(
 }
 
 /// Resolves when the gateway has come so far.
-fn reached(
-    phase: &watch::Receiver<Phase>,
-    is_it: impl Fn(Phase) -> bool,
-) -> impl Future<Output = ()> {
+fn reached(phase: &watch::Receiver<Phase>, is_it: impl Fn(Phase) -> bool) -> impl Future<Output = ()> {
     let mut phase = phase.clone();
     async move {
         // Nobody is left to tell of a phase: then it is the last one.

@@ -106,6 +106,33 @@ fn servers_come_and_go_and_their_counts_stay() {
 }
 
 #[test]
+fn what_is_open_behind_a_listener_that_goes_has_as_long_as_a_stop_would_give_it() {
+    let origin = Origin::new().on("/chat", harness::origin::upgrade("websocket"));
+    let with = |listeners: &str| {
+        let all = all_to(&origin);
+        format!("[server]\nthreads = 2\ndrain_timeout = \"100ms\"\n{listeners}{all}")
+    };
+    let listener = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
+    let gw = Gateway::start(&with(&listener.repeat(2)));
+    let chat = |address| {
+        let mut client = Connection::open(address);
+        let request = Request::get("/chat")
+            .header("Connection", "upgrade")
+            .header("Upgrade", "websocket");
+        client.ask(&request).expect(101);
+        client
+    };
+    let [stays, goes] = gw.addresses()[..] else {
+        panic!("two listeners")
+    };
+    let (mut stays, mut goes) = (chat(stays), chat(goes));
+    gw.reload(&with(listener)).unwrap();
+    goes.expect_closed();
+    stays.send("still here");
+    assert_eq!(stays.bytes(10), b"still here");
+}
+
+#[test]
 fn going_there_and_back_again_keeps_what_is_in_flight() {
     let gate = Gate::new();
     let origin = Origin::new()

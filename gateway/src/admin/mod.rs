@@ -55,12 +55,8 @@ pub struct Times<O, E> {
 }
 
 /// Serves the admin address to the end. Nobody is taken in any more when another process has the socket.
-pub async fn serve<O, E>(
-    control: Arc<Control>,
-    socket: Option<Bound>,
-    token: Token,
-    times: Times<O, E>,
-) where
+pub async fn serve<O, E>(control: Arc<Control>, socket: Option<Bound>, token: Token, times: Times<O, E>)
+where
     O: Future<Output = ()>,
     E: Future<Output = ()>,
 {

@@ -91,7 +91,9 @@ impl Desk {
                 _ => "can this machine reach the address? name another: --admin ADDRESS",
             },
             Trouble::Broken(_) | Trouble::Cut => "has the gateway just stopped? its last lines on stderr say",
-            Trouble::Slow(_) => "is the machine overloaded? try again, and see what the gateway tells on stderr",
+            Trouble::Slow(_) => {
+                "is the machine overloaded? try again, and see what the gateway tells on stderr"
+            }
             Trouble::Nonsense(_) => "compare it with [admin] address of the running gateway's configuration",
         };
         Fault::failed(message, help)

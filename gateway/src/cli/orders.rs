@@ -109,7 +109,9 @@ pub fn upgrade(config: Option<PathBuf>, words: &args::Upgrade) -> Result<ExitCod
         200 => {
             let Upgraded { pid, version, .. } = read(&desk, &answer)?;
             let version = terminal::printable(&version);
-            terminal::say(&format!("upgraded: process {pid} (sluice {version}) serves now\n"))
+            terminal::say(&format!(
+                "upgraded: process {pid} (sluice {version}) serves now\n"
+            ))
         }
         // It says whose fault it is.
         409 | 422 | 500 | 501 if words.desk.json => print(&answer).map(|_| ExitCode::FAILURE),

@@ -216,7 +216,9 @@ impl Signals {
         loop {
             match self.next().await {
                 Wish::Stop(_) => return,
-                Wish::Upgrade => log::warn!(target: TARGET, "SIGUSR2: not upgraded: this process is stopping"),
+                Wish::Upgrade => {
+                    log::warn!(target: TARGET, "SIGUSR2: not upgraded: this process is stopping")
+                }
                 Wish::Reload => log::warn!(target: TARGET, "SIGHUP: not reloaded: this process is stopping"),
                 Wish::Reopen | Wish::Nothing => {}
             }

@@ -39,9 +39,7 @@ impl Launch {
     /// By its words, the program's name first. To be asked at the start, while the name means what it meant then.
     pub fn of(mut words: impl Iterator<Item = OsString>) -> Self {
         let name = words.next().map(PathBuf::from).unwrap_or_default();
-        let program = located(&name)
-            .or_else(|| env::current_exe().ok())
-            .unwrap_or(name);
+        let program = located(&name).or_else(|| env::current_exe().ok()).unwrap_or(name);
         Self {
             mark: mark(&program),
             program,

@@ -229,7 +229,9 @@ impl Link {
         }
         match sockets.len() == n {
             true => Ok(sockets),
-            false => Err(LinkFault::Nonsense("there are more sockets than were offered".to_owned())),
+            false => Err(LinkFault::Nonsense(
+                "there are more sockets than were offered".to_owned(),
+            )),
         }
     }
 }
@@ -305,7 +307,10 @@ mod tests {
         let (ours, theirs) = ends();
         ours.tell(&1, &soon()).unwrap();
         drop(ours);
-        assert!(matches!(theirs.take(2, &soon()), Err(LinkFault::Io(_) | LinkFault::Ended)));
+        assert!(matches!(
+            theirs.take(2, &soon()),
+            Err(LinkFault::Io(_) | LinkFault::Ended)
+        ));
         assert!(matches!(theirs.tell(&1, &soon()), Err(LinkFault::Ended)));
     }
 }

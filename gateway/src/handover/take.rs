@@ -219,14 +219,18 @@ fn stdin_link() -> Result<OwnedFd, String> {
     }
     let end = stdin.as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
     // A descriptor that stays open in whatever this process starts would hide this process's end.
-    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
+    let nothing =
+        rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
     rustix::stdio::dup2_stdin(nothing).map_err(told)?;
     Ok(end)
 }
 
 /// None for an address that this version cannot read.
 fn specs(item: &Item) -> Option<(SocketSpec, SocketSpec)> {
-    Some((SocketSpec::parse(&item.configured)?, SocketSpec::parse(&item.address)?))
+    Some((
+        SocketSpec::parse(&item.configured)?,
+        SocketSpec::parse(&item.address)?,
+    ))
 }
 
 /// None if it does not listen there.

@@ -98,7 +98,11 @@ impl std::error::Error for UpgradeFault {}
 
 impl Upgrades {
     /// Of a process that was started so, and perhaps by another one.
-    pub fn new(launch: Option<Launch>, heritage: Option<&Heritage>, admin: Option<(SocketSpec, Bound)>) -> Self {
+    pub fn new(
+        launch: Option<Launch>,
+        heritage: Option<&Heritage>,
+        admin: Option<(SocketSpec, Bound)>,
+    ) -> Self {
         Self {
             launch,
             generation: heritage.map_or(0, |heritage| heritage.generation().0),

@@ -55,7 +55,9 @@ impl TlsCells {
 
     /// The keys of tickets; None before the first listener with TLS.
     pub fn ticket_keys(&self, now: Mono) -> Option<TicketKeys> {
-        self.resumption.get().map(|resumption| resumption.ticket_keys(now))
+        self.resumption
+            .get()
+            .map(|resumption| resumption.ticket_keys(now))
     }
 
     /// Takes new keys for tickets if it is time.

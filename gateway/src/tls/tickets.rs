@@ -80,11 +80,7 @@ impl Resumption {
     ///
     /// # Errors
     /// They are none.
-    pub fn of(
-        sessions_max: usize,
-        keys: &TicketKeys,
-        now: Mono,
-    ) -> Result<Self, ring::error::Unspecified> {
+    pub fn of(sessions_max: usize, keys: &TicketKeys, now: Mono) -> Result<Self, ring::error::Unspecified> {
         let keys = Keys {
             current: Key::of(&keys.current, now)?,
             previous: keys.previous.as_ref().map(|key| Key::of(key, now)).transpose()?,

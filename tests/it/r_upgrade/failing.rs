@@ -52,7 +52,11 @@ fn a_binary_that_ends_or_is_none_leaves_everything_as_it_was() {
     fails(&mut sluice, "speaks another language");
     sluice.restore_program(false);
     sluice.upgrade();
-    assert_eq!(counted(&sluice.admin().metrics(), "error"), 4.0, "the count goes on");
+    assert_eq!(
+        counted(&sluice.admin().metrics(), "error"),
+        4.0,
+        "the count goes on"
+    );
 }
 
 #[test]
@@ -95,7 +99,9 @@ fn only_one_upgrade_at_a_time_and_a_reload_waits_for_it() {
     let second = admin.ask(&Request::new("POST", "/upgrade"));
     assert!(matches!(second.status, 409 | 422), "{second}");
     first.join().unwrap().expect(422);
-    wait_until("the configuration that came meanwhile is in use", || get(&sluice) == "hello");
+    wait_until("the configuration that came meanwhile is in use", || {
+        get(&sluice) == "hello"
+    });
 }
 
 #[test]

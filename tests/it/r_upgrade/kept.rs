@@ -103,7 +103,11 @@ fn an_operator_s_word_on_a_server_holds_in_the_new_process() {
         .set_server("origin", origin.address(), r#"{"state":"drain","weight":7}"#);
     sluice.upgrade();
     let server = sluice.admin().server("origin", origin.address());
-    assert_eq!((&server["state"], &server["weight"]), (&"drain".into(), &7.into()), "{server:#}");
+    assert_eq!(
+        (&server["state"], &server["weight"]),
+        (&"drain".into(), &7.into()),
+        "{server:#}"
+    );
 }
 
 #[test]
@@ -124,15 +128,26 @@ fn listeners_come_and_go_with_an_upgrade() {
     assert!(!old.exists() && new.exists());
     Connection::open(address).ask(&Request::get("/")).expect(200);
     let status = sluice.admin().status();
-    let addresses: Vec<_> = status["listeners"].as_array().unwrap().iter().map(|l| &l["address"]).collect();
-    assert_eq!(addresses, [&address.to_string(), &format!("unix:{}", new.display())]);
+    let addresses: Vec<_> = status["listeners"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| &l["address"])
+        .collect();
+    assert_eq!(
+        addresses,
+        [&address.to_string(), &format!("unix:{}", new.display())]
+    );
 }
 
 #[test]
 fn the_folder_of_a_cache_is_the_new_process_s_when_the_old_one_has_ended() {
     let gate = Gate::new();
     let origin = Origin::new()
-        .on("/held", reply(200).header("Cache-Control", "no-store").after(&gate))
+        .on(
+            "/held",
+            reply(200).header("Cache-Control", "no-store").after(&gate),
+        )
         .otherwise(reply(200).header("Cache-Control", "max-age=600").body("kept"));
     let folder = tempfile::tempdir().unwrap();
     let mut sluice = Sluice::start(&format!(
@@ -157,21 +172,35 @@ fn the_folder_of_a_cache_is_the_new_process_s_when_the_old_one_has_ended() {
         origin.address()
     ));
     let cache = || sluice_cache(&sluice);
-    Connection::open(sluice.address()).ask(&Request::get("/a")).expect(200);
+    Connection::open(sluice.address())
+        .ask(&Request::get("/a"))
+        .expect(200);
     wait_until("it is on disk", || cache()["objects_disk"] == 1);
     let held = Connection::open(sluice.address()).ask_apart(Request::get("/held"));
     origin.wait_seen("/held", 1);
 
     sluice.upgrade();
     let fault = cache()["disk_fault"].clone();
-    assert!(fault.as_str().is_some_and(|fault| fault.contains("in use")), "{fault}");
-    Connection::open(sluice.address()).ask(&Request::get("/b")).expect(200);
+    assert!(
+        fault.as_str().is_some_and(|fault| fault.contains("in use")),
+        "{fault}"
+    );
+    Connection::open(sluice.address())
+        .ask(&Request::get("/b"))
+        .expect(200);
     gate.open();
     held.response().expect(200);
     assert_eq!(sluice.process.wait_exit().code(), Some(0));
-    wait_until("the folder is open", || sluice_cache(&sluice)["disk_fault"].is_null());
-    wait_until("what was kept is found", || sluice_cache(&sluice)["objects_disk"] == 1);
-    Connection::open(sluice.address()).ask(&Request::get("/a")).expect(200).body("kept");
+    wait_until("the folder is open", || {
+        sluice_cache(&sluice)["disk_fault"].is_null()
+    });
+    wait_until("what was kept is found", || {
+        sluice_cache(&sluice)["objects_disk"] == 1
+    });
+    Connection::open(sluice.address())
+        .ask(&Request::get("/a"))
+        .expect(200)
+        .body("kept");
     assert_eq!(origin.seen("/a"), 1);
     wait_generation(&sluice, 1);
 }

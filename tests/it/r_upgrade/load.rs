@@ -151,11 +151,7 @@ fn ten_upgrades_under_load_and_no_client_notices() {
 #[test]
 fn a_line_of_upgrades_holds_no_more_descriptors_at_its_end_than_at_its_beginning() {
     let sluice = Sluice::start(super::SAYS_HI);
-    let descriptors = |pid: u32| {
-        std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .count()
-    };
+    let descriptors = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     let first = sluice.upgrade();
     let at_first = descriptors(first);
     let mut last = first;

@@ -51,14 +51,23 @@ fn the_command_says_what_came_of_it() {
     let admin = sluice.admin().0.to_string();
     let output = sluice_says(&["upgrade", "--admin", &admin]);
     let said = text(&output.stdout);
-    assert!(output.status.success() && said.starts_with("upgraded: process "), "{output:?}");
+    assert!(
+        output.status.success() && said.starts_with("upgraded: process "),
+        "{output:?}"
+    );
     sluice.replace_program("exit 9");
     let output = sluice_says(&["upgrade", "--admin", &admin]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("not upgraded") && said.contains("exit status: 9"), "{said}");
+    assert!(
+        said.contains("not upgraded") && said.contains("exit status: 9"),
+        "{said}"
+    );
     let said = text(&sluice_says(&["status", "--admin", &admin]).stdout);
-    assert!(said.contains("came to nothing") && said.contains("exit status: 9"), "{said}");
+    assert!(
+        said.contains("came to nothing") && said.contains("exit status: 9"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -73,7 +82,10 @@ fn with_if_changed_the_same_binary_is_reloaded_and_another_one_is_started() {
     assert!(order().starts_with("reloaded"));
     sluice.restore_program(true);
     let said = text(&sluice_says(&["status", "--admin", &admin]).stdout);
-    assert!(said.contains("another one than this process was started from"), "{said}");
+    assert!(
+        said.contains("another one than this process was started from"),
+        "{said}"
+    );
     assert!(order().starts_with("upgraded"));
     assert!(order().starts_with("reloaded"));
     wait_generation(&sluice, 1);
@@ -93,7 +105,9 @@ fn the_admin_address_may_be_a_unix_socket() {
         assert_eq!(status["upgrade"]["generation"], generation);
         assert_eq!(status["draining"], false);
     }
-    Connection::open(sluice.address()).ask(&Request::get("/")).expect(200);
+    Connection::open(sluice.address())
+        .ask(&Request::get("/"))
+        .expect(200);
 }
 
 #[test]
