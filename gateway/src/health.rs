@@ -1,5 +1,6 @@
 //! Active health: each server is asked how it is, as its upstream's `health_check` says, and its cell is told.
 
+mod framed;
 mod probe;
 mod sealed;
 
@@ -61,6 +62,7 @@ pub fn wanted(snapshot: &Snapshot) -> Vec<Wanted> {
         let via = Via {
             tls: service.tls.clone(),
             proxy: service.plan.send_proxy_protocol,
+            protocol: service.plan.protocol,
         };
         let pool = Arc::clone(&service.pool);
         (0..pool.members().len()).filter_map(move |index| {

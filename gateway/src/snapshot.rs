@@ -126,12 +126,20 @@ impl Service {
         }
     }
 
+    /// What connections to a server that speaks HTTP/2 are kept under; None where it speaks HTTP/1.1.
+    pub fn link_key(&self, server: u64) -> Option<(u64, u64)> {
+        let greeting = self.tls.as_ref().map_or(0, |tls| tls.id);
+        self.plan.protocol.is_http2().then_some((server, greeting))
+    }
+
     /// What idle connections to a server are kept under; None where none may be kept.
     ///
     /// A connection that has begun with one client's address is for no other client's requests, and one that was
     /// greeted as another upstream asks for is not to be used for this one.
     pub fn idle_key(&self, server: u64) -> Option<(u64, u64)> {
-        let is_for_all = self.plan.send_proxy_protocol == SendProxyProtocol::Off;
+        // A connection of HTTP/2 is not idle: it has room.
+        let is_for_all =
+            self.plan.send_proxy_protocol == SendProxyProtocol::Off && !self.plan.protocol.is_http2();
         is_for_all.then(|| (server, self.tls.as_ref().map_or(0, |tls| tls.id)))
     }
 }
@@ -246,9 +254,9 @@ fn wire_service(configured: &Arc<plan::Upstream>, state: &State, new_since: Opti
     let tls = upstream
         .tls
         .as_ref()
-        .map(|tls| state.tls.outward(&upstream.name, tls));
+        .map(|tls| state.tls.outward(&upstream.name, tls, upstream.protocol));
     // As the probes have it (`health::Via`): another greeting is another question.
-    let via = tls.as_ref().map_or(0, |tls| tls.id) << 2 | upstream.send_proxy_protocol as u64;
+    let via = via_id(tls.as_deref(), upstream);
     let pool = Pool::new(upstream, running, state.changes.clone(), |server| {
         balance::Cells {
             server: state.server(
@@ -295,6 +303,12 @@ fn with_found(upstream: &Arc<plan::Upstream>, discovered: Option<&Discovered>) -
         }),
         (None, _) | (_, None) => Arc::clone(upstream),
     }
+}
+
+/// What tells one way of meeting a server from another, before it is asked anything; 0 is plain HTTP/1.1.
+fn via_id(tls: Option<&Outward>, upstream: &plan::Upstream) -> u64 {
+    let spoken = (upstream.protocol as u64) << 2 | upstream.send_proxy_protocol as u64;
+    tls.map_or(0, |tls| tls.id) << 4 | spoken
 }
 
 /// A route asked to compress may edit its answers' heads in a way that a coding does not survive. The edits are the more

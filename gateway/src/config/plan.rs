@@ -198,6 +198,9 @@ pub struct Upstream {
     pub servers: Vec<UpstreamServer>,
     /// Where more servers are found; None = nowhere.
     pub discover: Option<Discover>,
+    /// What is spoken to the servers. [`Protocol::Http2`] goes with `tls` and [`Protocol::H2c`] without, and neither with
+    /// `send_proxy_protocol`.
+    pub protocol: Protocol,
     /// Until a connection stands.
     pub connect_timeout: Duration,
     /// Between two writes.
@@ -222,6 +225,18 @@ pub struct Upstream {
     pub tls: Option<UpstreamTls>,
     /// How servers are told who the client is, below HTTP.
     pub send_proxy_protocol: SendProxyProtocol,
+}
+
+/// `upstreams.*.protocol`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1, over TLS or not.
+    #[default]
+    Http1,
+    /// HTTP/2 over TLS (ALPN "h2").
+    Http2,
+    /// HTTP/2 without TLS, by prior knowledge (RFC 9113 §3.3).
+    H2c,
 }
 
 /// `upstreams.*.load_balancing`
@@ -286,8 +301,8 @@ pub enum Address {
 /// `[upstreams.*.health_check]`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
-    /// Asked by GET; None = a TCP connect.
-    pub path: Option<String>,
+    /// What is asked; None = a TCP connect.
+    pub question: Option<HealthQuestion>,
     /// Between two probes of a server.
     pub interval: Duration,
     /// A probe that takes longer has failed.
@@ -298,6 +313,15 @@ pub struct HealthCheck {
     pub unhealthy_threshold: NonZeroU32,
     /// Statuses that count as good.
     pub expect_status: Vec<RangeInclusive<u16>>,
+}
+
+/// What a server is asked by a probe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HealthQuestion {
+    /// By GET, for a path; the status is the answer.
+    Path(String),
+    /// By `grpc.health.v1.Health/Check`, for a service; empty is the whole server.
+    Grpc(String),
 }
 
 /// `[upstreams.*.outlier_detection]`

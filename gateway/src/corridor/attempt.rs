@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::worker::Worker;
 use crate::balance::Lease;
-use crate::config::plan::Address;
+use crate::config::plan::{Address, Protocol};
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
 use crate::relay::origin::INTERIM_ANSWERS_MAX;
@@ -17,6 +17,7 @@ use crate::snapshot::Service;
 use crate::stream::tls::{HandshakeFault, connect as greet};
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
+use crate::upstream::h2::{Fate, Way, begin};
 use crate::upstream::head::{self, Outgoing};
 use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
 use crate::wire::{Answer, Length, Method, Name, Version, framing, syntax};
@@ -84,7 +85,8 @@ pub(super) async fn try_server(
     let mut interim = 0;
     loop {
         send_and_read(x, service, &mut origin, upload).await?;
-        let upgrades = x.answer.status == 101 && upgrade_of(x).is_some();
+        let may_upgrade = !service.plan.protocol.is_http2() && upgrade_of(x).is_some();
+        let upgrades = x.answer.status == 101 && may_upgrade;
         if x.answer.status >= 200 || upgrades {
             break;
         }
@@ -108,6 +110,9 @@ async fn connect(
 ) -> Result<Origin, TryFault> {
     let now = worker.mono();
     let server = lease.server();
+    if let Some(key) = service.link_key(server.id()) {
+        return share(worker, x, service, server.address(), key, is_wary).await;
+    }
     if !is_wary
         && let Some(key) = service.idle_key(server.id())
         && let Some(stream) = worker.idle.take(key, now)
@@ -119,28 +124,61 @@ async fn connect(
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
-        Err(IoFault::Broken(error)) if is_exhaustion(&error) => {
+        Err(fault) => Err(unconnected(service, server.address(), fault)),
+    }
+}
+
+/// A place on a connection that requests share. `connect_timeout` is for getting one, whether it has to be opened or not.
+async fn share(
+    worker: &Worker,
+    x: &mut Exchange,
+    service: &Service,
+    address: &Address,
+    key: (u64, u64),
+    is_wary: bool,
+) -> Result<Origin, TryFault> {
+    let now = worker.mono();
+    let room = {
+        let open = open(worker, x, service, address, now);
+        let room = worker.links.room(key, service.plan.idle_timeout, open);
+        let room = tokio::time::timeout(service.plan.connect_timeout, room).await;
+        room.unwrap_or(Err(IoFault::TimedOut))
+    };
+    let spent = worker.mono().since(now);
+    x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
+    let room = room.map_err(|fault| unconnected(service, address, fault))?;
+    let is_reused = room.is_reused && !is_wary;
+    let way = Way {
+        scheme: if service.tls.is_some() { "https" } else { "http" },
+        authority: match address {
+            Address::Tcp { .. } => address.to_string(),
+            Address::Unix(_) => "localhost".to_owned(),
+        },
+    };
+    let (near, fate) = begin(room, way);
+    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate))
+}
+
+fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault {
+    let refusal = match fault {
+        IoFault::Broken(error) if is_exhaustion(&error) => {
             log::debug!(
                 "upstream {}: no connection to any server: {error}",
                 service.plan.name
             );
-            Err(TryFault::Exhausted)
+            return TryFault::Exhausted;
         }
-        Err(fault) => {
-            let refusal = match fault {
-                IoFault::TimedOut => Refusal::ConnectTimeout,
-                IoFault::Broken(error) => {
-                    log::debug!("upstream {}: {}: {error}", service.plan.name, server.address());
-                    Refusal::ConnectFailed
-                }
-            };
-            Err(TryFault::Server(Failed {
-                failure: Failure::Connect,
-                refusal,
-                is_stale: false,
-            }))
+        IoFault::TimedOut => Refusal::ConnectTimeout,
+        IoFault::Broken(error) => {
+            log::debug!("upstream {}: {address}: {error}", service.plan.name);
+            Refusal::ConnectFailed
         }
-    }
+    };
+    TryFault::Server(Failed {
+        failure: Failure::Connect,
+        refusal,
+        is_stale: false,
+    })
 }
 
 /// A connection on which HTTP can be spoken. `connect_timeout` is for all of it.
@@ -161,7 +199,16 @@ async fn open(
     let name = tls.side.name(address);
     let name = name.ok_or_else(|| io::Error::other("there is no name to ask for: set `sni`"))?;
     match greet(stream, &worker.shelf, tls.side.config(), name, left).await {
-        Ok((stream, _)) => Ok(stream),
+        Ok((stream, greeting)) => {
+            if service.plan.protocol == Protocol::Http2 && greeting.alpn.as_deref() != Some(b"h2") {
+                let fault = "it speaks TLS, but has not agreed to HTTP/2 (ALPN \"h2\"); protocol = \"http1\" would do";
+                if worker.may_complain() {
+                    log::warn!("upstream {}: {address}: {fault}", service.plan.name);
+                }
+                return Err(io::Error::other(fault).into());
+            }
+            Ok(stream)
+        }
         Err(HandshakeFault::TimedOut) => Err(IoFault::TimedOut),
         Err(HandshakeFault::Broken(error)) => Err(IoFault::Broken(error)),
         Err(fault) => {
@@ -287,11 +334,22 @@ async fn read_answer(
 fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
     match fault {
         AnswerFault::Invalid(rule) => invalid(rule),
-        AnswerFault::Closed => TryFault::Server(Failed {
-            failure: Failure::Reset,
-            refusal: Refusal::OriginReset,
-            is_stale: origin.is_reused && !origin.has_answered(),
-        }),
+        AnswerFault::Closed => {
+            // Where the server has done nothing with it, it is as if it had never been reached.
+            let (failure, is_stale) = match origin.fate() {
+                Fate::Unspeakable => return TryFault::Client(Refusal::BadRequest),
+                Fate::Invalid => return invalid("a stream that breaks a rule of HTTP/2"),
+                Fate::Untouched => (Failure::Connect, origin.is_reused),
+                Fate::Refused => (Failure::Connect, false),
+                Fate::Reset => (Failure::Reset, false),
+                Fate::Gone | Fate::Fine => (Failure::Reset, origin.is_reused && !origin.has_answered()),
+            };
+            TryFault::Server(Failed {
+                failure,
+                refusal: Refusal::OriginReset,
+                is_stale,
+            })
+        }
     }
 }
 
@@ -340,13 +398,16 @@ async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFa
 
 fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
     let Some(site) = &x.site else { return };
+    let is_http2 = x.service.as_ref().is_some_and(|s| s.plan.protocol.is_http2());
     let outgoing = Outgoing {
         fetch: x.fetch.as_ref(),
         path: path_of(x),
         query: x.request.query.as_deref(),
         edits: &site.request_headers,
         length: x.length,
-        upgrade: upgrade_of(x),
+        // Over HTTP/2 nothing is upgraded (RFC 9113 §8.6).
+        upgrade: upgrade_of(x).filter(|_| !is_http2),
+        takes_trailers: is_http2 && takes_trailers(x),
         draw,
     };
     head::write(out, &x.facts(), &outgoing);
@@ -355,6 +416,12 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
 /// The path its origin is asked for.
 pub(super) fn path_of(x: &Exchange) -> &str {
     x.rewritten.as_deref().unwrap_or(x.request.path_to_send())
+}
+
+/// RFC 9110 §10.1.4: whether the client takes trailers. gRPC's servers insist on it.
+fn takes_trailers(x: &Exchange) -> bool {
+    let mut codings = x.request.fields.elements(Name::Te);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to

@@ -139,7 +139,8 @@ pub(super) fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
     UploadLimits {
         body_max: x.site.as_ref().map_or(limits.max_body, |s| s.route.max_body),
         body_timeout: limits.body_timeout,
-        keeps: retries.attempts > 0 && allows_method(retries, x),
+        // Over HTTP/2 a server can say that it has not touched a request, and then any is sent again.
+        keeps: retries.attempts > 0 && (allows_method(retries, x) || service.plan.protocol.is_http2()),
     }
 }
 
@@ -301,7 +302,7 @@ impl<'a> Tries<'a> {
         if failed.is_stale {
             // Not counted. It happens once at most: what breaks on a new connection is the server.
             self.has_met_stale = true;
-            return can_repeat;
+            return can_repeat || failed.failure == Failure::Connect && upload.can_restart();
         }
         let is_wanted = match failed.failure {
             Failure::Connect => retries.retry_on.connect_failure && upload.can_restart(),

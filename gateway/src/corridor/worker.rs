@@ -22,6 +22,7 @@ use crate::reply::head::DateLine;
 use crate::snapshot::Snapshot;
 use crate::stream::Shelf;
 use crate::tls::ServerSide;
+use crate::upstream::h2::Links;
 use crate::upstream::{Idle, Names};
 use crate::wire::Version;
 
@@ -38,6 +39,8 @@ pub struct Worker {
     pub shelf: Rc<Shelf>,
     /// Idle connections to servers.
     pub idle: Idle,
+    /// Connections to servers that requests share.
+    pub links: Links,
     /// Names resolved.
     pub names: Names,
     /// Random numbers: for draws, not for secrets.
@@ -145,6 +148,7 @@ impl Worker {
             clock,
             shelf: Rc::default(),
             idle: Idle::default(),
+            links: Links::default(),
             names: Names::default(),
             random: RefCell::new(fastrand::Rng::new()),
             encoders: Rc::default(),
@@ -296,7 +300,9 @@ impl Worker {
 
     /// What is due about once a second.
     pub fn sweep(&self) {
-        self.idle.sweep(self.mono());
+        let now = self.mono();
+        self.idle.sweep(now);
+        self.links.sweep(now);
     }
 
     /// Counts a finished request and writes its line.

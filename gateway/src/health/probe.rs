@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::sealed::{Sealed, Via};
-use crate::config::plan::{Address, HealthCheck};
+use crate::config::plan::{Address, HealthCheck, HealthQuestion};
 
 /// A question, ready to be asked any number of times. Each time on a connection of its own: one that is kept
 /// open says nothing about whether new ones are accepted.
@@ -39,6 +39,8 @@ pub enum Bad {
     Io(io::Error),
     /// It answered with a status that is not expected.
     Status(u16),
+    /// It answered by gRPC, and not that it serves; the text says what.
+    Grpc(String),
     /// It took longer than the probe's timeout.
     TimedOut(Duration),
 }
@@ -61,16 +63,13 @@ impl Probe {
     /// # Errors
     /// If the address or the path cannot be put on the wire.
     pub fn new(address: &Address, check: &HealthCheck, via: &Via) -> Result<Self, Bad> {
-        let http = check
-            .path
-            .as_ref()
-            .map(|path| http_check(address, path, &check.expect_status));
+        let path = check.question.as_ref().and_then(HealthQuestion::path);
+        let http = path.map(|path| http_check(address, path, &check.expect_status));
         Ok(Self {
             target: Target::new(address)?,
             limit: check.timeout,
             http: http.transpose().map_err(Bad::Http)?,
-            sealed: (via.id() != 0)
-                .then(|| Sealed::new(via.clone(), address, check.path.as_deref(), &check.expect_status)),
+            sealed: (via.id() != 0).then(|| Sealed::new(via.clone(), address, check)),
         })
     }
 
@@ -218,6 +217,7 @@ impl fmt::Display for Bad {
             Self::Http(error) => write!(f, "{}", error.etype().as_str()),
             Self::Io(error) => error.fmt(f),
             Self::Status(status) => write!(f, "it answered {status}, see expect_status"),
+            Self::Grpc(what) => write!(f, "it is not SERVING by gRPC: {what}"),
             Self::TimedOut(limit) => write!(f, "no answer within {limit:?}, see timeout"),
         }
     }

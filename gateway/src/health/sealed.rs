@@ -9,8 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::framed;
 use super::probe::Bad;
-use crate::config::plan::{Address, SendProxyProtocol};
+use crate::config::plan::{Address, HealthCheck, HealthQuestion, Protocol, SendProxyProtocol};
 use crate::state::Outward;
 use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
 
@@ -24,6 +25,8 @@ pub struct Via {
     pub tls: Option<Arc<Outward>>,
     /// Whether it is told who connects.
     pub proxy: SendProxyProtocol,
+    /// What is spoken then.
+    pub protocol: Protocol,
 }
 
 impl Via {
@@ -34,7 +37,12 @@ impl Via {
             SendProxyProtocol::V1 => 1,
             SendProxyProtocol::V2 => 2,
         };
-        self.tls.as_ref().map_or(0, |tls| tls.id) << 2 | proxy
+        let protocol = match self.protocol {
+            Protocol::Http1 => 0,
+            Protocol::Http2 => 1,
+            Protocol::H2c => 2,
+        };
+        self.tls.as_ref().map_or(0, |tls| tls.id) << 4 | protocol << 2 | proxy
     }
 }
 
@@ -42,26 +50,26 @@ impl Via {
 pub struct Sealed {
     via: Via,
     address: Address,
-    /// The request, and the statuses that are good; None = a handshake is all the answer there is.
-    http: Option<(Vec<u8>, Vec<RangeInclusive<u16>>)>,
+    host: String,
+    /// What is asked; None = a handshake is all the answer there is.
+    question: Option<HealthQuestion>,
+    /// The statuses that are good.
+    expected: Vec<RangeInclusive<u16>>,
 }
 
 impl Sealed {
     /// A question to that server. The path was checked to be fit for the wire.
-    pub fn new(via: Via, address: &Address, path: Option<&str>, expected: &[RangeInclusive<u16>]) -> Self {
+    pub fn new(via: Via, address: &Address, check: &HealthCheck) -> Self {
         let host = match address {
             Address::Tcp { .. } => address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),
         };
-        let request = |path| {
-            format!(
-                "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: sluice-health-check\r\nConnection: close\r\n\r\n"
-            )
-        };
         Self {
             via,
             address: address.clone(),
-            http: path.map(|path| (request(path).into_bytes(), expected.to_vec())),
+            host,
+            question: check.question.clone(),
+            expected: check.expect_status.clone(),
         }
     }
 
@@ -85,18 +93,37 @@ impl Sealed {
         let name = outward.side.name(&self.address);
         let name = name.ok_or_else(|| Bad::Io(io::Error::other("there is no name to ask for: set `sni`")))?;
         let connector = TlsConnector::from(outward.side.config());
-        self.ask_over(connector.connect(name, stream).await.map_err(Bad::Io)?)
-            .await
+        let stream = connector.connect(name, stream).await.map_err(Bad::Io)?;
+        if self.via.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(Bad::Io(io::Error::other("it has not agreed to HTTP/2 (ALPN \"h2\")")));
+        }
+        self.ask_over(stream).await
     }
 
     async fn ask_over(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Bad> {
-        let Some((request, expected)) = &self.http else {
+        let Some(question) = &self.question else {
             return Ok(());
         };
-        stream.write_all(request).await.map_err(Bad::Io)?;
+        let path = match question {
+            HealthQuestion::Path(path) if !self.via.protocol.is_http2() => path,
+            HealthQuestion::Path(_) | HealthQuestion::Grpc(_) => {
+                let asked = framed::Asked {
+                    scheme: if self.via.tls.is_some() { "https" } else { "http" },
+                    authority: &self.host,
+                    question,
+                    expected: &self.expected,
+                };
+                return framed::ask(stream, &asked).await;
+            }
+        };
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sluice-health-check\r\nConnection: close\r\n\r\n",
+            self.host
+        );
+        stream.write_all(request.as_bytes()).await.map_err(Bad::Io)?;
         stream.flush().await.map_err(Bad::Io)?;
         let status = read_status(&mut stream).await.map_err(Bad::Io)?;
-        match expected.iter().any(|range| range.contains(&status)) {
+        match self.expected.iter().any(|range| range.contains(&status)) {
             true => Ok(()),
             false => Err(Bad::Status(status)),
         }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::plan::HealthQuestion;
 use crate::upstream::Changes;
 
 /// An origin that answers each request with its present status, and tells what it was asked.
@@ -61,7 +62,7 @@ async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 
 fn check(path: Option<&str>) -> HealthCheck {
     HealthCheck {
-        path: path.map(str::to_owned),
+        question: path.map(|path| HealthQuestion::Path(path.to_owned())),
         interval: Duration::from_millis(1),
         timeout: Duration::from_secs(20),
         healthy_threshold: NonZeroU32::new(2).unwrap(),
@@ -239,7 +240,7 @@ async fn a_reload_keeps_probes_that_stay_and_ends_those_that_go() {
         let task = |path: &str| {
             let found = running
                 .iter()
-                .find(|((_, check, _), _)| check.path.as_deref() == Some(path));
+                .find(|((_, check, _), _)| check.question.as_ref().and_then(HealthQuestion::path) == Some(path));
             found.map(|(_, running)| running.task.id())
         };
         (task("/a"), task("/b"))

@@ -5,6 +5,7 @@ pub mod byteranges;
 pub mod clock;
 pub mod etag;
 pub mod ewma;
+pub mod grpc;
 pub mod host;
 pub mod http_date;
 pub mod networks;

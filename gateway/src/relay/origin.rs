@@ -1,6 +1,10 @@
 //! A connection to an origin, and the answer's head on it.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use crate::stream::{Buffer, Stream};
+use crate::upstream::h2::Fate;
 use crate::wire::{Answer, HeadFault, HeadLimits, HeadScan};
 
 /// What an answer's head may take: more than we allow clients, because origins are ours.
@@ -21,6 +25,8 @@ pub struct Origin {
     reader: Reader,
     /// Whether it has carried a request before: then its end may only mean that it had grown old.
     pub is_reused: bool,
+    /// What becomes of a request over HTTP/2; None over HTTP/1.1, where nobody says.
+    fate: Option<Rc<Cell<Fate>>>,
 }
 
 /// What has been read from a connection. Apart from the stream, because writing goes on while reading does.
@@ -51,7 +57,20 @@ impl Origin {
                 has_answered: false,
             },
             is_reused,
+            fate: None,
         }
+    }
+
+    /// The same over HTTP/2, where a request that has come to nothing can have come to several things.
+    #[must_use]
+    pub fn told_by(mut self, fate: Rc<Cell<Fate>>) -> Self {
+        self.fate = Some(fate);
+        self
+    }
+
+    /// What has become of a request over HTTP/2; [`Fate::Gone`] over HTTP/1.1.
+    pub fn fate(&self) -> Fate {
+        self.fate.as_ref().map_or(Fate::Gone, |fate| fate.get())
     }
 
     /// The side that reads, and the connection for both.

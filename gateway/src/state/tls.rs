@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
-use crate::config::plan::UpstreamTls;
+use crate::config::plan::{Protocol, UpstreamTls};
 use crate::kit::clock::Mono;
 use crate::tls::{ClientSide, Resumption, SystemAuthorities, TicketKeys};
 
@@ -25,6 +25,7 @@ pub struct TlsCells {
 struct Held {
     upstream: String,
     tls: UpstreamTls,
+    protocol: Protocol,
     side: Weak<Outward>,
 }
 
@@ -68,21 +69,26 @@ impl TlsCells {
     }
 
     /// Our side towards that upstream: the one there is, unless it was asked for something else.
-    pub fn outward(&self, upstream: &str, tls: &UpstreamTls) -> Arc<Outward> {
+    pub fn outward(&self, upstream: &str, tls: &UpstreamTls, protocol: Protocol) -> Arc<Outward> {
         let mut clients = self.clients.lock();
         clients.retain(|held| held.side.strong_count() > 0);
-        let is_it = |held: &&Held| held.upstream == upstream && held.tls == *tls;
+        let is_it = |held: &&Held| held.upstream == upstream && held.tls == *tls && held.protocol == protocol;
         if let Some(side) = clients.iter().find(is_it).and_then(|held| held.side.upgrade()) {
             return side;
         }
         let system = self.system.get_or_init(SystemAuthorities::load);
+        let side = ClientSide::new(tls, system);
         let outward = Arc::new(Outward {
-            side: ClientSide::new(tls, system),
+            side: match protocol {
+                Protocol::Http2 => side.for_http2(),
+                Protocol::Http1 | Protocol::H2c => side,
+            },
             id: self.ids.fetch_add(1, Ordering::Relaxed) + 1,
         });
         clients.push(Held {
             upstream: upstream.to_owned(),
             tls: tls.clone(),
+            protocol,
             side: Arc::downgrade(&outward),
         });
         outward

@@ -188,6 +188,25 @@ impl Memory {
         io::ErrorKind::ConnectionReset.into()
     }
 
+    /// Resolves when nobody reads any more what is written here.
+    pub async fn abandoned(&self) {
+        let way = self.outgoing();
+        loop {
+            let moved = way.moved.notified();
+            if way.is_deaf.get() || self.shared.is_broken.get() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Tells the other end that nothing more of what it writes is read here.
+    pub fn stop_reading(&self) {
+        let way = self.incoming();
+        way.is_deaf.set(true);
+        way.moved.notify_waiters();
+    }
+
     /// Whether nothing has arrived that was not read: neither bytes nor the end.
     pub fn is_quiet(&self) -> bool {
         let way = self.incoming();
@@ -223,9 +242,7 @@ impl Drop for Memory {
             return self.break_off();
         }
         self.finish_sending();
-        let way = self.incoming();
-        way.is_deaf.set(true);
-        way.moved.notify_waiters();
+        self.stop_reading();
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod memory;
+mod polled;
 mod socket;
 pub mod tls;
 
@@ -16,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub use buffer::{Buffer, Shelf};
 pub use memory::Memory;
+pub use polled::Polled;
 use socket::Socket;
 use tls::Tls;
 

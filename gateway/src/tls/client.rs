@@ -84,6 +84,14 @@ impl ClientSide {
         }
     }
 
+    /// The same towards servers that speak HTTP/2: nothing else is offered, so a server that does not speak it says so in
+    /// the handshake.
+    #[must_use]
+    pub fn for_http2(mut self) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![b"h2".to_vec()];
+        self
+    }
+
     /// What the next handshake begins with.
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)

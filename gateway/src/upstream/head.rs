@@ -25,6 +25,8 @@ pub struct Outgoing<'a> {
     pub length: Length,
     /// The protocol asked for by an upgrade that may pass.
     pub upgrade: Option<&'a [u8]>,
+    /// Whether the origin is told that trailers are welcome.
+    pub takes_trailers: bool,
     /// Random bits, for a span id.
     pub draw: u64,
     /// How it is asked where the answer is to be kept; None = as the client asks.
@@ -353,6 +355,9 @@ fn write_framing(out: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
             end_line(out);
         }
         Length::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if outgoing.takes_trailers {
+        out.extend_from_slice(b"TE: trailers\r\n");
     }
     if let Some(protocol) = outgoing.upgrade {
         write_line(out, b"Connection", b"Upgrade");

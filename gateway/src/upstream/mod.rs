@@ -5,6 +5,7 @@ pub mod changes;
 pub mod circuit;
 pub mod connect;
 pub mod head;
+pub mod h2;
 pub mod health;
 pub mod idle;
 pub mod outlier;

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod http2;
 pub mod name;
 pub mod request;
 pub mod syntax;

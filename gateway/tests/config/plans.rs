@@ -210,10 +210,25 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     ];
     let timeouts = (duration(1), duration(1), duration(1), duration(1));
     let probing = (option::of(health_check()), outlier_detection(), retries());
-    let edge = (upstream_tls(), send_proxy_protocol());
+    let edge = (upstream_tls(), send_proxy_protocol(), any::<bool>());
     let rest = (0usize..9, option::of(token()), overload(), edge);
     (load_balancing, servers(), timeouts, probing, rest).prop_map(
-        |(load_balancing, servers, timeouts, probing, rest)| Upstream {
+        |(load_balancing, servers, timeouts, probing, rest)| {
+            let (tls, send_proxy_protocol, is_http2) = rest.3;
+            let protocol = match (&tls, is_http2 && send_proxy_protocol == SendProxyProtocol::Off) {
+                (_, false) => Protocol::Http1,
+                (Some(_), true) => Protocol::Http2,
+                (None, true) => Protocol::H2c,
+            };
+            let ask = |check: HealthCheck| match check.question {
+                // Only over HTTP/2, and then there is no status.
+                None if protocol.is_http2() && check.interval.as_millis() % 2 == 0 => HealthCheck {
+                    question: Some(HealthQuestion::Grpc("a.B".to_owned())),
+                    ..check
+                },
+                _ => check,
+            };
+            Upstream {
             name: String::new(),
             load_balancing,
             servers,
@@ -223,13 +238,14 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             idle_timeout: timeouts.3,
             max_idle: rest.0,
             sticky_cookie: rest.1,
-            health_check: probing.0,
+            health_check: probing.0.map(ask),
             outlier_detection: probing.1,
             retries: probing.2,
             overload: rest.2,
-            tls: rest.3.0,
-            send_proxy_protocol: rest.3.1,
-        },
+            protocol,
+            tls,
+            send_proxy_protocol,
+        }},
     )
 }
 
@@ -265,7 +281,7 @@ fn health_check() -> impl Strategy<Value = HealthCheck> {
             // Without a path there is nothing to expect but the default.
             let expect_status = path.as_ref().map_or(vec![200..=399], |_| expected);
             HealthCheck {
-                path,
+                question: path.map(HealthQuestion::Path),
                 interval,
                 timeout,
                 healthy_threshold: NonZeroU32::new(up).unwrap(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::{Ask, Cells, Lease, Pool, Standing};
 use crate::config::plan::{
     Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, RetryOn,
-    SendProxyProtocol, Upstream, UpstreamServer,
+    Protocol, SendProxyProtocol, Upstream, UpstreamServer,
 };
 use crate::kit::clock::Mono;
 use crate::upstream::health::Thresholds;
@@ -185,7 +185,7 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
         max_idle: 64,
         sticky_cookie: Some("srv".into()),
         health_check: Some(HealthCheck {
-            path: None,
+            question: None,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             healthy_threshold: NonZeroU32::MIN,
@@ -207,6 +207,7 @@ fn plan_upstream(load_balancing: LoadBalancing, servers: Vec<UpstreamServer>) ->
         },
         overload: Overload::default(),
         tls: None,
+        protocol: Protocol::Http1,
         send_proxy_protocol: SendProxyProtocol::Off,
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod overlap;
 mod overload;
 mod probing;
+mod protocol;
 mod rate_limits;
 mod redis;
 mod routes;

@@ -8,7 +8,7 @@ use super::matches;
 use super::values::{self, Zero};
 use crate::config::findings::Findings;
 use crate::config::hints;
-use crate::config::plan::{HealthCheck, OutlierDetection, Retries, RetryOn};
+use crate::config::plan::{HealthCheck, HealthQuestion, OutlierDetection, Protocol, Retries, RetryOn};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, List, Span};
 
@@ -41,11 +41,15 @@ const BUDGET_PERCENT: u32 = 20;
 /// People and most clients give up at about that time.
 const RETRIES_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Longer than any package and service that people write.
+const GRPC_SERVICE_BYTES_MAX: usize = 255;
+
 const REASONS: [&str; 4] = ["connect_failure", "timeout", "reset", "invalid_response"];
 
 /// `[upstreams.NAME.health_check]`
 pub fn health_check(
     raw: Option<&At<raw::HealthCheck>>,
+    protocol: Protocol,
     upstream: &str,
     findings: &mut Findings<'_>,
 ) -> Option<HealthCheck> {
@@ -62,13 +66,19 @@ pub fn health_check(
         && raw.path.is_none()
         && findings.is_whole(&section.span)
     {
-        let message = "`expect_status` has no effect without `path`: a TCP connection has no status";
+        let message = match &raw.grpc_service {
+            None => "`expect_status` has no effect without `path`: a TCP connection has no status",
+            Some(_) => "`expect_status` has no effect with `grpc_service`: only SERVING is healthy",
+        };
         let problem = findings.error(&expected.span, &format!("{path}.expect_status"), message);
-        problem.help("add path = \"/health\"");
+        problem.help(match &raw.grpc_service {
+            None => "add path = \"/health\"",
+            Some(_) => "take it out",
+        });
     }
     let threshold = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
     Some(HealthCheck {
-        path: raw.path.as_ref().and_then(|p| target(p, &path, findings)),
+        question: question(raw, protocol, &path, findings),
         interval,
         timeout: probe_timeout,
         healthy_threshold: threshold(
@@ -83,6 +93,34 @@ pub fn health_check(
         ),
         expect_status: expect_status(&raw.expect_status, &format!("{path}.expect_status"), findings),
     })
+}
+
+/// What is asked, by one of the two keys that say it.
+fn question(
+    raw: &raw::HealthCheck,
+    protocol: Protocol,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<HealthQuestion> {
+    let Some(service) = &raw.grpc_service else {
+        let asked = raw.path.as_ref()?;
+        return target(asked, path, findings).map(HealthQuestion::Path);
+    };
+    let at = format!("{path}.grpc_service");
+    if raw.path.is_some() {
+        let problem = findings.error(&service.span, &at, "`grpc_service` and `path` ask two questions at once");
+        problem.help("take one of them out");
+    }
+    if !protocol.is_http2() {
+        let problem = findings.error(&service.span, &at, "`grpc_service` needs HTTP/2, and `protocol` is \"http1\"");
+        problem.help("write protocol = \"h2c\" beside `servers`, or \"http2\" with `tls`");
+    }
+    let name = &service.value;
+    if name.len() > GRPC_SERVICE_BYTES_MAX || !name.bytes().all(|b| b.is_ascii_graphic()) {
+        let problem = findings.error(&service.span, &at, format!("{name:?} cannot be the name of a gRPC service"));
+        problem.help("write it as in the .proto file, \"package.Service\"; \"\" asks for the whole server");
+    }
+    Some(HealthQuestion::Grpc(name.clone()))
 }
 
 /// Path and query of a request line: visible ASCII that begins with a slash (RFC 9112 §3.2.1).

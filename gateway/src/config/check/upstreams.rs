@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::values::{self, Zero};
-use super::{discover, overload, probing, tls};
+use super::{discover, overload, probing, protocol, tls};
 use crate::config::findings::Findings;
 use crate::config::hints;
 use crate::config::plan::{Address, HashBy, LoadBalancing, Upstream, UpstreamServer, WEIGHT_TOTAL_MAX};
@@ -65,6 +65,7 @@ fn upstream(
     let idle_timeout = timeout(&raw.idle_timeout, "idle_timeout", IDLE_TIMEOUT);
     let servers = configured_servers(item, &path, findings);
     let tls = raw.tls.as_ref();
+    let protocol = protocol::protocol(item, &path, findings);
     Upstream {
         name: name.value.clone(),
         load_balancing: load_balancing(item, &path, findings),
@@ -72,13 +73,14 @@ fn upstream(
         send_proxy_protocol: tls::send_proxy_protocol(&raw.send_proxy_protocol),
         servers,
         discover: discover::discover(&raw.discover, &path, findings),
+        protocol,
         connect_timeout,
         write_timeout,
         read_timeout,
         idle_timeout,
         max_idle: raw.max_idle.as_ref().map_or(MAX_IDLE, |n| n.value.usize()),
         sticky_cookie: sticky_cookie(raw, &path, findings),
-        health_check: probing::health_check(raw.health_check.as_ref(), &path, findings),
+        health_check: probing::health_check(raw.health_check.as_ref(), protocol, &path, findings),
         outlier_detection: probing::outlier_detection(raw.outlier_detection.as_ref(), &path, findings),
         retries: probing::retries(raw.retries.as_ref(), &path, findings),
         overload: overload::overload(raw.overload.as_ref(), &path, findings),

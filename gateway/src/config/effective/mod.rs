@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::env;
 use super::plan::{
-    AccessLog, Admin, HashBy, HealthCheck, Listener, LoadBalancing, LogFormat, LogTarget, OutlierDetection,
+    AccessLog, Admin, HashBy, HealthCheck, HealthQuestion, Listener, LoadBalancing, LogFormat, LogTarget, OutlierDetection,
     Plan, Retries, Server, Upstream, UpstreamServer,
 };
 use crate::kit::units::{format_bytes, format_duration};
@@ -173,7 +173,7 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
     out.key("servers", format!("[\n{lines}]"));
     out.keys
         .extend(upstream.discover.as_ref().map(discover::discover));
-    out.key("protocol", quoted("http1"));
+    out.key("protocol", quoted(upstream.protocol.name()));
     out.key("connect_timeout", duration(upstream.connect_timeout));
     out.key("write_timeout", duration(upstream.write_timeout));
     out.key("read_timeout", duration(upstream.read_timeout));
@@ -207,15 +207,17 @@ fn server_line(server: &UpstreamServer) -> String {
 
 fn health_check(check: &HealthCheck, upstream: &str) -> Section {
     let mut out = Section::new(format!("[{upstream}.health_check]"));
-    if let Some(path) = &check.path {
-        out.key("path", plain(path));
+    match &check.question {
+        Some(HealthQuestion::Path(path)) => out.key("path", plain(path)),
+        Some(HealthQuestion::Grpc(service)) => out.key("grpc_service", plain(service)),
+        None => {}
     }
     out.key("interval", duration(check.interval));
     out.key("timeout", duration(check.timeout));
     out.key("healthy_threshold", check.healthy_threshold);
     out.key("unhealthy_threshold", check.unhealthy_threshold);
     // Without a path there is no status to expect.
-    if check.path.is_some() {
+    if check.question.as_ref().is_some_and(|q| q.path().is_some()) {
         out.key("expect_status", list(check.expect_status.iter().map(statuses)));
     }
     out

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Action, Address, Coding, Limits, LoadBalancing, SocketSpec};
+use super::{Action, Address, Coding, HealthQuestion, Limits, LoadBalancing, Protocol, SocketSpec};
 use crate::kit::host::HostPattern;
 
 impl SocketSpec {
@@ -89,6 +89,32 @@ impl Action {
         match self {
             Self::Split(_) | Self::Upstream(_) => true,
             Self::Redirect { .. } | Self::Respond { .. } | Self::StaticFiles(_) => false,
+        }
+    }
+}
+
+impl Protocol {
+    /// As the configuration names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::H2c => "h2c",
+        }
+    }
+
+    /// Whether requests share connections.
+    pub fn is_http2(self) -> bool {
+        self != Self::Http1
+    }
+}
+
+impl HealthQuestion {
+    /// The path, where one is asked for.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Grpc(_) => None,
         }
     }
 }

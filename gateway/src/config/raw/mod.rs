@@ -28,7 +28,7 @@ use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
 pub use tls::{Certificate, ClientAuth, SendProxyProtocol, TlsVersion, UpstreamTls};
 pub use upstream::{
-    HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, Upstream, UpstreamServer,
+    HealthCheck, LoadBalancing, OutlierDetection, Overload, Protocol, Retries, Upstream, UpstreamServer,
 };
 
 /// The configuration of Sluice, an edge gateway.

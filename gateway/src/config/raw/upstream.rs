@@ -27,7 +27,6 @@ pub struct Upstream {
     /// Where more servers are found, which come and go without a reload.
     pub discover: Maybe<Discover>,
     /// What is spoken to the servers. Default `"http1"`.
-    #[expect(dead_code, reason = "there is one choice, and the check of types knows it")]
     pub protocol: Maybe<Protocol>,
     /// Until a connection stands. Default `"5s"`.
     pub connect_timeout: Maybe<Duration>,
@@ -75,8 +74,12 @@ pub enum LoadBalancing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
+    /// HTTP/2 without TLS, from the first byte on.
+    H2c,
     /// HTTP/1.1
     Http1,
+    /// HTTP/2 over TLS.
+    Http2,
 }
 
 /// One server.
@@ -103,6 +106,8 @@ pub struct UpstreamServer {
 pub struct HealthCheck {
     /// Asked by GET; left out, a TCP connection that comes about is enough.
     pub path: Maybe<String>,
+    /// Asked by gRPC's health protocol instead, of the service of that name; "" stands for the whole server.
+    pub grpc_service: Maybe<String>,
     /// Between two checks of a server. Default `"5s"`.
     pub interval: Maybe<Duration>,
     /// A check that takes longer has failed. Default `"2s"`.

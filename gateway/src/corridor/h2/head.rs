@@ -6,14 +6,15 @@
 use ::h2::ext::Protocol;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, TE, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE,
 };
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-use crate::wire::edit::{may_trail, write_line};
-use crate::wire::{Fields, HeadFault};
+use crate::wire::HeadFault;
+use crate::wire::edit::write_line;
+use crate::wire::http2::is_of_connection;
+pub(super) use crate::wire::http2::{trailers, write_last_chunk};
 
 /// How the body of a request reaches the corridor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,25 +142,6 @@ fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) -> Result<(), HeadFault> 
     Ok(())
 }
 
-/// RFC 9113 §8.2.2. The `h2` crate resets streams that have one; an answer of ours has them by HTTP/1.1.
-fn is_of_connection(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
-/// Appends the end of a chunked body with those trailers that may be passed on.
-pub(super) fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
-    out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.into_iter().flatten() {
-        if may_trail(name.as_str().as_bytes()) {
-            write_line(out, name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
 /// An answer's head, as the corridor has written it, without what is about a connection; None if it is none.
 ///
 /// The values share the memory of `text`.
@@ -195,21 +177,6 @@ pub(super) fn switched(mut answer: Response<()>) -> Response<()> {
     *answer.status_mut() = StatusCode::OK;
     answer.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
     answer
-}
-
-/// Trailers as the frames have them.
-pub(super) fn trailers(fields: &Fields) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for field in fields.iter().filter(|field| may_trail(field.name)) {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(field.name),
-            HeaderValue::from_bytes(field.value),
-        ) {
-            // A map that takes no more has more than anybody sends.
-            let _ = map.try_append(name, value);
-        }
-    }
-    map
 }
 
 /// Writes a WebSocket handshake's random part: "a 16-byte value that has been selected at random" in base64 (RFC 6455 §4.1).

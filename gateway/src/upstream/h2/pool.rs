@@ -1,0 +1,185 @@
+//! A worker's connections to servers that speak HTTP/2, and who gets a place on them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::link::{Link, Room};
+use super::{LINKS_MAX, STREAMS_MAX};
+use crate::kit::clock::Mono;
+use crate::stream::{IoFault, Stream};
+
+/// What connections are found again by: the number of the server and that of what it was greeted with, 0 for nothing.
+pub type Key = (u64, u64);
+
+/// A worker's connections.
+#[derive(Debug, Default)]
+pub struct Links {
+    groups: RefCell<HashMap<Key, Rc<Group>>>,
+}
+
+/// Those to one server.
+#[derive(Debug)]
+struct Group {
+    links: RefCell<Vec<Rc<Link>>>,
+    /// Being opened.
+    opening: Cell<usize>,
+    /// Requests that have no place yet, those that open a connection among them.
+    waiting: Cell<usize>,
+    /// What the last connection has taken at once.
+    capacity: Cell<usize>,
+    /// How many could not be opened, and why the last one could not.
+    faults: Cell<u64>,
+    last_fault: RefCell<Option<IoFault>>,
+    idle_timeout: Cell<Duration>,
+    /// A place has become free, or a connection has come or failed to.
+    changed: Rc<Notify>,
+}
+
+impl Links {
+    /// A place for a request: on a connection there is, or on one that `open` brings. Takes as long as `open` does, or as
+    /// long as there is no place: the limit is the caller's.
+    pub async fn room(
+        &self,
+        key: Key,
+        idle_timeout: Duration,
+        open: impl Future<Output = Result<Stream, IoFault>>,
+    ) -> Result<Room, IoFault> {
+        let group = self.group(key);
+        group.idle_timeout.set(idle_timeout);
+        if let Some(room) = group.room() {
+            return Ok(room);
+        }
+        let _waiting = Counted::new(&group, |group| &group.waiting);
+        let faults = group.faults.get();
+        let opening = loop {
+            let changed = group.changed.notified();
+            if let Some(room) = group.room() {
+                return Ok(room);
+            }
+            if group.faults.get() != faults {
+                return Err(group.fault());
+            }
+            if group.may_open() {
+                break Counted::new(&group, |group| &group.opening);
+            }
+            changed.await;
+        };
+        let opened = match open.await {
+            Ok(stream) => Link::open(stream, Rc::clone(&group.changed)).await.map_err(IoFault::Broken),
+            Err(fault) => Err(fault),
+        };
+        // Whoever waits for it is told by the end of the count.
+        let link = opened.inspect_err(|fault| group.note(fault))?;
+        group.capacity.set(link.capacity().max(1));
+        group.links.borrow_mut().push(Rc::clone(&link));
+        drop(opening);
+        // A server may say goodbye with its first word.
+        link.room().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+    }
+
+    /// Closes what has had nothing to do for too long; called about once a second.
+    pub fn sweep(&self, now: Mono) {
+        self.groups.borrow_mut().retain(|_, group| {
+            let mut links = group.links.borrow_mut();
+            for link in links.iter() {
+                link.grow_old(group.idle_timeout.get(), now);
+            }
+            links.retain(|link| link.is_open());
+            !links.is_empty() || group.waiting.get() > 0
+        });
+    }
+
+    /// How many take requests.
+    pub fn len(&self) -> usize {
+        let groups = self.groups.borrow();
+        groups.values().map(|group| group.links.borrow().len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn group(&self, key: Key) -> Rc<Group> {
+        let mut groups = self.groups.borrow_mut();
+        let group = groups.entry(key).or_insert_with(|| {
+            Rc::new(Group {
+                links: RefCell::default(),
+                opening: Cell::default(),
+                waiting: Cell::default(),
+                capacity: Cell::new(STREAMS_MAX),
+                faults: Cell::default(),
+                last_fault: RefCell::default(),
+                idle_timeout: Cell::default(),
+                changed: Rc::default(),
+            })
+        });
+        Rc::clone(group)
+    }
+}
+
+impl Group {
+    /// A place on a connection there is, the youngest first: the others may then grow old and go.
+    fn room(&self) -> Option<Room> {
+        let mut links = self.links.borrow_mut();
+        let room = links.iter().rev().find_map(Link::room);
+        links.retain(|link| link.is_open());
+        room
+    }
+
+    /// Whether another connection is wanted: those on their way will not have places for all who wait.
+    fn may_open(&self) -> bool {
+        let opening = self.opening.get();
+        let all = self.links.borrow().len() + opening;
+        all < LINKS_MAX && opening.saturating_mul(self.capacity.get()) < self.waiting.get()
+    }
+
+    fn note(&self, fault: &IoFault) {
+        self.faults.set(self.faults.get() + 1);
+        *self.last_fault.borrow_mut() = Some(again(fault));
+    }
+
+    fn fault(&self) -> IoFault {
+        self.last_fault.borrow().as_ref().map_or(IoFault::TimedOut, again)
+    }
+}
+
+/// The same fault for one more who has waited.
+fn again(fault: &IoFault) -> IoFault {
+    match fault {
+        IoFault::TimedOut => IoFault::TimedOut,
+        IoFault::Broken(error) => IoFault::Broken(match error.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(error.kind(), error.to_string()),
+        }),
+    }
+}
+
+/// Counts one for as long as it lives, and tells those who wait when it ends.
+struct Counted {
+    group: Rc<Group>,
+    count: fn(&Group) -> &Cell<usize>,
+}
+
+impl Counted {
+    fn new(group: &Rc<Group>, count: fn(&Group) -> &Cell<usize>) -> Self {
+        count(group).set(count(group).get() + 1);
+        Self {
+            group: Rc::clone(group),
+            count,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let count = (self.count)(&self.group);
+        count.set(count.get() - 1);
+        self.group.changed.notify_waiters();
+    }
+}
