@@ -12,12 +12,13 @@ use crate::facts::Facts;
 use crate::guard::token::Claims;
 use crate::guard::{adaptive, concurrency};
 use crate::kit::clock::{Mono, Now};
+use crate::kit::grpc;
 use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
 use crate::snapshot::{Service, Site, Snapshot};
 use crate::stream::IoFault;
 use crate::upstream::head::Fetch;
-use crate::wire::{Answer, Length, Method, Request};
+use crate::wire::{Answer, Length, Method, Name, Request};
 
 /// Who is connected.
 #[derive(Clone, Debug, Default)]
@@ -246,6 +247,12 @@ impl Exchange {
         if matches!(fault, IoFault::TimedOut) {
             self.refusal = Some(Refusal::ReaderTimeout);
         }
+    }
+
+    /// Whether it is a call of gRPC, whose client reads no status but gRPC's.
+    pub fn is_grpc(&self) -> bool {
+        let content_type = self.request.fields.first(Name::ContentType);
+        self.request.method == Method::Post && content_type.is_some_and(grpc::is_grpc)
     }
 
     /// The method the origin is asked with.

@@ -1,6 +1,6 @@
 //! reply: an origin's answer on its way to the client.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use super::worker::Worker;
@@ -9,10 +9,10 @@ use crate::balance::Lease;
 use crate::compress::is_read_live;
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
-use crate::relay::{Download, DownloadFault, Origin, Upload, tunnel};
+use crate::relay::{Download, DownloadFault, Origin, Upload, UploadFault, tunnel};
 use crate::reply::head::{self, Announced, Delivery, is_edited, write_answer, write_switch};
 use crate::snapshot::Service;
-use crate::stream::Stream;
+use crate::stream::{IoFault, Stream};
 use crate::upstream::Failure;
 use crate::wire::edit::write_line;
 use crate::wire::{Length, Method, framing};
@@ -65,7 +65,10 @@ pub(super) async fn deliver(
         client,
         head,
         upload,
-        service.plan.write_timeout,
+        Talk {
+            write_timeout: service.plan.write_timeout,
+            needs_both: x.is_grpc(),
+        },
     )
     .await;
     x.bytes_sent = download.sent;
@@ -157,6 +160,16 @@ fn sticky_cookie(name: &str, x: &Exchange, lease: &Lease) -> Option<String> {
     (!has_it).then(|| format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"))
 }
 
+/// How a request goes on while its answer comes.
+#[derive(Clone, Copy)]
+struct Talk {
+    /// Between two writes to the origin.
+    write_timeout: Duration,
+    /// Whether the answer is of no use without the whole request: a conversation whose one side has fallen silent would
+    /// otherwise be waited for by both.
+    needs_both: bool,
+}
+
 /// Relays the answer while what is left of the request goes the other way.
 async fn relay(
     download: &mut Download,
@@ -164,7 +177,7 @@ async fn relay(
     client: &Stream,
     head: Vec<u8>,
     upload: &mut Upload<'_>,
-    write_timeout: Duration,
+    talk: Talk,
 ) -> Result<(), DownloadFault> {
     let (reader, stream) = origin.split();
     if upload.is_sent() {
@@ -174,8 +187,17 @@ async fn relay(
     tokio::select! {
         biased;
         done = &mut down => return done,
-        // However it ends: what matters from here on is the answer.
-        _ = upload.run(stream, write_timeout) => {}
+        sent = upload.run(stream, talk.write_timeout) => match sent {
+            Ok(()) | Err(UploadFault::Origin(_)) => {}
+            Err(UploadFault::ClientTooSlow) if talk.needs_both => {
+                return Err(DownloadFault::Client(IoFault::TimedOut));
+            }
+            Err(_) if talk.needs_both => {
+                return Err(DownloadFault::Client(io::Error::from(io::ErrorKind::InvalidData).into()));
+            }
+            // However it ends: what matters from here on is the answer.
+            Err(_) => {}
+        },
     }
     down.await
 }

@@ -34,7 +34,7 @@ impl Visit<'_> {
         let closes = !x.keeps || !body_is_gone || self.door.is_closing();
         let head = self.head_of(&reply, closes);
         let x = &mut self.x;
-        x.status = reply.status;
+        x.status = reply.stands_for.unwrap_or(reply.status);
         // What an origin may have said before is not what the client is told.
         x.answer.fields.clear();
         x.stored = None;
@@ -98,7 +98,8 @@ impl Visit<'_> {
             Length::UntilClose => return false,
             Length::Known(_) | Length::Chunked => {}
         }
-        if x.request.fields.first(Name::Expect).is_some() {
+        // Where each request has a stream of its own, no other one begins behind its body.
+        if x.request.is_http2 || x.request.fields.first(Name::Expect).is_some() {
             return false;
         }
         let limit = x.snapshot.plan.server.limits.body_timeout;
@@ -213,6 +214,7 @@ fn of_answer(answer: files::Answer) -> Reply {
     });
     Reply {
         status: answer.status,
+        stands_for: None,
         fields: answer.fields,
         relayed: None,
         body: Body {

@@ -162,6 +162,11 @@ impl Visit<'_> {
 
     async fn refuse(&mut self, refusal: Refusal, fields: Vec<(&'static str, String)>) -> Next {
         self.x.refusal = Some(refusal);
+        if self.x.is_grpc() {
+            let mut reply = page::refuse_call(refusal);
+            reply.fields.extend(fields);
+            return self.reply(reply).await;
+        }
         let prefers_html = accept::prefers_html(self.x.request.fields.elements(Name::Accept));
         let mut reply = page::refuse(
             refusal,

@@ -14,6 +14,7 @@ use crate::config::plan::{LoadBalancing, Retries};
 use crate::exchange::Exchange;
 use crate::facts::Facts;
 use crate::kit::clock::Mono;
+use crate::kit::grpc;
 use crate::observe::{RetryReason, ServerResult};
 use crate::relay::upload::UploadLimits;
 use crate::relay::{Origin, Upload};
@@ -41,8 +42,7 @@ type Outcome = Result<(Origin, Lease), TryFault>;
 impl Visit<'_> {
     /// Passes the request on, within the route's time.
     pub(super) async fn pass_on(&mut self, service: &Arc<Service>) -> Next {
-        let timeout = self.x.site.as_ref().and_then(|s| s.route.timeout);
-        let Some(timeout) = timeout else {
+        let Some(timeout) = time_left(&self.x, self.worker.mono()) else {
             return self.ask(service).await;
         };
         match tokio::time::timeout(timeout, self.ask(service)).await {
@@ -120,6 +120,21 @@ impl Visit<'_> {
     }
 }
 
+/// How much longer than a call of gRPC has, it is waited for: so it is the client or the origin who says that its time has
+/// run out, each in its own words, as it is without a gateway between them.
+const CALL_GRACE: Duration = Duration::from_millis(100);
+
+/// The time a request has from here on, by its route and, as a call of gRPC, by its client.
+fn time_left(x: &Exchange, now: Mono) -> Option<Duration> {
+    let by_route = x.site.as_ref().and_then(|s| s.route.timeout);
+    let given = x.request.fields.first_of("grpc-timeout").filter(|_| x.is_grpc());
+    let by_client = given.and_then(grpc::timeout).map(|time| {
+        let until = time.saturating_add(CALL_GRACE);
+        until.saturating_sub(now.since(x.began.mono))
+    });
+    [by_route, by_client].into_iter().flatten().min()
+}
+
 /// What a route takes out or says itself, and what the guard says, is not to be said in a trailer instead: there are
 /// origins that put trailers among the fields, though RFC 9110 §6.5.1 forbids it for fields they do not know.
 fn withheld(x: &Exchange) -> Vec<String> {
@@ -138,7 +153,11 @@ pub(super) fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
     let retries = &service.plan.retries;
     UploadLimits {
         body_max: x.site.as_ref().map_or(limits.max_body, |s| s.route.max_body),
-        body_timeout: limits.body_timeout,
+        // A call of gRPC may be a conversation: its client is silent for as long as its server may be.
+        body_timeout: match x.is_grpc() {
+            true => limits.body_timeout.max(service.plan.read_timeout),
+            false => limits.body_timeout,
+        },
         // Over HTTP/2 a server can say that it has not touched a request, and then any is sent again.
         keeps: retries.attempts > 0 && (allows_method(retries, x) || service.plan.protocol.is_http2()),
     }

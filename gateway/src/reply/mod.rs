@@ -18,6 +18,8 @@ pub use refusal::Refusal;
 pub struct Reply {
     /// Status code.
     pub status: u16,
+    /// The status it stands for in logs and counts, where a protocol within HTTP says it otherwise; None = its own.
+    pub stands_for: Option<u16>,
     /// Fields in order; never Date, Content-Length, Transfer-Encoding or Connection.
     pub fields: Vec<(&'static str, String)>,
     /// Fields of somebody else's answer that this one passes on, without those of framing and connection.
@@ -54,6 +56,7 @@ impl Reply {
     pub fn empty(status: u16) -> Self {
         Self {
             status,
+            stands_for: None,
             fields: Vec::new(),
             relayed: None,
             body: Body::default(),
@@ -67,6 +70,7 @@ impl Reply {
         };
         Self {
             status,
+            stands_for: None,
             fields: vec![("Content-Type", content_type.to_owned())],
             relayed: None,
             body,

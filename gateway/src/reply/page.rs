@@ -1,6 +1,7 @@
 //! The body of a refusal: problem+json for programs (RFC 9457), a page for browsers.
 
 use super::{Refusal, Reply};
+use crate::kit::grpc;
 
 /// The problem type of a limit that refuses a request.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -37,6 +38,24 @@ pub fn refuse(refusal: Refusal, request_id: &str, prefers_html: bool, violated: 
         Refusal::NoServer | Refusal::NotDiscovered | Refusal::Overloaded => reply.with("Retry-After", "5"),
         _ => reply,
     }
+}
+
+/// The same for a client of gRPC: an answer that is trailers alone, in the head (gRPC over HTTP/2, "Trailers-Only"). Its
+/// HTTP status is 200, as gRPC's clients read no other; logs and counts have the refusal's own.
+pub fn refuse_call(refusal: Refusal) -> Reply {
+    let facts = refusal.facts();
+    let status = match refusal {
+        // The call's own time has run out, or the route's.
+        Refusal::RequestTimeout => grpc::Status::DeadlineExceeded,
+        _ => grpc::Status::of_http(facts.status),
+    };
+    Reply {
+        stands_for: Some(facts.status),
+        ..Reply::empty(200)
+    }
+    .with("Content-Type", "application/grpc")
+    .with("grpc-status", status.number().to_string())
+    .with("grpc-message", grpc::message(facts.detail))
 }
 
 #[cfg(test)]
