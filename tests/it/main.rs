@@ -36,6 +36,8 @@ mod o_tls;
 mod s_discovery;
 /// A new binary in the place of one that serves.
 mod r_upgrade;
+/// Servers that speak HTTP/2, and gRPC.
+mod p_upstream_h2;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

@@ -36,10 +36,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// Asks over a connection that stands and is good for HTTP/2.
-pub(super) async fn ask(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    asked: &Asked<'_>,
-) -> Result<(), Bad> {
+pub(super) async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, asked: &Asked<'_>) -> Result<(), Bad> {
     let mut builder = Builder::new();
     builder.enable_push(false).initial_max_send_streams(1);
     let (send, connection) = builder.handshake(stream).await.map_err(of_frames)?;
@@ -74,7 +71,9 @@ async fn answer(send: SendRequest<Bytes>, asked: &Asked<'_>) -> Result<(), Bad> 
         }
         HealthQuestion::Grpc(service) => {
             let (answer, mut stream) = send.send_request(request, false).map_err(of_frames)?;
-            stream.send_data(message(service).into(), true).map_err(of_frames)?;
+            stream
+                .send_data(message(service).into(), true)
+                .map_err(of_frames)?;
             judge(final_head(answer).await?).await
         }
     }
@@ -141,7 +140,10 @@ async fn judge(answer: http::Response<h2::RecvStream>) -> Result<(), Bad> {
         let _ = stream.flow_control().release_capacity(data.len());
     }
     let trailers = stream.trailers().await.map_err(of_frames)?;
-    let status = trailers.as_ref().and_then(grpc_status).or_else(|| grpc_status(&head.headers));
+    let status = trailers
+        .as_ref()
+        .and_then(grpc_status)
+        .or_else(|| grpc_status(&head.headers));
     match status {
         Some("0") => {}
         Some(status) => return Err(Bad::Grpc(format!("grpc-status {status}"))),
@@ -149,7 +151,9 @@ async fn judge(answer: http::Response<h2::RecvStream>) -> Result<(), Bad> {
     }
     match serving_status(&body) {
         Some(SERVING) => Ok(()),
-        Some(status) => Err(Bad::Grpc(format!("its serving status is {status}, and SERVING is 1"))),
+        Some(status) => Err(Bad::Grpc(format!(
+            "its serving status is {status}, and SERVING is 1"
+        ))),
         None => Err(Bad::Grpc("a message that is no HealthCheckResponse".to_owned())),
     }
 }
@@ -220,7 +224,11 @@ mod tests {
     fn only_a_whole_message_has_a_status() {
         assert_eq!(serving_status(b"\0\0\0\0\x02\x08\x01"), Some(1));
         assert_eq!(serving_status(b"\0\0\0\0\x00"), Some(0));
-        assert_eq!(serving_status(b"\0\0\0\0\x06\x12\x02hi\x08\x02"), Some(2), "other fields are skipped");
+        assert_eq!(
+            serving_status(b"\0\0\0\0\x06\x12\x02hi\x08\x02"),
+            Some(2),
+            "other fields are skipped"
+        );
         for bad in [
             &b""[..],
             b"\0\0\0\0\x02\x08",

@@ -95,7 +95,9 @@ impl Sealed {
         let connector = TlsConnector::from(outward.side.config());
         let stream = connector.connect(name, stream).await.map_err(Bad::Io)?;
         if self.via.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return Err(Bad::Io(io::Error::other("it has not agreed to HTTP/2 (ALPN \"h2\")")));
+            return Err(Bad::Io(io::Error::other(
+                "it has not agreed to HTTP/2 (ALPN \"h2\")",
+            )));
         }
         self.ask_over(stream).await
     }

@@ -238,9 +238,9 @@ async fn a_reload_keeps_probes_that_stay_and_ends_those_that_go() {
     let tasks = || {
         let running = prober.running.lock();
         let task = |path: &str| {
-            let found = running
-                .iter()
-                .find(|((_, check, _), _)| check.question.as_ref().and_then(HealthQuestion::path) == Some(path));
+            let found = running.iter().find(|((_, check, _), _)| {
+                check.question.as_ref().and_then(HealthQuestion::path) == Some(path)
+            });
             found.map(|(_, running)| running.task.id())
         };
         (task("/a"), task("/b"))

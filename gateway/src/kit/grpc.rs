@@ -18,8 +18,11 @@ pub fn is_grpc(content_type: &[u8]) -> bool {
 /// The time that `grpc-timeout` gives a call: digits and a unit. None for anything else.
 pub fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
-    let is_number = !digits.is_empty() && digits.len() <= TIME_DIGITS_MAX && digits.iter().all(u8::is_ascii_digit);
-    let n: u64 = is_number.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()?;
+    let is_number =
+        !digits.is_empty() && digits.len() <= TIME_DIGITS_MAX && digits.iter().all(u8::is_ascii_digit);
+    let n: u64 = is_number
+        .then(|| std::str::from_utf8(digits).ok()?.parse().ok())
+        .flatten()?;
     Some(match unit {
         b'H' => Duration::from_secs(n * 3600),
         b'M' => Duration::from_secs(n * 60),

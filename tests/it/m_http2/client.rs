@@ -12,30 +12,30 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// One connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     send: SendRequest<Bytes>,
     /// Ends with the connection.
-    pub(super) connection: oneshot::Receiver<Result<(), h2::Error>>,
+    pub(crate) connection: oneshot::Receiver<Result<(), h2::Error>>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Got {
-    pub(super) status: u16,
-    pub(super) fields: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Option<HeaderMap>,
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 impl Got {
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.fields
             .get(name)
             .map(|value| value.to_str().expect("a play's own client and server work"))
     }
 
     #[track_caller]
-    pub(super) fn expect(&self, status: u16, body: &str) -> &Self {
+    pub(crate) fn expect(&self, status: u16, body: &str) -> &Self {
         assert_eq!(
             (self.status, String::from_utf8_lossy(&self.body).as_ref()),
             (status, body)
@@ -46,7 +46,7 @@ impl Got {
 
 /// Runs a play's clients.
 #[track_caller]
-pub(super) fn run<T>(play: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(play: impl Future<Output = T>) -> T {
     runtime().block_on(async { soon("the play ends", play).await })
 }
 
@@ -59,13 +59,13 @@ fn runtime() -> Runtime {
 }
 
 /// Waits, but not for ever.
-pub(super) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(patience(), work).await;
     done.unwrap_or_else(|_| panic!("it does not come about that {what}"))
 }
 
 /// A request without body and without special fields.
-pub(super) fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     let uri = format!("http://a.test{path}");
     Request::builder()
         .method(method)
@@ -74,17 +74,17 @@ pub(super) fn request(method: &str, path: &str) -> Request<()> {
         .expect("a play's own client and server work")
 }
 
-pub(super) fn get(path: &str) -> Request<()> {
+pub(crate) fn get(path: &str) -> Request<()> {
     request("GET", path)
 }
 
 impl Client {
-    pub(super) async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::open_as(address, &Builder::new()).await
     }
 
     /// The connection has a thread of its own, so that it goes on while the play waits for facts.
-    pub(super) async fn open_as(address: SocketAddr, builder: &Builder) -> Self {
+    pub(crate) async fn open_as(address: SocketAddr, builder: &Builder) -> Self {
         let builder = builder.clone();
         let (opened, opens) = oneshot::channel();
         let (ended, connection) = oneshot::channel();
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// Begins a request; its body follows unless `ends`.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         &self,
         request: Request<()>,
         ends: bool,
@@ -124,24 +124,24 @@ impl Client {
     }
 
     /// Whether the connection still takes requests.
-    pub(super) async fn is_open(&self) -> bool {
+    pub(crate) async fn is_open(&self) -> bool {
         self.send.clone().ready().await.is_ok()
     }
 
-    pub(super) async fn ask(&self, request: Request<()>) -> Got {
+    pub(crate) async fn ask(&self, request: Request<()>) -> Got {
         self.try_ask(request)
             .await
             .expect("a play's own client and server work")
     }
 
-    pub(super) async fn try_ask(&self, request: Request<()>) -> Result<Got, h2::Error> {
+    pub(crate) async fn try_ask(&self, request: Request<()>) -> Result<Got, h2::Error> {
         let mut send = self.send.clone().ready().await?;
         let (answer, _) = send.send_request(request, true)?;
         whole(answer).await
     }
 
     /// Asks with a body.
-    pub(super) async fn post(&self, request: Request<()>, body: impl Into<Bytes>) -> Got {
+    pub(crate) async fn post(&self, request: Request<()>, body: impl Into<Bytes>) -> Got {
         let (answer, mut stream) = self.begin(request, false).await;
         let ((), got) = tokio::join!(give(&mut stream, body.into(), true), whole(answer));
         got.expect("a play's own client and server work")
@@ -149,7 +149,7 @@ impl Client {
 }
 
 /// Sends a stretch of a body as the window opens.
-pub(super) async fn give(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: bool) {
+pub(crate) async fn give(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: bool) {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());
         let Some(Ok(room)) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else {
@@ -166,7 +166,7 @@ pub(super) async fn give(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: 
 }
 
 /// The whole answer.
-pub(super) async fn whole(answer: ResponseFuture) -> Result<Got, h2::Error> {
+pub(crate) async fn whole(answer: ResponseFuture) -> Result<Got, h2::Error> {
     let (head, mut stream) = answer.await?.into_parts();
     let (body, trailers) = rest(&mut stream).await?;
     Ok(Got {
@@ -178,7 +178,7 @@ pub(super) async fn whole(answer: ResponseFuture) -> Result<Got, h2::Error> {
 }
 
 /// What is still to come of an answer.
-pub(super) async fn rest(stream: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+pub(crate) async fn rest(stream: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
     let mut body = Vec::new();
     while let Some(data) = stream.data().await {
         let data = data?;

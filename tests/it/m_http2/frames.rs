@@ -5,39 +5,39 @@ use std::net::{SocketAddr, TcpStream};
 
 use harness::patience::patience;
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const PRIORITY: u8 = 2;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-pub(super) const PROTOCOL_ERROR: u32 = 1;
-pub(super) const REFUSED_STREAM: u32 = 7;
-pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// One connection.
-pub(super) struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
     /// The code of a RST_STREAM, or of a GOAWAY.
-    pub(super) fn code(&self) -> u32 {
+    pub(crate) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(
             self.payload[at..at + 4]
@@ -48,7 +48,7 @@ impl Frame {
 }
 
 /// A frame's bytes.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len())
         .expect("a play's own client and server work")
         .to_be_bytes();
@@ -60,7 +60,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A header block without compression (RFC 7541 §6.2.2).
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
         bytes.push(0);
@@ -86,7 +86,7 @@ pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The pseudo-fields of a GET.
-pub(super) const GET: [(&str, &str); 4] = [
+pub(crate) const GET: [(&str, &str); 4] = [
     (":method", "GET"),
     (":scheme", "http"),
     (":authority", "a.test"),
@@ -94,13 +94,13 @@ pub(super) const GET: [(&str, &str); 4] = [
 ];
 
 /// A whole request without body.
-pub(super) fn headers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn headers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields))
 }
 
 impl Raw {
     /// Connects, and says what both say at first.
-    pub(super) fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let mut raw = Self::silent(address);
         raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         raw.send(&frame(SETTINGS, 0, 0, &[]));
@@ -109,7 +109,7 @@ impl Raw {
     }
 
     /// Connects.
-    pub(super) fn silent(address: SocketAddr) -> Self {
+    pub(crate) fn silent(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("a play's own client and server work");
         socket
             .set_read_timeout(Some(patience()))
@@ -117,7 +117,7 @@ impl Raw {
         Self(socket)
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> &mut Self {
         self.0
             .write_all(bytes)
             .expect("a play's own client and server work");
@@ -125,12 +125,12 @@ impl Raw {
     }
 
     /// Sends for as long as somebody takes it; false when nobody does.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).is_ok()
     }
 
     /// The next frame; None at the end.
-    pub(super) fn next(&mut self) -> Option<Frame> {
+    pub(crate) fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         if let Err(error) = self.0.read_exact(&mut head) {
             assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "it does not end");
@@ -149,7 +149,7 @@ impl Raw {
 
     /// The first frame of that kind.
     #[track_caller]
-    pub(super) fn find(&mut self, kind: u8) -> Frame {
+    pub(crate) fn find(&mut self, kind: u8) -> Frame {
         loop {
             let frame = self.next().expect("the connection goes on");
             if frame.kind == kind {
@@ -159,13 +159,13 @@ impl Raw {
     }
 
     /// Everything until the end.
-    pub(super) fn rest(&mut self) -> Vec<Frame> {
+    pub(crate) fn rest(&mut self) -> Vec<Frame> {
         std::iter::from_fn(|| self.next()).collect()
     }
 
     /// The code of the GOAWAY that the connection ends with.
     #[track_caller]
-    pub(super) fn last_word(&mut self) -> u32 {
+    pub(crate) fn last_word(&mut self) -> u32 {
         let rest = self.rest();
         let last = rest.iter().rev().find(|frame| frame.kind == GOAWAY);
         last.unwrap_or_else(|| panic!("no GOAWAY among {} frames", rest.len()))

@@ -1,13 +1,13 @@
 //! HTTP/2 towards clients: what a client gets is what it gets by HTTP/1.1, and what harms is cut off.
 
-mod client;
+pub(crate) mod client;
 /// How connections end.
 mod ends;
 /// What is asked and what is answered, in both directions.
 mod exchanges;
 /// Clients that mean harm.
 mod floods;
-mod frames;
+pub(crate) mod frames;
 /// What is malformed is not served.
 mod rules;
 

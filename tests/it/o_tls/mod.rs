@@ -1,5 +1,5 @@
 /// A server with TLS in front of a scripted origin.
-mod front;
+pub(crate) mod front;
 /// Which certificate a client is shown, and when it is another one.
 mod listeners;
 /// Who the client is, said by whoever stands in front.

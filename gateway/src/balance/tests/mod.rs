@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::{Ask, Cells, Lease, Pool, Standing};
 use crate::config::plan::{
-    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Retries, RetryOn,
-    Protocol, SendProxyProtocol, Upstream, UpstreamServer,
+    Address, HashBy, HealthCheck, LoadBalancing, OutlierDetection, Overload, Protocol, Retries, RetryOn,
+    SendProxyProtocol, Upstream, UpstreamServer,
 };
 use crate::kit::clock::Mono;
 use crate::upstream::health::Thresholds;

@@ -108,16 +108,28 @@ fn question(
     };
     let at = format!("{path}.grpc_service");
     if raw.path.is_some() {
-        let problem = findings.error(&service.span, &at, "`grpc_service` and `path` ask two questions at once");
+        let problem = findings.error(
+            &service.span,
+            &at,
+            "`grpc_service` and `path` ask two questions at once",
+        );
         problem.help("take one of them out");
     }
     if !protocol.is_http2() {
-        let problem = findings.error(&service.span, &at, "`grpc_service` needs HTTP/2, and `protocol` is \"http1\"");
+        let problem = findings.error(
+            &service.span,
+            &at,
+            "`grpc_service` needs HTTP/2, and `protocol` is \"http1\"",
+        );
         problem.help("write protocol = \"h2c\" beside `servers`, or \"http2\" with `tls`");
     }
     let name = &service.value;
     if name.len() > GRPC_SERVICE_BYTES_MAX || !name.bytes().all(|b| b.is_ascii_graphic()) {
-        let problem = findings.error(&service.span, &at, format!("{name:?} cannot be the name of a gRPC service"));
+        let problem = findings.error(
+            &service.span,
+            &at,
+            format!("{name:?} cannot be the name of a gRPC service"),
+        );
         problem.help("write it as in the .proto file, \"package.Service\"; \"\" asks for the whole server");
     }
     Some(HealthQuestion::Grpc(name.clone()))

@@ -34,7 +34,8 @@ pub fn protocol(item: &At<raw::Upstream>, path: &str, findings: &mut Findings<'_
         && told.value != raw::SendProxyProtocol::Off
         && protocol.is_http2()
     {
-        let message = "`send_proxy_protocol` tells one client's address, and all clients share a connection of HTTP/2";
+        let message =
+            "`send_proxy_protocol` tells one client's address, and all clients share a connection of HTTP/2";
         let problem = findings.error(&told.span, &format!("{path}.send_proxy_protocol"), message);
         problem.help("take it out: servers read X-Forwarded-For; or write protocol = \"http1\"");
     }

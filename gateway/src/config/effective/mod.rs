@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::env;
 use super::plan::{
-    AccessLog, Admin, HashBy, HealthCheck, HealthQuestion, Listener, LoadBalancing, LogFormat, LogTarget, OutlierDetection,
-    Plan, Retries, Server, Upstream, UpstreamServer,
+    AccessLog, Admin, HashBy, HealthCheck, HealthQuestion, Listener, LoadBalancing, LogFormat, LogTarget,
+    OutlierDetection, Plan, Retries, Server, Upstream, UpstreamServer,
 };
 use crate::kit::units::{format_bytes, format_duration};
 

@@ -6,7 +6,8 @@
 use ::h2::ext::Protocol;
 use bytes::Bytes;
 use http::header::{
-    CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE,
+    CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, TE,
 };
 use http::request::Parts;
 use http::{Response, StatusCode};

@@ -278,7 +278,9 @@ async fn write(far: &Memory, mut pieces: &mut [IoSlice<'_>]) -> Result<(), Fate>
     while !pieces.is_empty() {
         match far.try_write(pieces) {
             Ok(written) => IoSlice::advance_slices(&mut pieces, written),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => far.writable().await.map_err(|_| Fate::Fine)?,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                far.writable().await.map_err(|_| Fate::Fine)?
+            }
             Err(_) => return Err(Fate::Fine),
         }
     }

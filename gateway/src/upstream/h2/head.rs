@@ -92,9 +92,10 @@ pub(super) fn write_answer(
 ) -> Option<Length> {
     let fields = answer.headers();
     let announced = fields.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let is_bodiless = asked.is_head || matches!(answer.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
-    let has_trailers = fields.contains_key(TRAILER)
-        || fields.get(CONTENT_TYPE).is_some_and(|t| is_grpc(t.as_bytes()));
+    let is_bodiless =
+        asked.is_head || matches!(answer.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
+    let has_trailers =
+        fields.contains_key(TRAILER) || fields.get(CONTENT_TYPE).is_some_and(|t| is_grpc(t.as_bytes()));
     let length = match announced {
         _ if is_bodiless || answer.status().is_informational() => Length::None,
         _ if is_end => Length::Known(0),

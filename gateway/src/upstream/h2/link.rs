@@ -218,7 +218,9 @@ async fn watch(link: &Link, ping: Option<PingPong>) {
             // The connection's own end tells it better.
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => {
-                log::warn!("a server of HTTP/2 has not answered a PING for {PONG_TIMEOUT:?}: the connection is given up");
+                log::warn!(
+                    "a server of HTTP/2 has not answered a PING for {PONG_TIMEOUT:?}: the connection is given up"
+                );
                 return;
             }
         }

@@ -70,7 +70,9 @@ impl Links {
             changed.await;
         };
         let opened = match open.await {
-            Ok(stream) => Link::open(stream, Rc::clone(&group.changed)).await.map_err(IoFault::Broken),
+            Ok(stream) => Link::open(stream, Rc::clone(&group.changed))
+                .await
+                .map_err(IoFault::Broken),
             Err(fault) => Err(fault),
         };
         // Whoever waits for it is told by the end of the count.
@@ -79,7 +81,8 @@ impl Links {
         group.links.borrow_mut().push(Rc::clone(&link));
         drop(opening);
         // A server may say goodbye with its first word.
-        link.room().ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+        link.room()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
     }
 
     /// Closes what has had nothing to do for too long; called about once a second.
