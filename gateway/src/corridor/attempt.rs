@@ -156,7 +156,7 @@ async fn share(
         },
     };
     let (near, fate) = begin(room, way);
-    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate))
+    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate, !is_wary))
 }
 
 fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault {
@@ -339,7 +339,7 @@ fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
             let (failure, is_stale) = match origin.fate() {
                 Fate::Unspeakable => return TryFault::Client(Refusal::BadRequest),
                 Fate::Invalid => return invalid("a stream that breaks a rule of HTTP/2"),
-                Fate::Untouched => (Failure::Connect, origin.is_reused),
+                Fate::Untouched => (Failure::Connect, origin.is_first),
                 Fate::Refused => (Failure::Connect, false),
                 Fate::Reset => (Failure::Reset, false),
                 Fate::Gone | Fate::Fine => (Failure::Reset, origin.is_reused && !origin.has_answered()),

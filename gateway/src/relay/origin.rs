@@ -27,6 +27,8 @@ pub struct Origin {
     pub is_reused: bool,
     /// What becomes of a request over HTTP/2; None over HTTP/1.1, where nobody says.
     fate: Option<Rc<Cell<Fate>>>,
+    /// Whether a request that was not touched may go to the same server again.
+    pub is_first: bool,
 }
 
 /// What has been read from a connection. Apart from the stream, because writing goes on while reading does.
@@ -58,13 +60,16 @@ impl Origin {
             },
             is_reused,
             fate: None,
+            is_first: false,
         }
     }
 
-    /// The same over HTTP/2, where a request that has come to nothing can have come to several things.
+    /// The same over HTTP/2, where a request that has come to nothing can have come to several things. `is_first`: it has not
+    /// met a connection before that had ended.
     #[must_use]
-    pub fn told_by(mut self, fate: Rc<Cell<Fate>>) -> Self {
+    pub fn told_by(mut self, fate: Rc<Cell<Fate>>, is_first: bool) -> Self {
         self.fate = Some(fate);
+        self.is_first = is_first;
         self
     }
 

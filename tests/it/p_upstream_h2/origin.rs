@@ -274,7 +274,7 @@ impl Call {
         let _ = push(&mut stream, body.into(), true).await;
     }
 
-    /// Waits until the gateway resets the stream, and writes down with what.
+    /// Waits until the gateway resets the stream before it is answered, and writes down with what.
     pub async fn wait_reset(&mut self) {
         let reset = poll_fn(|cx| self.respond.poll_reset(cx)).await;
         if let Ok(reason) = reset {
@@ -283,7 +283,16 @@ impl Call {
     }
 }
 
-/// Sends a stretch of a body as the window opens. How much of it went.
+impl Log {
+    /// Waits until the gateway resets a stream that is being answered, and writes down with what.
+    pub async fn wait_reset(&self, stream: &mut SendStream<Bytes>) {
+        if let Ok(reason) = poll_fn(|cx| stream.poll_reset(cx)).await {
+            self.resets.lock().push(reason);
+        }
+    }
+}
+
+/// Sends a stretch of a body as the window opens.
 pub async fn push(stream: &mut SendStream<Bytes>, mut body: Bytes, ends: bool) -> Result<(), h2::Error> {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());
@@ -320,20 +329,23 @@ pub fn head(status: u16, named: &[(&'static str, &'static str)]) -> Response<()>
     head
 }
 
-/// An origin that answers the n-th connection's request by these bytes, the last ones from then on. It reads no heads:
-/// HPACK's index 8 says ":status: 200".
+/// What a bare origin writes when a request has come on that stream.
+pub type Answer = fn(u32) -> Vec<u8>;
+
+/// An origin that answers requests of the n-th connection by the n-th of these, the last one from then on. It reads no
+/// heads: HPACK's index 8 says ":status: 200".
 pub struct Bare {
     pub address: SocketAddr,
     pub connections: Arc<AtomicUsize>,
 }
 
-/// A whole answer without body, to the first request of a connection.
-pub fn bare_answer() -> Vec<u8> {
-    frame(1, 5, 1, &[0x88])
+/// A whole answer without body.
+pub fn bare_answer(stream: u32) -> Vec<u8> {
+    frame(1, 5, stream, &[0x88])
 }
 
 impl Bare {
-    pub fn new(answers: Vec<Vec<u8>>) -> Self {
+    pub fn new(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is to be had");
         let address = listener.local_addr().expect("a bound socket has an address");
         let connections = Arc::<AtomicUsize>::default();
@@ -342,15 +354,15 @@ impl Bare {
         std::thread::spawn(move || {
             while let Ok((mut socket, _)) = listener.accept() {
                 let n = count.fetch_add(1, Ordering::SeqCst);
-                let answer = answers[n.min(answers.len() - 1)].clone();
+                let answer = answers[n.min(answers.len() - 1)];
                 std::thread::spawn(move || {
                     let _ = socket.set_read_timeout(Some(patience()));
                     let mut preface = [0; 24];
                     let _ = socket.read_exact(&mut preface);
                     let _ = socket.write_all(&[frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat());
                     while let Some((kind, stream)) = read_frame(&mut socket) {
-                        if kind == 1 && stream == 1 {
-                            let _ = socket.write_all(&answer);
+                        if kind == 1 {
+                            let _ = socket.write_all(&answer(stream));
                         }
                     }
                 });

@@ -6,7 +6,7 @@ use harness::Gateway;
 
 use super::all_to;
 use super::origin::{Call, Framed, fields, head, push};
-use crate::o_tls::client::Authority;
+use harness::tls::Authority;
 
 type Answer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
