@@ -58,6 +58,7 @@ const LAYERS: &[&[&str]] = &[
         "handover",
         "health",
         "keyring",
+        "otlp",
         "redis_link",
         "reload",
         "watch",
@@ -79,6 +80,7 @@ const WITHIN: &[(&str, &str)] = &[
     ("corridor", "relay"),
     ("beside", "finder"),
     ("beside", "keyring"),
+    ("beside", "otlp"),
     ("beside", "redis_link"),
     ("doors", "workers"),
     ("reload", "beside"),
@@ -89,6 +91,7 @@ const WITHIN: &[(&str, &str)] = &[
     ("watch", "reload"),
     ("admin", "doors"),
     ("admin", "handover"),
+    ("admin", "otlp"),
     ("admin", "redis_link"),
     ("admin", "reload"),
 ];

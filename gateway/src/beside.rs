@@ -1,4 +1,4 @@
-//! What the control side asks of others for as long as it runs: a link to Redis, keys of tokens, where servers are.
+//! What the control side asks of others for as long as it runs: a link to Redis, keys of tokens, where servers are, where spans go.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +10,8 @@ use crate::guard::shared::Shared;
 use crate::guard::token::Issuer;
 use crate::keyring::{Cell, Keyring, Wanted};
 use crate::kit::clock::{Clock, Mono};
+use crate::observe::Tracer;
+use crate::otlp::Exporter;
 use crate::outbound::Trust;
 use crate::redis_link::{Link, Links};
 use crate::secrets::TokenKey;
@@ -24,6 +26,8 @@ pub struct Beside {
     /// Made for the first configuration that fetches keys: the system's authorities are not read for nothing.
     keyring: OnceLock<Keyring<Issuer>>,
     link: parking_lot::Mutex<Option<Arc<Link>>>,
+    /// Made for the first configuration that has `[tracing]`, and there until the end: requests of an old one may still end.
+    exporter: OnceLock<Exporter>,
 }
 
 impl Beside {
@@ -36,6 +40,7 @@ impl Beside {
             clock: clock.clone(),
             keyring: OnceLock::new(),
             link: parking_lot::Mutex::default(),
+            exporter: OnceLock::new(),
         }
     }
 
@@ -54,6 +59,20 @@ impl Beside {
     /// Ends when some source has given other servers than before.
     pub async fn discovered(&self) {
         self.finder.changed().await;
+    }
+
+    /// Where spans go by that plan.
+    pub fn tracer(&self, plan: &Plan, trust: impl FnOnce() -> Trust) -> Option<Tracer> {
+        let to = plan.tracing.as_ref()?;
+        let start = || Exporter::start(to, &self.runtime, &self.clock, &trust(), fastrand::u64(..));
+        let exporter = self.exporter.get_or_init(start);
+        exporter.redirect(to);
+        Some(exporter.tracer(to))
+    }
+
+    /// Who sends spans, if anybody ever did.
+    pub fn exporter(&self) -> Option<&Exporter> {
+        self.exporter.get()
     }
 
     /// Fetches and asks what a configuration wants, and nothing else.

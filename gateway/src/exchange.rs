@@ -13,10 +13,12 @@ use crate::guard::token::Claims;
 use crate::guard::{adaptive, concurrency};
 use crate::kit::clock::{Mono, Now};
 use crate::kit::grpc;
+use crate::kit::trace_context::{SpanId, TraceParent};
 use crate::observe::{CacheResult, Timings};
 use crate::reply::Refusal;
 use crate::snapshot::{Service, Site, Snapshot};
 use crate::stream::IoFault;
+use crate::upstream::Failure;
 use crate::upstream::head::Fetch;
 use crate::wire::{Answer, Length, Method, Name, Request};
 
@@ -27,6 +29,17 @@ pub struct Caller {
     pub ip: Option<IpAddr>,
     /// The subject of its certificate; None where none was asked for or shown.
     pub subject: Option<Arc<str>>,
+    /// From its first byte to the end of its TLS handshake; None without TLS.
+    pub greeted: Option<Stretch>,
+}
+
+/// A piece of a request's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// When it began.
+    pub began: Mono,
+    /// When it ended; None while it lasts.
+    pub ended: Option<Mono>,
 }
 
 /// The field by which an origin is told the subject of a client's certificate.
@@ -38,6 +51,10 @@ pub struct Exchange {
     pub snapshot: Arc<Snapshot>,
     /// When its first byte was there.
     pub began: Now,
+    /// The handshake of its connection, which it is the first request of.
+    pub greeted: Option<Stretch>,
+    /// Whether it is asked in a client's stead, and nobody is told of its end.
+    pub is_behind: bool,
 
     // listen
     /// The head.
@@ -68,6 +85,8 @@ pub struct Exchange {
     // guard
     /// What was found out about who asks, and what was said of limits.
     pub guarded: Guarded,
+    /// Spent in lines, and on asking others who it is; None where nothing was waited for.
+    pub guard_time: Option<Stretch>,
 
     // cache
     /// How the origin is asked where the answer is to be kept; None = as the client asks.
@@ -81,7 +100,14 @@ pub struct Exchange {
     /// What is stored of the answer the client gets; None where it comes from elsewhere.
     pub stored: Option<Stored>,
 
+    /// Spent by the cache, until it answers or asks an origin; None where it had nothing to do, or at once.
+    pub cache_time: Option<Stretch>,
+
     // balance, upstream
+    /// Waited for room at the upstream; None where there was room, or need be none.
+    pub queue_time: Option<Stretch>,
+    /// Its trace, where this gateway takes part in it and an origin was asked.
+    pub trace: Option<Box<Diary>>,
     /// The upstream asked.
     pub service: Option<Arc<Service>>,
     /// The last server tried, by its place in the pool.
@@ -98,6 +124,8 @@ pub struct Exchange {
     pub status: u16,
     /// Why it was refused.
     pub refusal: Option<Refusal>,
+    /// How the origin has broken its answer off, when the client had a part of it already.
+    pub broken_off: Option<Failure>,
     /// Body bytes from the client.
     pub bytes_received: u64,
     /// Body bytes to the client.
@@ -122,6 +150,74 @@ impl Stored {
             Self::Object(object) => &object.meta,
             Self::Fill(fill) => &fill.meta,
         }
+    }
+}
+
+/// A request's place in its trace, and the tries it has taken.
+#[derive(Debug)]
+pub struct Diary {
+    /// The trace, and this request's own span.
+    pub own: TraceParent,
+    /// The span of whoever has sent it.
+    pub parent: Option<SpanId>,
+    /// In order.
+    pub tries: Vec<Try>,
+}
+
+/// One try at a server.
+#[derive(Debug)]
+pub struct Try {
+    /// Its span: what the server's own spans hang on.
+    pub span: SpanId,
+    /// The server, by its place in the pool.
+    pub server: usize,
+    /// From picking the server to the head of its answer.
+    pub time: Stretch,
+    /// Spent on getting a connection; None = an idle one was there.
+    pub connect: Option<Duration>,
+    /// What came of it; None = nothing, when the request ended.
+    pub end: Option<TryEnd>,
+}
+
+/// What came of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryEnd {
+    /// An answer of that status.
+    Answered(u16),
+    /// The server has failed.
+    Failed(Failure),
+    /// An idle connection had been closed; nobody's failure.
+    Stale,
+    /// The request came to an end by itself: its client left, or it was at fault.
+    Abandoned,
+}
+
+impl Diary {
+    /// Of the same request, asked once more in the client's stead.
+    fn behind(&self) -> Self {
+        Self {
+            own: TraceParent {
+                is_sampled: false,
+                ..self.own
+            },
+            parent: self.parent,
+            tries: Vec::new(),
+        }
+    }
+}
+
+impl Stretch {
+    /// Begins.
+    pub fn begin(now: Mono) -> Self {
+        Self {
+            began: now,
+            ended: None,
+        }
+    }
+
+    /// How long it was; None while it lasts.
+    pub fn length(self) -> Option<Duration> {
+        self.ended.map(|ended| ended.since(self.began))
     }
 }
 
@@ -184,6 +280,8 @@ impl Exchange {
         Self {
             snapshot,
             began,
+            greeted: None,
+            is_behind: false,
             request: heads.request,
             peer_ip,
             client_ip: peer_ip,
@@ -195,6 +293,7 @@ impl Exchange {
             keeps: false,
             site: None,
             rewritten: None,
+            guard_time: None,
             guarded: Guarded {
                 lines: heads.lines,
                 told: told.into_iter().collect(),
@@ -205,6 +304,9 @@ impl Exchange {
             cache_status: None,
             pass_mark: None,
             stored: None,
+            cache_time: None,
+            queue_time: None,
+            trace: None,
             service: None,
             server: None,
             tries: 0,
@@ -212,6 +314,7 @@ impl Exchange {
             answer: heads.answer,
             status: 0,
             refusal: None,
+            broken_off: None,
             bytes_received: 0,
             bytes_sent: 0,
             timings: Timings::default(),
@@ -229,6 +332,7 @@ impl Exchange {
         let caller = Caller {
             ip: self.peer_ip,
             subject: None,
+            greeted: None,
         };
         let mut own = Self::new(Arc::clone(&self.snapshot), began, &caller, heads);
         own.client_ip = self.client_ip;
@@ -239,7 +343,17 @@ impl Exchange {
         own.rewritten.clone_from(&self.rewritten);
         own.guarded.user.clone_from(&self.guarded.user);
         own.guarded.told.clone_from(&self.guarded.told);
+        // Nobody writes its line, and so nobody its spans: in the same trace, and not kept.
+        own.trace = self.trace.as_ref().map(|diary| Box::new(diary.behind()));
+        own.is_behind = true;
         own
+    }
+
+    /// The cache has done its part, if it had begun one.
+    pub fn cache_is_done(&mut self, now: Mono) {
+        if let Some(time) = &mut self.cache_time {
+            time.ended.get_or_insert(now);
+        }
     }
 
     /// Notes why the client did not get all of its answer, if that was its own slowness.

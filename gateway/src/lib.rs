@@ -49,6 +49,7 @@ pub mod finder;
 pub mod handover;
 pub mod health;
 pub mod keyring;
+pub mod otlp;
 pub mod redis_link;
 pub mod reload;
 pub mod watch;

@@ -16,17 +16,16 @@ use tokio::task::AbortHandle;
 use self::fault::LinkFault;
 use self::gauge::Gauge;
 pub use self::gauge::{Counts, Phase};
-use self::outage::Outage;
 use self::serve::Question;
 use crate::config::plan;
 use crate::guard::shared::{Answer, Ask, Pending, Shared, SharedFault};
 use crate::kit::clock::Clock;
+use crate::kit::outage::Outage;
 use crate::state::Cells;
 
 mod fault;
 mod gauge;
 mod open;
-mod outage;
 mod pace;
 mod serve;
 

@@ -264,7 +264,10 @@ impl Control {
 
         let now = self.clock.now();
         let shared = self.beside.shared(&plan);
-        let next = Snapshot::wire(plan, hash, &self.state, shared.as_ref(), now, Some(now.mono));
+        let mut next = Snapshot::wire(plan, hash, &self.state, shared.as_ref(), now, Some(now.mono));
+        next.tracer = self
+            .beside
+            .tracer(&next.plan, || self.state.guards.trust().clone());
         let next = Arc::new(next);
         self.current.store(Arc::clone(&next));
 

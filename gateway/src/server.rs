@@ -33,6 +33,9 @@ use crate::{VERSION, upstream, watch as file_watch};
 /// How long the access log may take to write what is left when everything else has ended.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a collector may take for the last spans.
+const TRACES_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A running gateway. Dropped without [`Gateway::stop`] it ends at once.
 pub struct Gateway {
     control: Option<Arc<Control>>,
@@ -169,10 +172,11 @@ impl Gateway {
             .build()?;
         let for_guards = Beside::new(runtime.handle(), &clock);
         let shared = for_guards.shared(&loaded.plan);
-        let snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, shared.as_ref(), now, None);
+        let mut snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, shared.as_ref(), now, None);
         if let Some(heritage) = heritage.as_deref() {
             take_up(heritage, &snapshot, &state, now);
         }
+        snapshot.tracer = for_guards.tracer(&snapshot.plan, || state.guards.trust().clone());
         let current = Arc::new(ArcSwap::from_pointee(snapshot));
         let workers = start_workers(&current.load().plan, &current, &clock, &log, &state)?;
         metrics.loaded(now);
@@ -356,6 +360,9 @@ impl Gateway {
             });
         });
         let all_ended = control.wait_for_workers();
+        if let Some(exporter) = control.beside.exporter() {
+            exporter.finish(patience.min(TRACES_PATIENCE));
+        }
         let _ = self.end.send(Phase::Ended);
         if let Some(beside) = self.beside.take() {
             let _ = beside.join();

@@ -15,7 +15,7 @@ use crate::guard::adaptive::Throttle;
 use crate::guard::cors;
 use crate::guard::shared::Shared;
 use crate::kit::clock::{Mono, Now};
-use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, UpstreamMetrics};
+use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, Tracer, UpstreamMetrics};
 use crate::route::Table;
 use crate::state::{Outward, State, Zone};
 use crate::upstream::{Failure, Shift};
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub log_format: Format,
     /// Counts requests that no route is for.
     pub no_route: RouteMetrics,
+    /// Where spans go; None without `[tracing]`, and until whoever wires has said it.
+    pub tracer: Option<Tracer>,
     _alive: Arc<()>,
 }
 
@@ -176,6 +178,7 @@ impl Snapshot {
             watches,
             log_format: Format::new(&plan.access_log.format),
             no_route: state.metrics.route(NO_ROUTE),
+            tracer: None,
             serial: state.serial(),
             loaded_at: now,
             hash,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
-use crate::observe::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
+use crate::observe::{
+    BreakerState, CacheSample, DiscoverySample, DiskSample, ListenerSample, Sample, ServerSample, SpanSample,
+};
 use crate::observe::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 use crate::reload::Control;
 use crate::snapshot::watch::{Limit, Place};
@@ -52,6 +54,12 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .map(|c| (c.name.as_str(), c.identity.chain().leaf().not_after.as_secs()))
             .collect(),
         guards: guards(control, &snapshot),
+        spans: snapshot.tracer.as_ref().map(|tracer| SpanSample {
+            exported: tracer.outbox.exported(),
+            dropped: tracer.outbox.dropped(),
+            queued: tracer.outbox.queued() as u64,
+        }),
+        disks: disks(&snapshot),
         listeners: listeners
             .iter()
             .map(|(listener, active, idle)| ListenerSample {
@@ -87,6 +95,14 @@ fn discovery(service: &Service) -> Option<DiscoverySample<'_>> {
         errors: status.errors,
         succeeded_at: status.succeeded_at.map(|at| at.as_secs()),
     })
+}
+
+/// The file systems that caches are on; a folder that is gone has none.
+fn disks(snapshot: &Snapshot) -> Vec<DiskSample<'_>> {
+    let caches = snapshot.plan.caches.iter();
+    caches
+        .filter_map(|cache| DiskSample::of(&cache.name, cache.path.as_deref()?))
+        .collect()
 }
 
 fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {

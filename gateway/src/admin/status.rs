@@ -12,6 +12,7 @@ use crate::config::plan::Address;
 use crate::guard::adaptive::Throttle;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{CacheResult, TimeCache};
+use crate::otlp;
 use crate::redis_link::{self, Phase};
 use crate::reload::Control;
 use crate::snapshot::watch::{Limit, Place};
@@ -32,6 +33,9 @@ pub struct Status {
     caches: BTreeMap<String, Cache>,
     rate_limits: BTreeMap<String, RateLimit>,
     concurrency_limits: BTreeMap<String, ConcurrencyLimit>,
+    /// Missing without `[tracing]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<Tracing>,
     /// Missing without `[redis]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<Redis>,
@@ -62,6 +66,16 @@ struct Redis {
     fault: Option<String>,
     asks: u64,
     failures: u64,
+}
+
+#[derive(Serialize)]
+struct Tracing {
+    endpoint: String,
+    state: &'static str,
+    fault: Option<String>,
+    queued: u64,
+    exported: u64,
+    dropped: u64,
 }
 
 /// What protects an upstream from more than it can do.
@@ -229,6 +243,11 @@ pub fn status(control: &Control) -> Status {
             .iter()
             .map(|p| concurrency_limit(p))
             .collect(),
+        tracing: snapshot
+            .tracer
+            .as_ref()
+            .and(control.beside.exporter())
+            .map(|e| tracing(e.status())),
         redis: control.beside.link().map(|link| redis(link.status())),
     }
 }
@@ -295,6 +314,17 @@ fn concurrency_limit(place: &Place) -> (String, ConcurrencyLimit) {
         refused: gate.refused_queue_full() + gate.refused_keys_full() + gate.timed_out(),
     };
     (place.plan.name.clone(), shown)
+}
+
+fn tracing(status: otlp::Status) -> Tracing {
+    Tracing {
+        endpoint: status.url,
+        state: if status.is_up { "up" } else { "down" },
+        fault: status.fault,
+        queued: status.queued,
+        exported: status.exported,
+        dropped: status.dropped,
+    }
 }
 
 fn redis(status: redis_link::Status) -> Redis {

@@ -44,7 +44,7 @@ pub struct Changes {
     pub concurrency_limits: Delta,
     /// By name; what stands in the files of one belongs to it.
     pub auth: Delta,
-    /// Of "server", "admin", "access_log", "compression" and "redis", those that differ.
+    /// Of "server", "admin", "access_log", "compression", "redis" and "tracing", those that differ.
     pub sections: Vec<&'static str>,
     /// Of "listeners", "servers" and "routes", those whose common members stand in another order.
     pub reordered: Vec<&'static str>,
@@ -63,6 +63,7 @@ impl Changes {
             ("access_log", old.access_log != new.access_log),
             ("compression", old.compression != new.compression),
             ("redis", old.redis != new.redis),
+            ("tracing", old.tracing != new.tracing),
         ];
         let reordered = [
             ("listeners", is_reordered(&listeners.0, &listeners.1)),

@@ -172,7 +172,7 @@ fn places_of(key: &str, shape: &Shape, path: &mut Vec<String>, places: &mut Vec<
             path.pop();
         }
         Shape::OneOf(options) => options.iter().for_each(|o| places_of(key, o, path, places)),
-        Shape::Flag | Shape::Int { .. } | Shape::Text(..) => {}
+        Shape::Flag | Shape::Int { .. } | Shape::Share | Shape::Text(..) => {}
     }
 }
 

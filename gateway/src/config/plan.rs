@@ -20,6 +20,7 @@ mod discover;
 mod guard;
 mod guard_words;
 mod tls;
+mod tracing;
 mod words;
 
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
@@ -33,6 +34,7 @@ pub use tls::{
     Certificate, CertificateId, ClientAuth, ClientCertificate, Domain, ListenerTls, Ocsp, SendProxyProtocol,
     TlsVersion, UpstreamTls, Verify,
 };
+pub use tracing::Tracing;
 
 /// Everything an operator has decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub struct Plan {
     pub concurrency_limits: Vec<Arc<ConcurrencyLimit>>,
     /// `[auth.*]`, sorted by name; routes refer to them by index.
     pub auths: Vec<Arc<Auth>>,
+    /// `[tracing]`; None without the section.
+    pub tracing: Option<Tracing>,
     /// `[[routes]]` in file order, names unique.
     pub routes: Vec<Arc<Route>>,
 }

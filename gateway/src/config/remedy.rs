@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::{DeInteger, DeValue};
 
 use super::hints;
+use super::raw::leaf::Share;
 use super::schema::{Kind, Shape};
 use crate::kit::units;
 
@@ -34,6 +35,7 @@ pub fn remedy(wanted: &Shape, found: &DeValue<'_>, key: &str) -> Option<String> 
             "write {}",
             hints::or(&forms.iter().flat_map(examples).collect::<Vec<_>>())
         )),
+        Shape::Share => Share::parse(found.as_str()?).map(|_| "write it without quotes".to_owned()),
         Shape::Text(kind, choices) => text(*kind, choices, found),
     }
 }
@@ -52,7 +54,7 @@ fn examples(form: &Shape) -> Vec<String> {
         Shape::Text(_, choices) => choices.iter().map(|c| format!("\"{c}\"")).collect(),
         Shape::List(_) => vec!["[…]".to_owned()],
         Shape::Table(keys) => keys.keys().map(|key| format!("{{ {key} = … }}")).collect(),
-        Shape::Flag | Shape::Int { .. } | Shape::Named(_) | Shape::OneOf(_) => Vec::new(),
+        Shape::Flag | Shape::Int { .. } | Shape::Named(_) | Shape::OneOf(_) | Shape::Share => Vec::new(),
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Shape {
     Named(Box<Shape>),
     /// A table with these keys.
     Table(BTreeMap<String, Shape>),
+    /// A number from 0 to 1.
+    Share,
     /// A string: of a kind, and one of the choices if there are any.
     Text(Kind, Vec<String>),
 }
@@ -141,6 +143,7 @@ impl Shape {
                 max: number(schema, "maximum"),
                 word: None,
             },
+            Some("number") => Self::Share,
             Some("boolean") => Self::Flag,
             _ => Self::Text(kind(schema), choices),
         }
@@ -220,6 +223,7 @@ mod tests {
             ("rate_limits._.rate", text(Kind::Rate)),
             ("routes._.max_body", text(Kind::Size)),
             ("routes._.access_log", Shape::Flag),
+            ("tracing.sample", Shape::Share),
             ("routes._.request_headers.set._", text(Kind::Template)),
             ("routes._.rewrite.to", text(Kind::Replacement)),
             ("routes._.match.headers._", text(Kind::Plain)),

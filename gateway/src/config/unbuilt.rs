@@ -8,7 +8,6 @@ const KEYS: &[&str] = &[
     "certificates.*.acme",
     "defaults.mirror",
     "routes.[].mirror",
-    "tracing",
 ];
 
 const VALUES: &[(&str, &str)] = &[];

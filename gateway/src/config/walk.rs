@@ -10,7 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{self, Escapes, Fault, Lookup};
 use super::findings::Findings;
-use super::raw::leaf::Span;
+use super::raw::leaf::{Share, Span};
 use super::schema::{Kind, Shape};
 use super::{hints, remedy, unbuilt};
 use crate::kit::template::{RequestVariable, Variable};
@@ -137,6 +137,10 @@ impl Walk<'_, '_> {
             (Shape::Int { .. }, DeValue::Integer(number)) => {
                 let number = i128::from_str_radix(number.as_str(), number.radix());
                 return self.in_range(shape, number.ok(), &span, path);
+            }
+            (Shape::Share, DeValue::Integer(_) | DeValue::Float(_)) => return self.share(value, path),
+            (Shape::Share, DeValue::String(text)) if env::refers(text) => {
+                return self.expand(Kind::Plain, value, path) && self.share(value, path);
             }
             (Shape::Flag, DeValue::Boolean(_)) => {}
             (Shape::Flag, DeValue::String(text)) if env::refers(text) => {
@@ -329,6 +333,22 @@ impl Walk<'_, '_> {
         false
     }
 
+    /// Whether a value is a share of the whole.
+    fn share(&mut self, value: &Spanned<DeValue<'_>>, path: &Path) -> bool {
+        let text = match value.get_ref() {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            other => other.as_str().unwrap_or_default(),
+        };
+        if Share::parse(text).is_some() {
+            return true;
+        }
+        let message = format!("{} takes a share from 0 to 1, not {text}", path.subject());
+        let problem = self.findings.error(&value.span(), &path.shown, message);
+        problem.help("0.01 is one in a hundred, 1 is all; at the finest 0.000001");
+        false
+    }
+
     fn unknown(&mut self, keys: &BTreeMap<String, Shape>, key: &str, span: &Span, path: &Path) {
         let at = path.key(key);
         if unbuilt::has_key(&at.pattern) {
@@ -385,6 +405,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::List(_) => "a list",
         Shape::Named(_) | Shape::Table(_) => "a table",
         Shape::OneOf(options) => return hints::or(&options.iter().map(wanted).collect::<Vec<_>>()),
+        Shape::Share => "a share from 0 to 1",
         Shape::Text(Kind::Duration | Kind::Timeout, _) => "a duration",
         Shape::Text(Kind::Rate, _) => "a rate",
         Shape::Text(Kind::Size, _) => "a size",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::worker::{Counted, Door, Worker};
 use super::{connection, h2};
-use crate::exchange::Caller;
+use crate::exchange::{Caller, Stretch};
 use crate::listen::Slot;
 use crate::listen::admission::Full;
 use crate::listen::proxy_line::{self, Parsed, V2_BYTES_MAX};
@@ -46,18 +46,36 @@ pub async fn serve(
         let caller = Caller {
             ip: peer,
             subject: None,
+            greeted: None,
         };
         return connection::serve(worker, door, stream, caller, slot).await;
     };
     let Some(met) = Box::pin(greet(&worker, &door, stream, &side, &slot)).await else {
         return;
     };
-    let (stream, greeting, subject) = met;
-    let caller = Caller { ip: peer, subject };
+    let Met {
+        stream,
+        greeting,
+        subject,
+        time,
+    } = met;
+    let caller = Caller {
+        ip: peer,
+        subject,
+        greeted: Some(time),
+    };
     match greeting.alpn.as_deref() {
         Some(H2) => h2::serve(worker, door, stream, caller, slot).await,
         Some(_) | None => connection::serve(worker, door, stream, caller, slot).await,
     }
+}
+
+/// What came of a handshake.
+struct Met {
+    stream: Stream,
+    greeting: Greeting,
+    subject: Option<Arc<str>>,
+    time: Stretch,
 }
 
 /// The handshake. None if it has come to nothing; whoever may be told has been told.
@@ -67,7 +85,7 @@ async fn greet(
     stream: Stream,
     side: &Arc<ServerSide>,
     slot: &Slot,
-) -> Option<(Stream, Greeting, Option<Arc<str>>)> {
+) -> Option<Met> {
     let _open = Counted::new(&door.counts.open);
     let snapshot = worker.pin();
     let limit = door
@@ -89,15 +107,25 @@ async fn greet(
         worker.turn_away(Full::Handshakes);
         return None;
     };
+    let mut time = Stretch::begin(worker.mono());
     match accept(stream, &worker.shelf, |_| Some(side.config()), limit).await {
-        Ok((stream, greeting)) => match side.visitor(&greeting.peer_certificates, worker.now().wall) {
-            Ok(visitor) => Some((stream, greeting, visitor.map(|visitor| visitor.subject.into()))),
-            Err(fault) => {
-                log::debug!("{}: {fault}", door.listener.address);
-                worker.turn_away(Full::HandshakeFailed);
-                None
+        Ok((stream, greeting)) => {
+            let now = worker.now();
+            time.ended = Some(now.mono);
+            match side.visitor(&greeting.peer_certificates, now.wall) {
+                Ok(visitor) => Some(Met {
+                    stream,
+                    greeting,
+                    subject: visitor.map(|visitor| visitor.subject.into()),
+                    time,
+                }),
+                Err(fault) => {
+                    log::debug!("{}: {fault}", door.listener.address);
+                    worker.turn_away(Full::HandshakeFailed);
+                    None
+                }
             }
-        },
+        }
         Err(HandshakeFault::NotTls { stream, heard }) => {
             worker.turn_away(Full::HandshakeFailed);
             answer_plainly(stream, heard).await;

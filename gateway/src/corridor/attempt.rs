@@ -4,11 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::trace;
 use super::worker::Worker;
 use crate::balance::Lease;
 use crate::config::plan::{Address, Protocol};
 use crate::exchange::Exchange;
 use crate::kit::clock::Mono;
+use crate::kit::trace_context::SpanId;
 use crate::relay::origin::INTERIM_ANSWERS_MAX;
 use crate::relay::{AnswerFault, Origin, Upload, UploadFault};
 use crate::reply::Refusal;
@@ -70,18 +72,18 @@ pub(super) struct Failed {
     pub(super) is_stale: bool,
 }
 
-/// One try: a connection, the request on it, the head of the answer. `is_wary` = no idle connection is trusted.
+/// One try: a connection, the request on it, the head of the answer. Its span is this one; `is_wary` = no idle connection
+/// is trusted.
 pub(super) async fn try_server(
     worker: &Worker,
     x: &mut Exchange,
     service: &Service,
     lease: &Lease,
     upload: &mut Upload<'_>,
-    is_wary: bool,
+    (span, is_wary): (SpanId, bool),
 ) -> Result<Origin, TryFault> {
     let mut origin = connect(worker, x, service, lease, is_wary).await?;
-    let draw = worker.draw();
-    upload.restart(|out| write_head(out, x, draw));
+    upload.restart(|out| write_head(out, x, span));
     let mut interim = 0;
     loop {
         send_and_read(x, service, &mut origin, upload).await?;
@@ -122,6 +124,7 @@ async fn connect(
     let connected = open(worker, x, service, server.address(), now).await;
     let spent = worker.mono().since(now);
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
+    trace::note_connect(x, spent);
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
         Err(fault) => Err(unconnected(service, server.address(), fault)),
@@ -396,7 +399,7 @@ async fn pass_interim(x: &mut Exchange, upload: &Upload<'_>) -> Result<(), TryFa
     written.map_err(|_| TryFault::ClientGone)
 }
 
-fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
+fn write_head(out: &mut Vec<u8>, x: &Exchange, span: SpanId) {
     let Some(site) = &x.site else { return };
     let is_http2 = x.service.as_ref().is_some_and(|s| s.plan.protocol.is_http2());
     let outgoing = Outgoing {
@@ -408,7 +411,7 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, draw: u64) {
         // Over HTTP/2 nothing is upgraded (RFC 9113 §8.6).
         upgrade: upgrade_of(x).filter(|_| !is_http2),
         takes_trailers: is_http2 && takes_trailers(x),
-        draw,
+        trace: trace::said(x, span),
     };
     head::write(out, &x.facts(), &outgoing);
 }

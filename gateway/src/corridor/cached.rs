@@ -19,7 +19,7 @@ use crate::cache::policy::{self, CacheStatus, Forward, Reuse};
 use crate::cache::store::{FillMark, Hit};
 use crate::config::plan::CacheRule;
 use crate::corridor::stored::{Chosen, How};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Stretch};
 use crate::observe::CacheResult;
 use crate::relay::Upload;
 use crate::reply::Refusal;
@@ -113,6 +113,7 @@ impl Visit<'_> {
         if let Some((why, detail)) = passes_by(&self.x, rule) {
             return self.alone(service, CacheResult::Bypass, why, detail).await;
         }
+        self.x.cache_time = Some(Stretch::begin(self.worker.mono()));
         let mut question = Question::of(&self.x, zone, rule);
         for _ in 0..ROUNDS_MAX {
             match self.round(&mut question, rule, service).await {

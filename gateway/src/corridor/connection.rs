@@ -153,9 +153,11 @@ struct Burst<'a> {
 }
 
 impl Burst<'_> {
-    fn begin(&self) -> Exchange {
+    fn begin(&self, served: u64) -> Exchange {
         let (snapshot, now) = (self.worker.pin(), self.worker.now());
-        Exchange::new(snapshot, now, self.caller, self.worker.lend_heads())
+        let mut x = Exchange::new(snapshot, now, self.caller, self.worker.lend_heads());
+        x.greeted = self.caller.greeted.filter(|_| served == 1);
+        x
     }
 
     /// Serves requests as long as there are bytes to serve them from.
@@ -167,7 +169,7 @@ impl Burst<'_> {
                 door: self.door,
                 stream: self.stream,
                 buffer: &mut buffer,
-                x: self.begin(),
+                x: self.begin(*served),
                 served: *served,
             };
             let next = visit.walk().await;

@@ -214,7 +214,7 @@ pub(super) fn park(worker: &Worker, service: &Service, lease: &Lease, origin: Or
 }
 
 /// An answer that was not delivered whole, and must not look as if it were.
-fn cut(x: &Exchange, fault: &DownloadFault, service: &Service, lease: &Lease, now: Mono) {
+fn cut(x: &mut Exchange, fault: &DownloadFault, service: &Service, lease: &Lease, now: Mono) {
     let failure = match fault {
         DownloadFault::Client(_) => None,
         DownloadFault::CutOff => Some(Failure::Reset),
@@ -233,6 +233,7 @@ fn cut(x: &Exchange, fault: &DownloadFault, service: &Service, lease: &Lease, no
             failure.name(),
             x.request_id
         );
+        x.broken_off = Some(failure);
         service.note_failure(lease, failure, now);
     }
 }

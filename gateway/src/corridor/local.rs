@@ -42,7 +42,9 @@ impl Visit<'_> {
             .fields
             .iter()
             .for_each(|(name, value)| x.answer.fields.push(name.as_bytes(), value.as_bytes()));
-        x.timings.first_byte = Some(self.worker.mono().since(x.began.mono));
+        let now = self.worker.mono();
+        x.timings.first_byte = Some(now.since(x.began.mono));
+        x.cache_is_done(now);
         let nothing = Body::default();
         let body = if x.request.method == Method::Head {
             &nothing

@@ -26,12 +26,13 @@ mod local;
 mod proxy;
 mod site;
 mod stored;
+mod trace;
 pub mod worker;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Stretch};
 use crate::kit::accept;
 use crate::listen::{Incoming, read_head};
 use crate::reply::{Refusal, Reply, page};
@@ -106,7 +107,14 @@ impl Visit<'_> {
     /// Does what was decided.
     async fn conclude(&mut self, decided: Result<Verdict, Refusal>) -> Next {
         let decided = match decided {
-            Ok(Verdict::Wait(site, wait)) => Ok(Box::pin(self.wait_in(&site, wait)).await),
+            Ok(Verdict::Wait(site, wait)) => {
+                self.x.guard_time = Some(Stretch::begin(self.worker.mono()));
+                let verdict = Box::pin(self.wait_in(&site, wait)).await;
+                if let Some(time) = &mut self.x.guard_time {
+                    time.ended = Some(self.worker.mono());
+                }
+                Ok(verdict)
+            }
             decided => decided,
         };
         match decided {

@@ -8,7 +8,7 @@ use super::afterwards;
 use super::attempt::{Failed, TryFault, try_server};
 use super::deliver::deliver;
 use super::worker::Worker;
-use super::{Next, Visit, guard};
+use super::{Next, Visit, guard, trace};
 use crate::balance::{self, Ask, HashFacts, Lease};
 use crate::config::plan::{LoadBalancing, Retries};
 use crate::exchange::Exchange;
@@ -173,9 +173,12 @@ pub(super) async fn try_servers(
     service: &Service,
     upload: &mut Upload<'_>,
 ) -> Outcome {
+    if x.cache_time.is_some() {
+        x.cache_is_done(worker.mono());
+    }
     // A request that asks once more stands in line like any other: it must not wait for the place it holds itself.
     x.guarded.room = None;
-    x.guarded.room = guard::take(worker, service, upload.client()).await?;
+    x.guarded.room = guard::take(worker, service, upload.client(), &mut x.queue_time).await?;
     let outcome = try_each(worker, x, service, upload).await;
     let coped = match &outcome {
         Ok(_) => Some(!matches!(x.answer.status, 503 | 504)),
@@ -206,7 +209,10 @@ async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: 
         x.tries += 1;
         x.server = Some(lease.index());
         let began = worker.mono();
-        match try_server(worker, x, service, &lease, upload, tries.has_met_stale).await {
+        let span = trace::begin_try(worker, x, began);
+        let outcome = try_server(worker, x, service, &lease, upload, (span, tries.has_met_stale)).await;
+        trace::end_try(worker, x, &outcome);
+        match outcome {
             Ok(origin) => {
                 let now = worker.mono();
                 x.upstream_time = Some(now.since(tries.began));

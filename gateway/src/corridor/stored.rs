@@ -223,7 +223,9 @@ impl Visit<'_> {
         let delivery = self.delivery(&chosen, &portion);
         let head = self.stored_head(&chosen, &portion, delivery);
         let x = &mut self.x;
-        x.timings.first_byte = Some(self.worker.mono().since(x.began.mono));
+        let now = self.worker.mono();
+        x.timings.first_byte = Some(now.since(x.began.mono));
+        x.cache_is_done(now);
         x.status = match portion {
             Portion::Nothing => 304,
             Portion::Whole => chosen.meta().status,

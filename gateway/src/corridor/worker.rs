@@ -10,12 +10,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::trace;
 use crate::compress;
 use crate::config::plan;
-use crate::exchange::{Exchange, Heads};
+use crate::exchange::{Exchange, Heads, Stretch};
 use crate::kit::clock::{Clock, Mono, Now};
 use crate::listen::admission::Full;
-use crate::observe::{CacheResult, Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters};
+use crate::observe::trace::Allowance;
+use crate::observe::{
+    CacheResult, Journal, Line, MethodLabel, Metrics, ReasonCounters, StatusCounters, Timings,
+};
 use crate::outbound::{Client, Trust};
 use crate::reply::Refusal;
 use crate::reply::head::DateLine;
@@ -68,6 +72,8 @@ pub struct Worker {
     outbound: RefCell<Option<Client>>,
     complained_at: Cell<Option<Mono>>,
     turned_away: RefCell<ReasonCounters>,
+    /// Requests whose spans it keeps although they were not drawn.
+    pub kept_anyway: Cell<Allowance>,
 }
 
 /// Between two ticks of a worker.
@@ -168,6 +174,7 @@ impl Worker {
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
             outbound: RefCell::default(),
             complained_at: Cell::default(),
+            kept_anyway: Cell::default(),
             turned_away: metrics.connections_refused(&Full::ALL.map(Full::word)).into(),
         }
     }
@@ -321,6 +328,9 @@ impl Worker {
         if let Some(refusal) = x.refusal {
             self.refusals.borrow_mut().count(refusal.facts().word);
         }
+        if let Some(tracer) = &x.snapshot.tracer {
+            trace::keep(self, tracer, x, is_slow);
+        }
         let is_logged = x.site.as_ref().is_none_or(|s| s.route.access_log);
         let mut journal = self.journal.borrow_mut();
         if is_logged && !journal.is_off() {
@@ -367,7 +377,13 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
             .stored
             .as_ref()
             .map_or(&x.answer.fields, |stored| &stored.meta().fields),
-        slow: is_slow.then_some(x.timings),
+        slow: is_slow.then(|| Timings {
+            guard: x.guard_time.and_then(Stretch::length),
+            cache: x.cache_time.and_then(Stretch::length),
+            queue: x.queue_time.and_then(Stretch::length),
+            body: x.timings.first_byte.map(|first| duration.saturating_sub(first)),
+            ..x.timings
+        }),
     }
 }
 

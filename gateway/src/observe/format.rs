@@ -86,8 +86,12 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>, times: &mut TimeCache) {
 fn slow(out: &mut Vec<u8>, timings: Timings) {
     out.extend_from_slice(br#","slow":true"#);
     time(out, r#","head_ms":"#, timings.head);
+    time(out, r#","guard_ms":"#, timings.guard);
+    time(out, r#","cache_ms":"#, timings.cache);
+    time(out, r#","queue_ms":"#, timings.queue);
     time(out, r#","connect_ms":"#, timings.connect);
     time(out, r#","first_byte_ms":"#, timings.first_byte);
+    time(out, r#","body_ms":"#, timings.body);
 }
 
 /// A member with a string; the key comes with all that stands around it, so that it is one copy.

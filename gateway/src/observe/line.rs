@@ -69,10 +69,18 @@ pub struct Line<'a> {
 pub struct Timings {
     /// From the head's first byte to its last: a slow client.
     pub head: Option<Duration>,
+    /// Waited for: places, answers to who it is, counts of all gateways together.
+    pub guard: Option<Duration>,
+    /// Spent by the cache until it answered or asked an origin: looking on disk, waiting for another request's answer.
+    pub cache: Option<Duration>,
+    /// Waited for room at an upstream that is asked for no more than it can do.
+    pub queue: Option<Duration>,
     /// Spent on getting connections, all tries together: a slow network or a full backlog.
     pub connect: Option<Duration>,
-    /// From the head's first byte to the first byte of the answer; what follows is the body's transfer.
+    /// From the head's first byte to the first byte of the answer.
     pub first_byte: Option<Duration>,
+    /// From there to the last byte: a large body, or a slow reader.
+    pub body: Option<Duration>,
 }
 
 /// The fields of a response, whichever way its lane holds them.

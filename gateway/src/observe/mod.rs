@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod names;
 pub mod target;
 pub mod timestamp;
+pub mod trace;
 pub mod writer;
 
 mod escape;
@@ -31,8 +32,10 @@ pub use journal::Journal;
 pub use line::{Line, ResponseFields, Timings};
 pub use metrics::totals::{BUCKETS, RouteTotals, Totals};
 pub use metrics::{Metrics, NO_ROUTE};
+pub use sample::beside::{DiskSample, SpanSample};
 pub use sample::guards::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 pub use sample::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
 pub use target::{LogFault, Target};
 pub use timestamp::TimeCache;
+pub use trace::{Outbox, Tracer};
 pub use writer::{LogWriter, Tally};

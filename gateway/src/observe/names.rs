@@ -133,6 +133,18 @@ metrics! {
         "Access-log lines lost because the log's target could not keep up.";
     ACCESS_LOG_ERRORS: Counter "sluice_access_log_errors_total" []
         "Failed writes to the access log's target; the lines are kept and tried again.";
+    SPANS_EXPORTED: Counter "sluice_spans_exported_total" []
+        "Spans of requests that the collector has taken; missing without [tracing].";
+    SPANS_DROPPED: Counter "sluice_spans_dropped_total" ["reason"]
+        "Spans lost: queue_full, too_many (errors and slow requests in one second), refused (by the collector), unreachable.";
+    SPANS_QUEUED: Gauge "sluice_spans_queued" []
+        "Spans that wait to be sent.";
+    DISK_FREE: Gauge "sluice_disk_free_bytes" ["cache"]
+        "Bytes that may still be written to the file system of a cache's folder.";
+    DISK_SIZE: Gauge "sluice_disk_size_bytes" ["cache"]
+        "Size of the file system of a cache's folder.";
+    MEMORY_LIMIT: Gauge "sluice_memory_limit_bytes" []
+        "Memory the process may use: the least that a control group allows it, or what the machine has.";
     CONFIG_LAST_RELOAD_SUCCESSFUL: Gauge "sluice_config_last_reload_successful" []
         "1 if the newest configuration that was offered is the one in use.";
     CONFIG_LOADED: Gauge "sluice_config_loaded_timestamp_seconds" []

@@ -11,6 +11,8 @@ pub(super) struct Usage {
     pub(super) open_fds: Option<f64>,
     pub(super) max_fds: Option<f64>,
     pub(super) start_s: Option<f64>,
+    /// What it may use.
+    pub(super) memory_limit_bytes: Option<f64>,
 }
 
 /// USER_HZ: what `/proc` counts time in, on every architecture Rust has a Linux target for.
@@ -24,6 +26,9 @@ impl Usage {
         Self {
             // One of the entries is the descriptor that lists them.
             open_fds: open_fds.map(|fds| fds.count().saturating_sub(1) as f64),
+            memory_limit_bytes: memory_limit(&read("/proc/self/cgroup"), |path| {
+                fs::read_to_string(path).ok()
+            }),
             ..Self::parse(
                 &read("/proc/self/stat"),
                 &read("/proc/self/status"),
@@ -48,8 +53,25 @@ impl Usage {
             open_fds: None,
             max_fds: value_of(limits, "Max open files"),
             start_s: booted_s.zip(ticks(stat, STARTTIME)).map(|(b, s)| b + s),
+            memory_limit_bytes: None,
         }
     }
+}
+
+/// The least of what the control groups that the process is in allow (cgroup v2; the innermost last), and of what the
+/// machine has. `membership` is what `/proc/self/cgroup` says.
+fn memory_limit(membership: &str, read: impl Fn(&str) -> Option<String>) -> Option<f64> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let group = membership.lines().find_map(|line| line.strip_prefix("0::"));
+    // Within a container the path may lead out of what it sees; its own group is the root then.
+    let own = group.unwrap_or("/").trim_end_matches('/');
+    let ends = own.match_indices('/').map(|(at, _)| at).chain([own.len()]);
+    let limits = ends.filter_map(|end| {
+        let text = read(&format!("{ROOT}{}/memory.max", &own[..end]))?;
+        text.trim().parse::<f64>().ok()
+    });
+    let machine = read("/proc/meminfo").and_then(|text| value_of(&text, "MemTotal:"));
+    limits.chain(machine.map(|kib| kib * 1024.0)).reduce(f64::min)
 }
 
 /// Fields of `/proc/self/stat` as proc(5) numbers them.
@@ -93,6 +115,7 @@ mod tests {
             open_fds: None,
             max_fds: Some(1024.0),
             start_s: Some(1_700_000_123.45),
+            memory_limit_bytes: None,
         };
         assert_eq!(usage, expected);
     }
@@ -109,6 +132,28 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_that_may_be_used_is_the_least_of_all_limits() {
+        let limit = |membership: &str, files: &[(&str, &str)]| {
+            memory_limit(membership, |path| {
+                let found = files.iter().find(|(name, _)| *name == path);
+                found.map(|(_, text)| (*text).to_owned())
+            })
+        };
+        let machine = ("/proc/meminfo", "MemFree: 1 kB\nMemTotal:     2000 kB\n");
+        let outer = ("/sys/fs/cgroup/a/memory.max", "1000000\n");
+        let inner = ("/sys/fs/cgroup/a/b.service/memory.max", "max\n");
+        let root = ("/sys/fs/cgroup/memory.max", "1500000\n");
+        assert_eq!(
+            limit("0::/a/b.service\n", &[machine, outer, inner]),
+            Some(1_000_000.0)
+        );
+        assert_eq!(limit("0::/a/b.service\n", &[machine, inner]), Some(2_048_000.0));
+        assert_eq!(limit("0::/\n", &[machine, root]), Some(1_500_000.0));
+        assert_eq!(limit("5:memory:/a\n", &[machine, root]), Some(1_500_000.0));
+        assert_eq!(limit("", &[]), None);
+    }
+
+    #[test]
     fn this_process_has_memory_and_open_files() {
         let usage = Usage::of_this_process();
         assert!(usage.resident_bytes.is_some_and(|n| n > 0.0));
@@ -120,5 +165,6 @@ mod tests {
         );
         assert!(usage.start_s.is_some_and(|s| s > 1_700_000_000.0));
         assert!(usage.cpu_s.is_some() && usage.virtual_bytes.is_some());
+        assert!(usage.memory_limit_bytes >= usage.resident_bytes);
     }
 }

@@ -1,11 +1,13 @@
 //! Figures that are looked at when someone scrapes, and counted nowhere.
 
+pub mod beside;
 pub mod guards;
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::names::{self, Described, Kind};
 use super::process::Usage;
+use beside::{DiskSample, SpanSample};
 use guards::GuardSample;
 
 /// What is not counted but looked at when someone scrapes. No row may stand twice.
@@ -29,6 +31,10 @@ pub struct Sample<'a> {
     pub certificates: Vec<(&'a str, u64)>,
     /// What the guards count.
     pub guards: GuardSample<'a>,
+    /// What has become of spans; None without `[tracing]`.
+    pub spans: Option<SpanSample>,
+    /// The file systems of caches.
+    pub disks: Vec<DiskSample<'a>>,
 }
 
 /// What a cache holds, and what it has given up.
@@ -116,6 +122,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
     let mut families = cached(&sample.caches);
     families.extend(guards::guarded(&sample.guards));
     families.extend(discovered(&sample.discovery));
+    families.extend(beside::beside(sample.spans.as_ref(), &sample.disks));
     let certificates = sample.certificates.iter();
     families.extend([
         family(
@@ -191,6 +198,7 @@ pub(super) fn used(usage: &Usage) -> Vec<MetricFamily> {
         (&names::PROCESS_OPEN_FDS, usage.open_fds),
         (&names::PROCESS_MAX_FDS, usage.max_fds),
         (&names::PROCESS_START, usage.start_s),
+        (&names::MEMORY_LIMIT, usage.memory_limit_bytes),
     ];
     let known = figures.into_iter().filter_map(|(d, value)| Some((d, value?)));
     known

@@ -1,9 +1,11 @@
-//! What the gateway itself asks of others: keys of tokens, verdicts on requests. A small HTTP client.
+//! What the gateway itself asks of others: keys of tokens, verdicts on requests; and what it tells them: spans. A small
+//! HTTP client.
 //!
 //! HTTP/1.1 in plain or over TLS. No redirect is followed (it is an answer like others), no proxy is used, nothing is
 //! decompressed. Everything has a limit: the whole exchange a deadline, the head and the body their bytes.
 
 mod fault;
+mod post;
 mod trust;
 
 use std::fmt;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -22,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::wire::{Field, Fields, Name};
 
 pub use fault::OutboundFault;
+pub use post::Post;
 pub use trust::{Trust, TrustFault};
 
 /// Bytes of an answer's head.
@@ -66,7 +69,7 @@ pub struct Answer {
 /// Asks. One for each runtime, as a connection lives on the runtime that has opened it.
 #[derive(Clone)]
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     knows_authorities: bool,
 }
 
@@ -150,8 +153,8 @@ fn parse_url(text: &str) -> Result<Uri, OutboundFault> {
     }
 }
 
-fn request(uri: &Uri, lines: &Fields) -> Result<Request<Empty<Bytes>>, OutboundFault> {
-    let mut request = Request::new(Empty::new());
+fn request(uri: &Uri, lines: &Fields) -> Result<Request<Full<Bytes>>, OutboundFault> {
+    let mut request = Request::new(Full::default());
     *request.uri_mut() = uri.clone();
     let headers = request.headers_mut();
     for field in lines.iter().filter(|field| !is_ours(field)) {

@@ -6,8 +6,9 @@ use crate::config::plan::Edits;
 use crate::facts::{Facts, write_ip, write_number};
 use crate::kit::host;
 use crate::kit::template::{Part, RequestVariable, Template};
+use crate::kit::trace_context::{SpanId, TraceId, TraceParent};
 use crate::wire::edit::{Passage, defuse, is_alike, write_line};
-use crate::wire::{Field, Length, Method, Name, Version};
+use crate::wire::{Field, Fields, Length, Method, Name, Version};
 
 /// How this gateway names itself in Via (RFC 9110 §7.6.3).
 pub const VIA_NAME: &str = "sluice";
@@ -27,10 +28,20 @@ pub struct Outgoing<'a> {
     pub upgrade: Option<&'a [u8]>,
     /// Whether the origin is told that trailers are welcome.
     pub takes_trailers: bool,
-    /// Random bits, for a span id.
-    pub draw: u64,
+    /// Which trace it belongs to, and who says so.
+    pub trace: Tracing,
     /// How it is asked where the answer is to be kept; None = as the client asks.
     pub fetch: Option<&'a Fetch>,
+}
+
+/// What this gateway has to do with the trace of a request (W3C Trace Context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracing {
+    /// It passes on what the client says. To a client that says nothing it gives a trace that nobody keeps, named by the
+    /// request id and this span.
+    PassedOn(SpanId),
+    /// It has spans of its own in the trace; this try's is what the origin's hang on.
+    TakenPart(TraceParent),
 }
 
 /// A request whose answer is kept for others: a GET for the whole, whatever the client at hand wants of it.
@@ -128,7 +139,12 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
         | Name::XForwardedProto
         | Name::XRealIp
         | Name::XRequestId => true,
-        Name::Traceparent => !is_traceparent(field.value),
+        Name::Traceparent => {
+            matches!(outgoing.trace, Tracing::TakenPart(_)) || trace_parent(&facts.request.fields).is_none()
+        }
+        // W3C Trace Context §4.3: without a parent that can be read, "the vendor MUST NOT attempt to parse tracestate"; it
+        // belongs to no trace that goes on.
+        Name::Tracestate => trace_parent(&facts.request.fields).is_none(),
         // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for 100, and without a body there is nothing to wait for.
         Name::Expect => facts.request.version == Version::Http10 || outgoing.length == Length::None,
         Name::MaxForwards => counts_forwards(facts.request.method),
@@ -166,8 +182,9 @@ pub fn is_seen_as_sent(name: &str, facts: &Facts<'_>, edits: &Edits) -> bool {
     if is_edited(edits, name.as_bytes()) {
         return true;
     }
-    const WRITTEN: [&str; 6] = [
+    const WRITTEN: [&str; 7] = [
         "traceparent",
+        "tracestate",
         "x-client-cert-subject",
         "via",
         "x-forwarded-for",
@@ -244,7 +261,7 @@ fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_
         write_line(out, b"X-Request-ID", facts.request_id.as_bytes());
     }
     if is_free("traceparent") {
-        write_trace(out, facts, outgoing.draw);
+        write_trace(out, facts, outgoing.trace);
     }
     if is_free("via") {
         write_via(out, facts);
@@ -278,25 +295,27 @@ fn write_forwarded_for(out: &mut Vec<u8>, facts: &Facts<'_>) {
     end_line(out);
 }
 
-/// W3C Trace Context: a valid one has passed already; where there is none, the request id becomes a trace.
-fn write_trace(out: &mut Vec<u8>, facts: &Facts<'_>, draw: u64) {
-    let has_one = facts
-        .request
-        .fields
-        .first(Name::Traceparent)
-        .is_some_and(is_traceparent);
-    let is_trace_id = facts.request_id.len() == 32 && facts.request_id.bytes().all(is_lower_hex);
-    if has_one || !is_trace_id {
-        return;
-    }
-    start_line(out, "traceparent");
-    out.extend_from_slice(b"00-");
-    out.extend_from_slice(facts.request_id.as_bytes());
-    out.push(b'-');
-    // An all-zero span id would be invalid.
-    out.extend_from_slice(&hex(draw | 1));
-    out.extend_from_slice(b"-00");
-    end_line(out);
+/// The trace a request says that it belongs to. Several parents are none (W3C Trace Context §3.2: the field stands once).
+pub fn trace_parent(fields: &Fields) -> Option<TraceParent> {
+    let mut values = fields.values(Name::Traceparent);
+    let parent = TraceParent::parse(values.next()?)?;
+    values.next().is_none().then_some(parent)
+}
+
+/// A parent that only passes has passed already; where there is none, the request id becomes a trace.
+fn write_trace(out: &mut Vec<u8>, facts: &Facts<'_>, tracing: Tracing) {
+    let parent = match tracing {
+        Tracing::TakenPart(parent) => parent,
+        Tracing::PassedOn(span) => match TraceId::parse(facts.request_id.as_bytes()) {
+            Some(trace) if trace_parent(&facts.request.fields).is_none() => TraceParent {
+                trace,
+                span,
+                is_sampled: false,
+            },
+            _ => return,
+        },
+    };
+    write_line(out, b"traceparent", &parent.text());
 }
 
 /// RFC 9110 §7.6.3: "An intermediary ... MUST ... append" with the version the message was received in.
@@ -382,21 +401,6 @@ fn is_set(edits: &Edits, name: &[u8]) -> bool {
 /// A client must not be able to say by another spelling what a route sets or takes away.
 fn is_edited(edits: &Edits, name: &[u8]) -> bool {
     edits.remove.iter().any(|n| is_alike(n.as_bytes(), name)) || is_set(edits, name)
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>`, or a later version's longer form.
-fn is_traceparent(value: &[u8]) -> bool {
-    const LENGTH: usize = 55;
-    value.len() >= LENGTH
-        && value[..LENGTH].iter().enumerate().all(|(i, b)| match i {
-            2 | 35 | 52 => *b == b'-',
-            _ => is_lower_hex(*b),
-        })
-        && &value[..2] != b"ff"
-}
-
-fn is_lower_hex(b: u8) -> bool {
-    matches!(b, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// The 16 hexadecimal digits of a number.

@@ -72,6 +72,7 @@ names! {
     SurrogateKey = "surrogate-key",
     Te = "te",
     Traceparent = "traceparent",
+    Tracestate = "tracestate",
     Trailer = "trailer",
     TransferEncoding = "transfer-encoding",
     Upgrade = "upgrade",

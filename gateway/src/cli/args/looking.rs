@@ -14,7 +14,7 @@ use super::Desk;
     expression; `and`, `or`, `not` and parentheses join. A field alone asks whether the line has it. Fields: time,\n\
     request_id, client_ip, user, method, scheme, host, path, query, protocol, status, bytes_sent, bytes_received,\n\
     duration_ms, route, upstream, server, tries, upstream_ms, cache, refusal, user_agent, referer, slow, head_ms,\n\
-    connect_ms, first_byte_ms.\n\n  \
+    guard_ms, cache_ms, queue_ms, connect_ms, first_byte_ms, body_ms.\n\n  \
     sluice log -q 'status>=500 and route=\"api\" and duration_ms>100' --follow\n  \
     sluice log -f access.log.1.gz -q 'path~\"^/api/\" and not cache=\"hit\"' --json | jq .client_ip\n  \
     sluice log -q 'slow and time>=\"2026-11-20T10\"' --last 20"

@@ -68,8 +68,12 @@ fields! {
     Referer "referer" Text;
     Slow "slow" Flag;
     HeadMs "head_ms" Number;
+    GuardMs "guard_ms" Number;
+    CacheMs "cache_ms" Number;
+    QueueMs "queue_ms" Number;
     ConnectMs "connect_ms" Number;
     FirstByteMs "first_byte_ms" Number;
+    BodyMs "body_ms" Number;
 }
 
 /// How many there are.

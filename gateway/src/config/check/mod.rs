@@ -25,6 +25,7 @@ mod redis;
 mod routes;
 mod server;
 mod tls;
+mod tracing;
 pub mod upstreams;
 mod urls;
 mod values;
@@ -60,6 +61,7 @@ pub fn check(file: &raw::File, cores: usize, now: Duration, findings: &mut Findi
     let rate_limits = rate_limits::rate_limits(file.rate_limits.as_ref(), has_redis, findings);
     let concurrency_limits = concurrency::concurrency_limits(file.concurrency_limits.as_ref(), findings);
     let auths = auth::auths(file.auth.as_ref(), findings);
+    let tracing = tracing::tracing(file.tracing.as_ref(), findings);
     let guards = guards::Named::of(file, &rate_limits, &concurrency_limits);
     let routes = routes::routes(file, &listeners, guards, server.limits.max_body, findings);
     shown.warn_of_unused(findings);
@@ -76,6 +78,7 @@ pub fn check(file: &raw::File, cores: usize, now: Duration, findings: &mut Findi
         rate_limits,
         concurrency_limits,
         auths,
+        tracing,
         routes,
     }
 }

@@ -18,8 +18,10 @@ mod discover;
 mod guard;
 mod route;
 mod tls;
+mod tracing;
 
-/// The plan as TOML that loads to an equal plan, a password of Redis apart: that is never printed.
+/// The plan as TOML that loads to an equal plan, secrets apart (a password of Redis, fields for a
+/// collector): those are never printed.
 pub fn effective(plan: &Plan) -> String {
     let mut sections = vec![server(&plan.server), limits(&plan.server)];
     sections.extend(plan.admin.as_ref().map(admin));
@@ -31,6 +33,7 @@ pub fn effective(plan: &Plan) -> String {
     }
     sections.extend(plan.caches.iter().map(|c| cache::cache(c)));
     sections.extend(cache::compression(plan));
+    sections.extend(plan.tracing.as_ref().map(tracing::tracing));
     sections.extend(plan.redis.as_ref().map(guard::redis));
     sections.extend(plan.rate_limits.iter().map(|l| guard::rate_limit(l)));
     sections.extend(

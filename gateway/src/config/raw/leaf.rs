@@ -166,6 +166,60 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Int<MIN, MAX> {
     }
 }
 
+/// A share from 0 to 1, in parts of a million. A string of digits is read too, since that is what the environment holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Share(pub u32);
+
+impl Share {
+    /// In parts of a million; None if it is no share, or finer than that.
+    pub fn parse(text: &str) -> Option<Self> {
+        const WHOLE_PPM: f64 = 1_000_000.0;
+        let ppm = text.replace('_', "").parse::<f64>().ok()? * WHOLE_PPM;
+        let is_whole = (ppm - ppm.round()).abs() < 1e-3;
+        ((0.0..=WHOLE_PPM).contains(&ppm) && is_whole).then_some(Self(ppm.round() as u32))
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Part;
+        impl Visitor<'_> for Part {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share from 0 to 1")
+            }
+
+            fn visit_i64<E: Error>(self, v: i64) -> Result<Share, E> {
+                self.visit_str(&v.to_string())
+            }
+
+            fn visit_f64<E: Error>(self, v: f64) -> Result<Share, E> {
+                self.visit_str(&v.to_string())
+            }
+
+            fn visit_str<E: Error>(self, v: &str) -> Result<Share, E> {
+                Share::parse(v).ok_or_else(|| E::invalid_value(Unexpected::Str(v), &self))
+            }
+        }
+        deserializer.deserialize_any(Part)
+    }
+}
+
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+    }
+}
+
 struct Number;
 
 impl Visitor<'_> for Number {

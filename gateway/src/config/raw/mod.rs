@@ -16,6 +16,7 @@ mod guard;
 pub mod leaf;
 mod route;
 mod tls;
+mod tracing;
 mod upstream;
 
 pub use cache::{Bypass, Cache, CacheKey, CacheRule, Compression, Except, Query};
@@ -27,6 +28,7 @@ pub use guard::{
 use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
 pub use tls::{Certificate, ClientAuth, SendProxyProtocol, TlsVersion, UpstreamTls};
+pub use tracing::Tracing;
 pub use upstream::{
     HealthCheck, LoadBalancing, OutlierDetection, Overload, Protocol, Retries, Upstream, UpstreamServer,
 };
@@ -57,6 +59,8 @@ pub struct File {
     pub caches: Maybe<BTreeMap<At<String>, At<Cache>>>,
     /// How answers are compressed on routes that want it.
     pub compression: Maybe<Compression>,
+    /// Where spans of requests are sent; left out, nowhere.
+    pub tracing: Maybe<Tracing>,
     /// A Redis that several gateways count in together.
     pub redis: Maybe<Redis>,
     /// How fast requests may come, by name; routes refer to them.

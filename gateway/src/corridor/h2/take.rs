@@ -23,6 +23,7 @@ impl Life {
         let (worker, limit) = (&self.worker, self.body_timeout);
         let (snapshot, now) = (worker.pin(), worker.now());
         let mut x = Exchange::new(snapshot, now, &self.caller, worker.lend_heads());
+        x.greeted = self.caller.greeted.filter(|_| self.served == 1);
         let (parts, body) = request.into_parts();
         let read = self.read(&mut x, &parts, !body.is_end_stream());
         let (near, far) = memory::pair();

@@ -120,17 +120,20 @@ fn a_slow_request_says_so_and_where_its_time_went() {
     let line = Line {
         slow: Some(Timings {
             head: Some(Duration::from_millis(1)),
+            guard: Some(Duration::from_millis(2)),
+            cache: Some(Duration::from_millis(3)),
+            queue: None,
             connect: None,
             first_byte: Some(Duration::from_micros(1_500_250)),
+            body: Some(Duration::from_millis(4)),
         }),
         ..full(&request)
     };
     let text = written(&Format::Json, &line);
-    assert!(
-        text.ends_with(
-            "\"upstream_ms\":11.000,\"slow\":true,\"head_ms\":1.000,\"first_byte_ms\":1500.250}\n"
-        )
-    );
+    assert!(text.ends_with(
+        "\"upstream_ms\":11.000,\"slow\":true,\"head_ms\":1.000,\"guard_ms\":2.000,\"cache_ms\":3.000,\
+             \"first_byte_ms\":1500.250,\"body_ms\":4.000}\n"
+    ));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod beside;
 mod gone;
 mod guards;
 
@@ -24,6 +25,8 @@ fn now() -> Now {
 
 fn sample() -> Sample<'static> {
     Sample {
+        spans: Some(beside::SPANS),
+        disks: vec![beside::DISK],
         certificates: vec![("example", 1_800_000_000)],
         guards: guards::sample(),
         discovery: vec![DiscoverySample {

@@ -51,8 +51,12 @@ fn logged(head: &Head) -> observe::Line<'_> {
         response: &(),
         slow: Some(Timings {
             head: Some(Duration::from_millis(1)),
+            guard: Some(Duration::from_millis(4)),
+            cache: Some(Duration::from_millis(5)),
+            queue: Some(Duration::from_millis(7)),
             connect: Some(Duration::from_millis(2)),
             first_byte: Some(Duration::from_millis(3)),
+            body: Some(Duration::from_millis(6)),
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! One outage in the log: that it began, and for how long it was.
+//! One outage of something that is asked: that it began, why, and for how long it was.
 
 use std::time::Duration;
 
@@ -24,6 +24,11 @@ impl Outage {
     /// It is back. How long it was away; None if it was not.
     pub fn ends(&mut self, now: Mono) -> Option<Duration> {
         self.began.take().map(|began| now.since(began))
+    }
+
+    /// Whether it is away.
+    pub fn is_on(&self) -> bool {
+        self.began.is_some()
     }
 
     /// Why it is away, or was the last time.
