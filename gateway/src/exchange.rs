@@ -55,6 +55,8 @@ pub struct Exchange {
     pub greeted: Option<Stretch>,
     /// Whether it is asked in a client's stead, and nobody is told of its end.
     pub is_behind: bool,
+    /// Whether it is a copy of a client's request, whose answer nobody waits for.
+    pub is_mirrored: bool,
 
     // listen
     /// The head.
@@ -282,6 +284,7 @@ impl Exchange {
             began,
             greeted: None,
             is_behind: false,
+            is_mirrored: false,
             request: heads.request,
             peer_ip,
             client_ip: peer_ip,

@@ -15,7 +15,7 @@ use crate::guard::adaptive::Throttle;
 use crate::guard::cors;
 use crate::guard::shared::Shared;
 use crate::kit::clock::{Mono, Now};
-use crate::observe::{Format, NO_ROUTE, RouteMetrics, ServerMetrics, Tracer, UpstreamMetrics};
+use crate::observe::{Format, MirrorMetrics, NO_ROUTE, RouteMetrics, ServerMetrics, Tracer, UpstreamMetrics};
 use crate::route::Table;
 use crate::state::{Outward, State, Zone};
 use crate::upstream::{Failure, Shift};
@@ -66,10 +66,20 @@ pub struct Site {
     pub told_names: Vec<String>,
     /// What is asked of a request.
     pub watch: Watch,
+    /// Who gets a copy of its requests.
+    pub mirror: Option<Mirror>,
     /// Whether its answers are compressed where they and their clients allow it.
     pub compresses: bool,
     /// What is counted.
     pub metrics: RouteMetrics,
+}
+
+/// Who gets copies of requests.
+pub struct Mirror {
+    /// The upstream.
+    pub service: Arc<Service>,
+    /// What is counted of the copies.
+    pub metrics: MirrorMetrics,
 }
 
 /// The one thing a route does, wired.
@@ -219,6 +229,10 @@ fn wire_site(
         told_names,
         watch: watches.of(&route.guards),
         compresses: compresses(route),
+        mirror: route.mirror.map(|id| Mirror {
+            service: Arc::clone(&services[id.0]),
+            metrics: state.metrics.mirror(&services[id.0].plan.name),
+        }),
         zone: route.cache.as_ref().map(|rule| Arc::clone(&zones[rule.store.0])),
         metrics: state.metrics.route(&route.name),
         route: Arc::clone(route),

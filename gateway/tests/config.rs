@@ -26,6 +26,8 @@ mod guards;
 mod plans;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/tracing.rs"]
+mod tracing;
 
 const VALID: &str = "../tests/config/valid";
 const INVALID: &str = "../tests/config/invalid";

@@ -32,12 +32,16 @@ mod l_known;
 mod m_http2;
 /// TLS to clients and to servers, and PROXY headers on both sides.
 mod o_tls;
-/// Servers that nobody has listed: they come and go, and what they are found by fails.
-mod s_discovery;
-/// A new binary in the place of one that serves.
-mod r_upgrade;
 /// Servers that speak HTTP/2, and gRPC.
 mod p_upstream_h2;
+/// A new binary in the place of one that serves.
+mod r_upgrade;
+/// Servers that nobody has listed: they come and go, and what they are found by fails.
+mod s_discovery;
+/// Spans for a collector, and the trace that origins are told.
+mod t_tracing;
+/// Copies of requests.
+mod u_mirror;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

@@ -243,6 +243,7 @@ fn named_routes(plan: &Plan, old: &Plan, new: &Plan) -> Vec<(String, Route)> {
             ..rule.clone()
         }),
         guards: ids.guards(&route.guards, plan),
+        mirror: route.mirror.map(|id| ids.upstream(id, plan)),
         ..route.clone()
     };
     plan.routes
@@ -288,8 +289,12 @@ impl<'p> Ids<'p> {
         }
     }
 
+    fn upstream(&self, id: UpstreamId, plan: &Plan) -> UpstreamId {
+        UpstreamId(place(&self.upstreams, &plan.upstreams[id.0].name))
+    }
+
     fn action(&self, action: &Action, plan: &Plan) -> Action {
-        let upstream = |id: UpstreamId| UpstreamId(place(&self.upstreams, &plan.upstreams[id.0].name));
+        let upstream = |id| self.upstream(id, plan);
         match action {
             Action::Upstream(id) => Action::Upstream(upstream(*id)),
             Action::Split(shares) => {

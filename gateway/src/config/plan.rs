@@ -13,8 +13,9 @@ use std::time::Duration;
 use crate::kit::host::HostPattern;
 use crate::kit::networks::Networks;
 use crate::kit::pattern::Pattern;
-use crate::kit::template::{LogVariable, RequestVariable, Template};
+use crate::kit::template::{RequestVariable, Template};
 
+mod access_log;
 mod cache;
 mod discover;
 mod guard;
@@ -23,6 +24,7 @@ mod tls;
 mod tracing;
 mod words;
 
+pub use access_log::{AccessLog, LogFormat, LogTarget};
 pub use cache::{Bypass, Cache, CacheRule, Compression, KeyRule, QueryRule};
 pub use discover::{Consul, DISCOVERED_MAX, Discover, DiscoverName, DiscoverSource, WEIGHT_TOTAL_MAX};
 pub use guard::{
@@ -128,41 +130,6 @@ pub struct Admin {
     pub address: SocketSpec,
     /// Holds the bearer token; required off loopback.
     pub token_file: Option<PathBuf>,
-}
-
-/// `[access_log]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    /// Where lines go.
-    pub target: LogTarget,
-    /// What a line looks like.
-    pub format: LogFormat,
-    /// From here on a request is slow: counted, and logged with its timings.
-    pub slow_threshold: Duration,
-}
-
-/// `access_log.path`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Appended to, reopened on USR1.
-    File(PathBuf),
-    /// No access log.
-    Off,
-    /// Standard error.
-    Stderr,
-    /// Standard output.
-    Stdout,
-}
-
-/// `access_log.format`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// The combined format of Apache and nginx.
-    Combined,
-    /// One JSON object a line.
-    Json,
-    /// The operator's own.
-    Template(Template<LogVariable>),
 }
 
 /// Where a socket is bound.
@@ -398,6 +365,8 @@ pub struct Route {
     pub compression: bool,
     /// What is asked of a request before anything is done for it.
     pub guards: Guards,
+    /// Who gets a copy of each request that an origin is there for. Never one of the route's own upstreams.
+    pub mirror: Option<UpstreamId>,
 }
 
 /// `match = { … }`

@@ -4,11 +4,7 @@
 //! that arrives takes its lines out of here and puts its keys into `raw`.
 
 /// `*` stands for a name, `[]` for an item of a list.
-const KEYS: &[&str] = &[
-    "certificates.*.acme",
-    "defaults.mirror",
-    "routes.[].mirror",
-];
+const KEYS: &[&str] = &["certificates.*.acme"];
 
 const VALUES: &[(&str, &str)] = &[];
 

@@ -412,6 +412,7 @@ fn write_head(out: &mut Vec<u8>, x: &Exchange, span: SpanId) {
         upgrade: upgrade_of(x).filter(|_| !is_http2),
         takes_trailers: is_http2 && takes_trailers(x),
         trace: trace::said(x, span),
+        is_mirrored: x.is_mirrored,
     };
     head::write(out, &x.facts(), &outgoing);
 }

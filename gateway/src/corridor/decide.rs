@@ -117,6 +117,7 @@ impl<H: Hand> Deciding<'_, H> {
 
     /// What the route does with whoever has come in.
     pub(super) fn act(&mut self, site: &Site) -> Verdict {
+        self.hand.mirror(self.x, site);
         match (&site.act, &site.route.action) {
             (Act::Upstream(service), _) => Verdict::Pass(Arc::clone(service)),
             (Act::Split(shares), _) => Verdict::Pass(self.hand.share(shares)),

@@ -5,12 +5,13 @@
 //! it and writes it down. So the two cannot come to disagree.
 
 use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::draw_share;
 use super::worker::Worker;
-use super::{Verdict, local};
+use super::{Verdict, local, mirror};
 use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::guard::basic::{Login, Successes};
@@ -85,12 +86,14 @@ pub(super) trait Hand: Trace<Arc<Site>> {
     fn wants(&mut self, issuer: &Issuer, now: Mono, whose: impl FnOnce() -> String) -> bool;
     /// One of several upstreams, by weight.
     fn share(&mut self, shares: &[(Arc<Service>, NonZeroU32)]) -> Arc<Service>;
+    /// Sends a copy of the request where the route's copies go.
+    fn mirror(&mut self, x: &Exchange, site: &Site);
     /// A file of a folder.
     fn serve_file(&mut self, x: &Exchange, site: &Site, files: &Files) -> Verdict;
 }
 
 /// A worker's: it does it.
-pub(super) struct Live<'a>(pub(super) &'a Worker);
+pub(super) struct Live<'a>(pub(super) &'a Rc<Worker>);
 
 impl Trace<Arc<Site>> for Live<'_> {
     #[inline]
@@ -163,6 +166,10 @@ impl Hand for Live<'_> {
 
     fn share(&mut self, shares: &[(Arc<Service>, NonZeroU32)]) -> Arc<Service> {
         draw_share(shares, self.draw())
+    }
+
+    fn mirror(&mut self, x: &Exchange, site: &Site) {
+        mirror::copy(self.0, x, site);
     }
 
     fn serve_file(&mut self, x: &Exchange, site: &Site, files: &Files) -> Verdict {

@@ -23,6 +23,7 @@ mod hand;
 mod hot;
 mod intake;
 mod local;
+mod mirror;
 mod proxy;
 mod site;
 mod stored;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::afterwards;
 use super::attempt::{Failed, TryFault, try_server};
 use super::deliver::deliver;
+use super::mirror::Copying;
 use super::worker::Worker;
-use super::{Next, Visit, guard, trace};
+use super::{Next, Visit, guard, mirror, trace};
 use crate::balance::{self, Ask, HashFacts, Lease};
 use crate::config::plan::{LoadBalancing, Retries};
 use crate::exchange::Exchange;
@@ -80,13 +81,18 @@ impl Visit<'_> {
         let x = &mut self.x;
         x.service = Some(Arc::clone(service));
         let limits = upload_limits(x, service);
+        let mut copying = Copying::of(worker, x);
         let mut upload = Upload::new(Some(stream), self.buffer, x.length, limits).withhold(withheld(x));
         let _running = service.pool.running().enter();
-        let outcome = match try_servers(worker, x, service, &mut upload).await {
+        let outcome = try_servers(worker, x, service, &mut upload).await;
+        copying.take(x, &upload);
+        let outcome = match outcome {
             Ok((origin, lease)) => {
                 x.keeps &= !self.door.is_closing();
                 afterwards::told_to_caches(worker, x);
-                Ok(deliver(worker, x, service, origin, lease, &mut upload, stream).await)
+                let next = deliver(worker, x, service, origin, lease, &mut upload, stream).await;
+                copying.take(x, &upload);
+                Ok(next)
             }
             Err(fault) => Err((fault, upload.is_received())),
         };
@@ -159,7 +165,8 @@ pub(super) fn upload_limits(x: &Exchange, service: &Service) -> UploadLimits {
             false => limits.body_timeout,
         },
         // Over HTTP/2 a server can say that it has not touched a request, and then any is sent again.
-        keeps: retries.attempts > 0 && (allows_method(retries, x) || service.plan.protocol.is_http2()),
+        keeps: retries.attempts > 0 && (allows_method(retries, x) || service.plan.protocol.is_http2())
+            || mirror::wants_body(x),
     }
 }
 

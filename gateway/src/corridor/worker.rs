@@ -72,6 +72,8 @@ pub struct Worker {
     outbound: RefCell<Option<Client>>,
     complained_at: Cell<Option<Mono>>,
     turned_away: RefCell<ReasonCounters>,
+    /// Copies of requests on their way.
+    pub mirrors: Rc<Cell<usize>>,
     /// Requests whose spans it keeps although they were not drawn.
     pub kept_anyway: Cell<Allowance>,
 }
@@ -174,6 +176,7 @@ impl Worker {
             last_tick: Cell::new(tokio::time::sleep(Duration::ZERO).deadline()),
             outbound: RefCell::default(),
             complained_at: Cell::default(),
+            mirrors: Rc::default(),
             kept_anyway: Cell::default(),
             turned_away: metrics.connections_refused(&Full::ALL.map(Full::word)).into(),
         }

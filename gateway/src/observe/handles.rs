@@ -261,6 +261,61 @@ impl ServerMetrics {
     }
 }
 
+/// What has become of a copy of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirrored {
+    /// An answer below 500.
+    Ok,
+    /// No answer, or one of 500 and above.
+    Error,
+    /// Not sent: so many are on their way already.
+    Busy,
+    /// Not sent: its body is larger than is copied.
+    TooLarge,
+    /// Not sent: the client has not sent all of its body.
+    Unfinished,
+    /// Given up, because the gateway stops or it took too long.
+    Aborted,
+}
+
+impl Mirrored {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Error,
+        Self::Busy,
+        Self::TooLarge,
+        Self::Unfinished,
+        Self::Aborted,
+    ];
+
+    /// The label's value.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Busy => "busy",
+            Self::TooLarge => "too_large",
+            Self::Unfinished => "unfinished",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// What is counted of copies for an upstream.
+#[derive(Clone)]
+pub struct MirrorMetrics {
+    /// In the order of [`Mirrored::ALL`].
+    pub(super) results: [IntCounter; Mirrored::ALL.len()],
+}
+
+impl MirrorMetrics {
+    /// Counts a copy.
+    pub fn count(&self, result: Mirrored) {
+        self.results[result as usize].inc();
+    }
+}
+
 /// What the cache did for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheResult {

@@ -11,8 +11,8 @@ use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 use super::exposition;
 use super::family::{Family, NAMES_ARE_VALID, opts};
 use super::handles::{
-    CacheMetrics, CacheResult, PurgeKind, ReasonCounters, RetryReason, RouteMetrics, ServerMetrics,
-    ServerResult, StatusCounters, UpstreamMetrics,
+    CacheMetrics, CacheResult, MirrorMetrics, Mirrored, PurgeKind, ReasonCounters, RetryReason, RouteMetrics,
+    ServerMetrics, ServerResult, StatusCounters, UpstreamMetrics,
 };
 use super::names::{self, Described};
 use super::process::Usage;
@@ -36,6 +36,7 @@ pub struct Metrics {
     upstream_duration: Family<Histogram>,
     upstream_retries: Family<IntCounter>,
     upstream_ejections: Family<IntCounter>,
+    mirrored: Family<IntCounter>,
     cache_requests: Family<IntCounter>,
     cache_purges: Family<IntCounter>,
     config_reloads: Family<IntCounter>,
@@ -69,6 +70,7 @@ impl Metrics {
             upstream_duration: registered(r, Family::new(&names::UPSTREAM_DURATION)),
             upstream_retries: registered(r, Family::new(&names::UPSTREAM_RETRIES)),
             upstream_ejections: registered(r, Family::new(&names::UPSTREAM_EJECTIONS)),
+            mirrored: registered(r, Family::new(&names::MIRRORED)),
             cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
             cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
             config_reloads: registered(r, Family::new(&names::CONFIG_RELOADS)),
@@ -132,6 +134,14 @@ impl Metrics {
         ServerMetrics {
             results: ServerResult::ALL.map(results),
             ejections: self.upstream_ejections.series([upstream, server]),
+        }
+    }
+
+    /// The handles of copies for an upstream.
+    pub fn mirror(&self, upstream: &str) -> MirrorMetrics {
+        let results = |r: Mirrored| self.mirrored.series([upstream, r.text()]);
+        MirrorMetrics {
+            results: Mirrored::ALL.map(results),
         }
     }
 
@@ -219,6 +229,7 @@ impl Metrics {
         let keep = |values: &[String]| upstreams.contains(values[0].as_str());
         self.upstream_duration.retain(keep);
         self.upstream_retries.retain(keep);
+        self.mirrored.retain(keep);
     }
 
     /// The page for a scraper: its Content-Type and its bytes, in the form that `accept` asks for.

@@ -25,8 +25,8 @@ mod sample;
 
 pub use format::Format;
 pub use handles::{
-    CacheMetrics, CacheResult, MethodLabel, PurgeKind, ReasonCounters, RetryReason, RouteMetrics,
-    ServerMetrics, ServerResult, StatusCounters, UpstreamMetrics,
+    CacheMetrics, CacheResult, MethodLabel, MirrorMetrics, Mirrored, PurgeKind, ReasonCounters, RetryReason,
+    RouteMetrics, ServerMetrics, ServerResult, StatusCounters, UpstreamMetrics,
 };
 pub use journal::Journal;
 pub use line::{Line, ResponseFields, Timings};

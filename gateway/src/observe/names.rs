@@ -85,6 +85,8 @@ metrics! {
         "Questions to the source that brought no whole answer, or one without a server; the last servers stayed in use.";
     DISCOVERY_LAST_SUCCESS: Gauge "sluice_discovery_last_success_timestamp_seconds" ["upstream"]
         "Unix time at which the source last gave servers; missing until it has.";
+    MIRRORED: Counter "sluice_mirrored_total" ["upstream", "result"]
+        "Copies of requests: ok, error (no usable answer, or 5xx), busy (too many at once), too_large, unfinished (the client left within the body), aborted (a stop).";
     CACHE_REQUESTS: Counter "sluice_cache_requests_total" ["cache", "result"]
         "Requests by what the cache did: hit, stale, revalidated, miss, uncacheable, bypass.";
     CACHE_COLLAPSED: Counter "sluice_cache_collapsed_total" ["cache"]

@@ -19,6 +19,10 @@ use crate::wire::Fields;
 /// How long the first span of a batch waits for others.
 const BATCH_TIME: Duration = Duration::from_secs(5);
 
+/// Tries of a batch when the gateway ends: a collector that is busy may have room a moment later, one that is away is not
+/// waited for.
+const LAST_TRIES: u32 = 3;
+
 /// Bytes of a collector's answer. It has next to nothing to say.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -74,7 +78,7 @@ impl Courier {
     async fn deliver(&mut self, batch: &[Trace], host_name: &str) {
         let spans: usize = batch.iter().map(|trace| trace.spans.len()).sum();
         let began = self.inner.clock.mono();
-        let mut failures = 0;
+        let (mut failures, mut last_tries) = (0, 0);
         loop {
             let to = Arc::clone(&self.to.borrow_and_update());
             let outcome = self.send(batch, &to, host_name).await;
@@ -89,17 +93,19 @@ impl Courier {
                 Verdict::Again { fault, after } => (fault, after),
             };
             self.inner.failed(&to.url, &fault);
+            let is_stopping = self.is_stopping();
+            last_tries += u32::from(is_stopping);
             let spent = self.inner.clock.mono().since(began);
-            if self.is_stopping() || spent >= RETRY_TIME_MAX {
+            if last_tries >= LAST_TRIES || spent >= RETRY_TIME_MAX {
                 return self.inner.outbox.drop_spans(Dropped::Unreachable, spans);
             }
             let pause = pause(failures, after, self.jitter.f64());
             failures += 1;
             tokio::select! {
                 () = sleep(pause) => {}
-                // Another collector may be there; and at the end there is one more try and no time to wait.
+                // Another collector may be there.
                 Ok(()) = self.to.changed() => {}
-                _ = self.stop.wait_for(|stop| *stop) => {}
+                _ = self.stop.wait_for(|stop| *stop), if !is_stopping => failures = 0,
             }
         }
     }

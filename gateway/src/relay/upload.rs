@@ -94,6 +94,22 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// A request whose whole body is at hand; `inbound` is empty.
+    pub fn of_whole(inbound: &'a mut Buffer, body: Vec<u8>, limits: UploadLimits) -> Self {
+        let mut upload = Self::new(None, inbound, Length::None, limits);
+        if !body.is_empty() {
+            upload.length = Length::Known(body.len() as u64);
+        }
+        upload.received = body.len() as u64;
+        upload.kept = body;
+        upload
+    }
+
+    /// The body, if all of it has come and is still at hand: no longer than [`REPLAY_BYTES_MAX`], and kept.
+    pub fn whole(&self) -> Option<&[u8]> {
+        (self.is_received && self.is_kept_whole).then_some(&*self.kept)
+    }
+
     /// The same, and the client's trailers of these names do not go on, nor those that many take for them.
     #[must_use]
     pub fn withhold(mut self, names: Vec<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Act, Service, Site, Snapshot, table, wire_act, wire_service};
+use super::{Act, Mirror, Service, Site, Snapshot, table, wire_act, wire_service};
 use crate::observe::Format;
 use crate::state::State;
 
@@ -32,6 +32,7 @@ impl Snapshot {
             zones: self.zones.clone(),
             watches: Arc::clone(&self.watches),
             log_format: Format::new(&self.plan.access_log.format),
+            tracer: self.tracer.clone(),
             no_route: self.no_route.clone(),
             serial: state.serial(),
             loaded_at: self.loaded_at,
@@ -59,12 +60,25 @@ impl Site {
             Act::Split(shares) => shares.iter().all(|(service, _)| is_among(service)),
             Act::Upstream(service) => is_among(service),
         };
-        if is_current {
+        if is_current
+            && self
+                .mirror
+                .as_ref()
+                .is_none_or(|mirror| is_among(&mirror.service))
+        {
             return Arc::clone(self);
         }
         Arc::new(Self {
             act: wire_act(&self.route.action, services),
             route: Arc::clone(&self.route),
+            mirror: self
+                .route
+                .mirror
+                .zip(self.mirror.as_ref())
+                .map(|(id, mirror)| Mirror {
+                    service: Arc::clone(&services[id.0]),
+                    metrics: mirror.metrics.clone(),
+                }),
             zone: self.zone.clone(),
             request_headers: self.request_headers.clone(),
             response_headers: self.response_headers.clone(),

@@ -13,6 +13,9 @@ use crate::wire::{Field, Fields, Length, Method, Name, Version};
 /// How this gateway names itself in Via (RFC 9110 §7.6.3).
 pub const VIA_NAME: &str = "sluice";
 
+/// The field that tells a copy from the request itself.
+pub const MIRROR_NAME: &str = "X-Sluice-Mirror";
+
 /// What a head needs besides the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -32,6 +35,8 @@ pub struct Outgoing<'a> {
     pub trace: Tracing,
     /// How it is asked where the answer is to be kept; None = as the client asks.
     pub fetch: Option<&'a Fetch>,
+    /// Whether it is a copy, whose answer nobody waits for.
+    pub is_mirrored: bool,
 }
 
 /// What this gateway has to do with the trace of a request (W3C Trace Context).
@@ -69,6 +74,9 @@ pub fn write(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {
     write_told(out, facts, outgoing.edits);
     write_framing(out, outgoing);
     write_edits(out, facts, outgoing.edits);
+    if outgoing.is_mirrored {
+        write_line(out, MIRROR_NAME.as_bytes(), b"1");
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -146,7 +154,12 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
         // belongs to no trace that goes on.
         Name::Tracestate => trace_parent(&facts.request.fields).is_none(),
         // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for 100, and without a body there is nothing to wait for.
-        Name::Expect => facts.request.version == Version::Http10 || outgoing.length == Length::None,
+        // A copy has its body at hand.
+        Name::Expect => {
+            facts.request.version == Version::Http10
+                || outgoing.length == Length::None
+                || outgoing.is_mirrored
+        }
         Name::MaxForwards => counts_forwards(facts.request.method),
         Name::Trailer => outgoing.length != Length::Chunked,
         Name::AcceptEncoding
@@ -156,7 +169,10 @@ fn passes(field: &Field<'_>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) -> bool
         | Name::IfRange
         | Name::IfUnmodifiedSince
         | Name::Range => outgoing.fetch.is_some(),
-        Name::Other => is_spoof(field.name, facts.is_peer_trusted),
+        Name::Other => {
+            is_spoof(field.name, facts.is_peer_trusted)
+                || outgoing.is_mirrored && is_alike(field.name, MIRROR_NAME.as_bytes())
+        }
         _ => false,
     };
     !is_ours && !is_edited(outgoing.edits, field.name)
@@ -233,7 +249,11 @@ fn is_spoof(name: &[u8], is_peer_trusted: bool) -> bool {
         // What only upgrades to h2c need.
         || is_alike(name, b"http2-settings")
         || OURS.iter().any(|ours| is_alike(name, ours))
-        || !is_peer_trusted && (is_alike(name, b"forwarded") || starts_as(FORWARDED))
+        || !is_peer_trusted
+            && (is_alike(name, b"forwarded")
+                || starts_as(FORWARDED)
+                // An origin may take it for a leave to do nothing.
+                || is_alike(name, MIRROR_NAME.as_bytes()))
 }
 
 fn write_forwarding(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) {

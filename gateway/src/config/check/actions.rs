@@ -62,6 +62,28 @@ impl<'r> Upstreams<'r> {
     }
 }
 
+/// `mirror`. Outer None: nothing is written. Inner None: "" is written, or the name of no upstream.
+pub fn mirror(
+    raw: &Maybe<String>,
+    path: &str,
+    upstreams: &mut Upstreams<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Option<UpstreamId>> {
+    let name = raw.as_ref()?;
+    if name.value.is_empty() {
+        return Some(None);
+    }
+    Some(upstreams.find(name, &format!("{path}.mirror"), findings))
+}
+
+/// A copy for whoever has the request already would be the same request twice.
+pub fn mirrors_itself(raw: &Maybe<String>, path: &str, findings: &mut Findings<'_>) {
+    let Some(name) = raw else { return };
+    let message = format!("\"{}\" gets the requests of this route already", name.value);
+    let problem = findings.error(&name.span, &format!("{path}.mirror"), message);
+    problem.help("mirror to an upstream that the route does not ask, or take it out");
+}
+
 /// The one action of a route; None with a problem told.
 pub fn action(
     item: &At<raw::Route>,
@@ -129,6 +151,7 @@ fn span_of<T>(raw: &Maybe<T>) -> Option<Span> {
 fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findings<'_>) {
     for (key, span) in [
         ("cache", span_of(&raw.cache)),
+        ("mirror", span_of(&raw.mirror)),
         ("request_headers", span_of(&raw.request_headers)),
         ("rewrite", span_of(&raw.rewrite)),
     ] {

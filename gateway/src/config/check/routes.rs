@@ -12,7 +12,7 @@ use super::guards;
 use super::values::{self, BODY_BYTES, Zero};
 use super::{compression, listeners, matches, overlap};
 use crate::config::findings::Findings;
-use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route};
+use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route, UpstreamId};
 use crate::config::raw;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
 
@@ -26,6 +26,7 @@ struct Defaults {
     cache: Option<CacheRule>,
     compression: bool,
     guards: guards::Written,
+    mirror: Option<UpstreamId>,
 }
 
 /// What routes refer to by name.
@@ -150,12 +151,22 @@ fn route(
         defaults.max_body,
         findings,
     );
+    let mirror = actions::mirror(&raw.mirror, path, &mut named.upstreams, findings);
     let guards = guards::guards(item, path, &mut named.guards, &defaults.guards, findings);
     let action = action?;
+    let is_own = |id: &UpstreamId| action.asks(*id);
+    if mirror.flatten().as_ref().is_some_and(is_own) {
+        actions::mirrors_itself(&raw.mirror, path, findings);
+    }
     // What concerns an origin means nothing where none is asked: written there it is an error, inherited it goes.
-    let (request_defaults, cache_default) = match action.asks_an_origin() {
-        true => (defaults.request_headers.clone(), defaults.cache.clone()),
-        false => (Edits::default(), None),
+    let (request_defaults, cache_default, mirror_default) = match action.asks_an_origin() {
+        true => (
+            defaults.request_headers.clone(),
+            defaults.cache.clone(),
+            // The route to the mirror itself needs none.
+            defaults.mirror.filter(|id| !is_own(id)),
+        ),
+        false => (Edits::default(), None, None),
     };
     Some(Route {
         name,
@@ -170,6 +181,7 @@ fn route(
         cache: cache.unwrap_or(cache_default),
         compression: flag(&raw.compression, defaults.compression),
         guards,
+        mirror: mirror.unwrap_or(mirror_default),
     })
 }
 
@@ -221,6 +233,7 @@ fn defaults(
         cache: cache_rule::rule(&raw.cache, "defaults", &mut named.caches, findings).flatten(),
         compression: flag(&raw.compression, false),
         guards: guards::defaults(raw, &mut named.guards, findings),
+        mirror: actions::mirror(&raw.mirror, "defaults", &mut named.upstreams, findings).flatten(),
     }
 }
 

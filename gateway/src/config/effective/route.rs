@@ -24,6 +24,8 @@ pub fn section(route: &Route, plan: &Plan) -> Section {
     }
     if route.action.asks_an_origin() {
         out.key("request_headers", edits(&route.request_headers));
+        let mirror = route.mirror.map_or("", |id| plan.upstreams[id.0].name.as_str());
+        out.key("mirror", quoted(mirror));
     }
     out.key("response_headers", edits(&route.response_headers));
     out.key("access_log", route.access_log);

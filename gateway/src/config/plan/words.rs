@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Action, Address, Coding, HealthQuestion, Limits, LoadBalancing, Protocol, SocketSpec};
+use super::{
+    Action, Address, Coding, HealthQuestion, Limits, LoadBalancing, Protocol, SocketSpec, UpstreamId,
+};
 use crate::kit::host::HostPattern;
 
 impl SocketSpec {
@@ -88,6 +90,15 @@ impl Action {
     pub fn asks_an_origin(&self) -> bool {
         match self {
             Self::Split(_) | Self::Upstream(_) => true,
+            Self::Redirect { .. } | Self::Respond { .. } | Self::StaticFiles(_) => false,
+        }
+    }
+
+    /// Whether that upstream may be asked.
+    pub fn asks(&self, upstream: UpstreamId) -> bool {
+        match self {
+            Self::Split(shares) => shares.iter().any(|(id, _)| *id == upstream),
+            Self::Upstream(id) => *id == upstream,
             Self::Redirect { .. } | Self::Respond { .. } | Self::StaticFiles(_) => false,
         }
     }

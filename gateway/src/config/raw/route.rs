@@ -42,6 +42,8 @@ pub struct Defaults {
     pub concurrency_limits: List<String>,
     /// Whose pages may ask from a browser; left out, those of the same origin alone.
     pub cors: Maybe<Cors>,
+    /// Name of an upstream that gets a copy of each request for an origin, its answer is dropped; "" for none. Default `""`.
+    pub mirror: Maybe<String>,
 }
 
 /// Which requests, and the one thing that is done with them.
@@ -91,6 +93,8 @@ pub struct Route {
     pub concurrency_limits: List<String>,
     /// Whose pages may ask from a browser; left out, as the defaults say.
     pub cors: Maybe<Cors>,
+    /// Name of an upstream that gets a copy of each request for an origin, its answer is dropped; "" for none. Default `""`.
+    pub mirror: Maybe<String>,
 }
 
 /// Which requests: all that is written must hold.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{LimitSeen, Step};
 use crate::corridor::hand::{Charge, Entered, Hand, Room};
-use crate::corridor::{Verdict, local};
+use crate::corridor::{Verdict, local, mirror};
 use crate::exchange::Exchange;
 use crate::files::Files;
 use crate::guard::basic::{Login, Successes};
@@ -196,6 +196,17 @@ impl Hand for &mut Looking {
         );
         self.assume(Room::Action, text);
         Arc::clone(&first.0)
+    }
+
+    fn mirror(&mut self, x: &Exchange, site: &Site) {
+        if let Some(mirror) = site.mirror.as_ref().filter(|_| mirror::is_wanted(x)) {
+            self.note(Room::Action, || {
+                format!(
+                    "a copy goes to upstream {}, and nobody waits for its answer",
+                    mirror.service.plan.name
+                )
+            });
+        }
     }
 
     fn serve_file(&mut self, x: &Exchange, site: &Site, files: &Files) -> Verdict {

@@ -162,6 +162,7 @@ pub async fn explain(
     let caller = Caller {
         ip: question.peer(&listener.address),
         subject: None,
+        greeted: None,
     };
     let mut walk = Walk {
         x: Exchange::new(snapshot, clock.now(), &caller, Heads::default()),

@@ -214,11 +214,7 @@ fn every_described_metric_is_exported_as_described_and_no_other_is() {
         let expected: Vec<(String, String)> = ALL
             .iter()
             .map(|d| {
-                let name = if is_open {
-                    d.name.strip_suffix("_total")
-                } else {
-                    None
-                };
+                let name = d.name.strip_suffix("_total").filter(|_| is_open);
                 let kind = match d.kind {
                     Kind::Counter => "counter",
                     Kind::Gauge => "gauge",
