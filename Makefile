@@ -36,10 +36,11 @@ lint: tools
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 # redis-server: plays of limits that several gateways share. Its package is `redis` everywhere.
+# pebble: plays of certificates that are ordered; an authority for tests, with a server of DNS in the same package.
 # chromium and chromedriver: the play that opens the dashboard. The packages have Debian's names.
 # promtool: the tests of the alerts. It comes with Prometheus.
 units: tools
-	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus
+	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus pebble
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build

@@ -1,4 +1,5 @@
-//! What the control side asks of others for as long as it runs: a link to Redis, keys of tokens, where servers are, where spans go.
+//! What the control side does for requests for as long as it runs: a link to Redis, keys of tokens, certificates that are
+//! ordered, where servers are, where spans go.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +12,7 @@ use crate::guard::token::Issuer;
 use crate::keyring::{Cell, Keyring, Wanted};
 use crate::kit::clock::{Clock, Mono};
 use crate::observe::Tracer;
+use crate::ordering::Orders;
 use crate::otlp::Exporter;
 use crate::outbound::Trust;
 use crate::redis_link::{Link, Links};
@@ -25,6 +27,7 @@ pub struct Beside {
     finder: Finder,
     /// Made for the first configuration that fetches keys: the system's authorities are not read for nothing.
     keyring: OnceLock<Keyring<Issuer>>,
+    orders: Orders,
     link: parking_lot::Mutex<Option<Arc<Link>>>,
     /// Made for the first configuration that has `[tracing]`, and there until the end: requests of an old one may still end.
     exporter: OnceLock<Exporter>,
@@ -38,6 +41,7 @@ impl Beside {
             finder: Finder::new(runtime.clone(), clock.clone()),
             runtime: runtime.clone(),
             clock: clock.clone(),
+            orders: Orders::new(runtime.clone(), clock.clone()),
             keyring: OnceLock::new(),
             link: parking_lot::Mutex::default(),
             exporter: OnceLock::new(),
@@ -75,10 +79,11 @@ impl Beside {
         self.exporter.get()
     }
 
-    /// Fetches and asks what a configuration wants, and nothing else.
+    /// Fetches, asks and orders what a configuration wants, and nothing else.
     pub fn reconcile(&self, snapshot: &Snapshot) {
         self.finder
             .reconcile(finder::wanted(snapshot), snapshot.watches.trust());
+        self.orders.reconcile(snapshot);
         let issuers = snapshot.watches.issuers(&snapshot.plan);
         let wanted: Vec<_> = issuers
             .into_iter()

@@ -10,7 +10,7 @@ use crate::config::plan::{Certificate, Listener, ListenerTls, SocketSpec};
 use crate::corridor::worker::DoorCounts;
 use crate::kit::clock::Now;
 use crate::listen::{self, BindFault, Bound, Listening};
-use crate::tls::{Resumption, ServerSide};
+use crate::tls::{Resumption, ServerSide, Slot};
 use crate::workers::{Handle, Order};
 
 /// A listener's identity: where it is configured to be, and which of those it is (several may ask for port 0).
@@ -51,6 +51,8 @@ pub type Inherited = HashMap<Key, Bound>;
 pub struct Wares<'a> {
     /// Of the plan.
     pub certificates: &'a [Arc<Certificate>],
+    /// Of those that are ordered, in the same order.
+    pub slots: &'a [Option<Arc<Slot>>],
     /// What clients that come back are recognised by.
     pub resumption: &'a Resumption,
     /// The time.
@@ -59,7 +61,7 @@ pub struct Wares<'a> {
 
 impl Wares<'_> {
     fn side(&self, tls: &ListenerTls) -> Arc<ServerSide> {
-        ServerSide::new(tls, self.certificates, self.resumption, self.now.wall)
+        ServerSide::new(tls, self.certificates, self.slots, self.resumption, self.now.wall)
     }
 }
 
@@ -113,7 +115,7 @@ impl Doors {
                 // Another certificate needs no other door: handshakes from now on are answered with it.
                 Some(mut door) if settings_are(&door.listener, listener) => {
                     if let (Some(side), Some(tls)) = (&door.tls, &listener.tls) {
-                        side.replace(tls, wares.certificates, wares.now.wall);
+                        side.replace(tls, wares.certificates, wares.slots, wares.now.wall);
                     }
                     door.listener.tls.clone_from(&listener.tls);
                     self.open.push(door);
@@ -125,7 +127,7 @@ impl Doors {
                     let sockets = std::mem::take(&mut door.sockets);
                     let side = listener.tls.as_ref().map(|tls| match &door.tls {
                         Some(side) => {
-                            side.replace(tls, wares.certificates, wares.now.wall);
+                            side.replace(tls, wares.certificates, wares.slots, wares.now.wall);
                             Arc::clone(side)
                         }
                         None => wares.side(tls),

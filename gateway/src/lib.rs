@@ -19,6 +19,7 @@ pub mod config;
 pub mod facts;
 
 // L2: the rooms, in the order a request meets them. They take facts and return verdicts.
+pub mod acme;
 pub mod balance;
 pub mod cache;
 pub mod compress;
@@ -49,6 +50,7 @@ pub mod finder;
 pub mod handover;
 pub mod health;
 pub mod keyring;
+pub mod ordering;
 pub mod otlp;
 pub mod redis_link;
 pub mod reload;

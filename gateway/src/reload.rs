@@ -280,6 +280,7 @@ impl Control {
         self.beside.reconcile(&next);
         let wares = Wares {
             certificates: &next.plan.certificates,
+            slots: &next.slots(),
             resumption: self.state.tls.resumption(now.mono),
             now,
         };

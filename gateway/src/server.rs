@@ -233,6 +233,7 @@ impl Gateway {
         let now = control.clock.now();
         let wares = Wares {
             certificates: &snapshot.plan.certificates,
+            slots: &snapshot.slots(),
             resumption: control.state.tls.resumption(now.mono),
             now,
         };

@@ -6,6 +6,7 @@ pub mod watch;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::acme::Challenges;
 use crate::balance::{self, Lease, Pool};
 use crate::compress;
 use crate::config::plan::{self, AuthMethod, Plan, SendProxyProtocol, UpstreamId};
@@ -17,7 +18,8 @@ use crate::guard::shared::Shared;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::{Format, MirrorMetrics, NO_ROUTE, RouteMetrics, ServerMetrics, Tracer, UpstreamMetrics};
 use crate::route::Table;
-use crate::state::{Outward, State, Zone};
+use crate::state::{Ordered, Outward, State, Zone};
+use crate::tls::Slot;
 use crate::upstream::{Failure, Shift};
 use watch::{Watch, Watches};
 
@@ -39,6 +41,10 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// In the order of the plan's caches.
     pub zones: Vec<Arc<Zone>>,
+    /// In the order of the plan's certificates; None for those that are not ordered.
+    pub ordered: Vec<Option<Arc<Ordered>>>,
+    /// What authorities may ask us for.
+    pub challenges: Arc<Challenges>,
     /// Limits and authorities.
     pub watches: Arc<Watches>,
     /// What an access-log line looks like.
@@ -185,6 +191,8 @@ impl Snapshot {
             sites,
             services,
             zones,
+            ordered: plan.certificates.iter().map(|c| state.orders.claim(c)).collect(),
+            challenges: Arc::clone(&state.orders.challenges),
             watches,
             log_format: Format::new(&plan.access_log.format),
             no_route: state.metrics.route(NO_ROUTE),
@@ -195,6 +203,27 @@ impl Snapshot {
             plan,
             _alive: Arc::clone(&state.alive),
         }
+    }
+
+    /// Where listeners take ordered certificates from, in the order of the plan's certificates.
+    pub fn slots(&self) -> Vec<Option<Arc<Slot>>> {
+        let slot = |ordered: &Option<Arc<Ordered>>| Some(Arc::clone(&ordered.as_ref()?.slot));
+        self.ordered.iter().map(slot).collect()
+    }
+
+    /// Every certificate that is there, by name, and until when it holds in seconds since the Unix epoch.
+    pub fn expiries(&self) -> Vec<(&str, u64)> {
+        let certificates = self.plan.certificates.iter().zip(&self.ordered);
+        let expiry = |(certificate, ordered): (&'_ Arc<plan::Certificate>, &Option<Arc<Ordered>>)| {
+            let identity = match ordered {
+                Some(ordered) => ordered.slot.identity(),
+                None => certificate.files().map(|files| Arc::clone(&files.identity)),
+            };
+            Some(identity?.chain().leaf().not_after.as_secs())
+        };
+        certificates
+            .filter_map(|pair| Some((pair.0.name.as_str(), expiry(pair)?)))
+            .collect()
     }
 
     /// The upstream of that name.

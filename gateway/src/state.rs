@@ -4,6 +4,7 @@
 //! policy, stands in the snapshot, and is handed to the cell with each call.
 
 mod guards;
+mod ordered;
 mod tls;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::reply::Refusal;
 use crate::upstream::{Changes, Health, Running, Seat, Server};
 
 pub use guards::{Guards, Rate};
+pub use ordered::{OrderCells, Ordered};
 pub use tls::{Outward, TlsCells};
 
 /// Cells of one kind. A cell lives as long as some snapshot holds it.
@@ -113,6 +115,8 @@ pub struct State {
     pub guards: Guards,
     /// What TLS remembers.
     pub tls: TlsCells,
+    /// Certificates that are ordered.
+    pub orders: OrderCells,
     clock: Clock,
     /// Tells pools that a cell has changed.
     pub changes: Changes,
@@ -138,6 +142,7 @@ impl State {
             zones: Cells::default(),
             guards: Guards::default(),
             tls: TlsCells::default(),
+            orders: OrderCells::default(),
             clock,
             changes: Changes::default(),
             admission: Arc::default(),

@@ -196,7 +196,7 @@ impl Drop for RedisServer {
 
 /// A port that is bound and not listened on. Another socket may listen on it only if, as redis-server's, it asks for the
 /// address to be reused; the system gives it to nobody who asks for just any port.
-fn reserve() -> Socket {
+pub fn reserve() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("the system has sockets");
     socket.set_reuse_address(true).expect("every system knows it");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -204,7 +204,8 @@ fn reserve() -> Socket {
     socket
 }
 
-fn local_address(socket: &Socket) -> SocketAddr {
+/// Where a socket is bound.
+pub fn local_address(socket: &Socket) -> SocketAddr {
     let address = socket.local_addr().expect("it is bound");
     address.as_socket().expect("it was bound to an address of IPv4")
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use crate::balance::Standing;
 use crate::observe::{
-    BreakerState, CacheSample, DiscoverySample, DiskSample, ListenerSample, Sample, ServerSample, SpanSample,
+    BreakerState, CacheSample, DiscoverySample, DiskSample, ListenerSample, OrderSample, Sample,
+    ServerSample, SpanSample,
 };
 use crate::observe::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
 use crate::reload::Control;
@@ -47,12 +48,8 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
         snapshots_alive: control.state.snapshots_alive() as u64,
         discovery: snapshot.services.iter().filter_map(|s| discovery(s)).collect(),
         caches: caches(&snapshot),
-        certificates: snapshot
-            .plan
-            .certificates
-            .iter()
-            .map(|c| (c.name.as_str(), c.identity.chain().leaf().not_after.as_secs()))
-            .collect(),
+        certificates: snapshot.expiries(),
+        orders: orders(&snapshot),
         guards: guards(control, &snapshot),
         spans: snapshot.tracer.as_ref().map(|tracer| SpanSample {
             exported: tracer.outbox.exported(),
@@ -102,6 +99,21 @@ fn disks(snapshot: &Snapshot) -> Vec<DiskSample<'_>> {
     let caches = snapshot.plan.caches.iter();
     caches
         .filter_map(|cache| DiskSample::of(&cache.name, cache.path.as_deref()?))
+        .collect()
+}
+
+fn orders(snapshot: &Snapshot) -> Vec<OrderSample<'_>> {
+    let ordered = snapshot.ordered.iter().flatten();
+    ordered
+        .map(|ordered| {
+            let report = ordered.standing.report();
+            OrderSample {
+                certificate: &ordered.name,
+                brought: report.brought,
+                failed: report.failed,
+                next_attempt: report.next_attempt.map(|at| at.as_secs()),
+            }
+        })
         .collect()
 }
 

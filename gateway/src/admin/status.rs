@@ -1,5 +1,7 @@
 //! `GET /status`: what is in use and how it is doing, in the shape that scripts rely on.
 
+mod certificates;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub struct Status {
     config: Config,
     upgrade: Upgrade,
     listeners: Vec<Listener>,
+    certificates: BTreeMap<String, certificates::Certificate>,
     upstreams: BTreeMap<String, Upstream>,
     caches: BTreeMap<String, Cache>,
     rate_limits: BTreeMap<String, RateLimit>,
@@ -234,6 +237,7 @@ pub fn status(control: &Control) -> Status {
         config,
         upgrade: upgrade(control),
         listeners: listeners(control),
+        certificates: certificates::certificates(&snapshot),
         upstreams: upstreams.collect(),
         caches: caches(&snapshot),
         rate_limits: snapshot.watches.limits().iter().map(|l| rate_limit(l)).collect(),
@@ -415,6 +419,7 @@ fn rfc3339(now: Now) -> String {
     wall_text(now.wall)
 }
 
+/// `since_epoch` is since the Unix epoch.
 fn wall_text(since_epoch: Duration) -> String {
     let mut text = Vec::new();
     TimeCache::default().rfc3339(&mut text, since_epoch);

@@ -24,7 +24,6 @@ mod remedy;
 mod schema;
 mod servers_file;
 mod source;
-mod unbuilt;
 mod walk;
 
 pub use changes::Changes;

@@ -33,8 +33,8 @@ pub use guard::{
 };
 pub use guard_words::is_claim;
 pub use tls::{
-    Certificate, CertificateId, ClientAuth, ClientCertificate, Domain, ListenerTls, Ocsp, SendProxyProtocol,
-    TlsVersion, UpstreamTls, Verify,
+    Acme, AcmeTrust, Certificate, CertificateFiles, CertificateId, CertificateSource, ClientAuth,
+    ClientCertificate, Domain, ListenerTls, Ocsp, SendProxyProtocol, TlsVersion, UpstreamTls, Verify,
 };
 pub use tracing::Tracing;
 

@@ -12,7 +12,7 @@ use super::env::{self, Escapes, Fault, Lookup};
 use super::findings::Findings;
 use super::raw::leaf::{Share, Span};
 use super::schema::{Kind, Shape};
-use super::{hints, remedy, unbuilt};
+use super::{hints, remedy};
 use crate::kit::template::{RequestVariable, Variable};
 
 /// Takes out of `table` what cannot be read as `shape`, and replaces the environment's variables.
@@ -210,21 +210,15 @@ impl Walk<'_, '_> {
         if choices.is_empty() || choices.iter().any(|c| c == text) {
             return true;
         }
-        if unbuilt::has_value(&path.pattern, text) {
-            let message = format!("`{} = \"{text}\"` is not in this build yet", path.key);
-            let known = format!("this build knows {}", hints::one_of(choices));
-            self.findings.error(&span, &path.shown, message).help(known);
-        } else {
-            let message = format!("{} does not know \"{text}\"", path.subject());
-            let help = hints::closest(text, choices).map_or_else(
-                || match shape {
-                    Shape::OneOf(_) => format!("write {}, or [\"{text}\"]", hints::one_of(choices)),
-                    _ => format!("write {}", hints::one_of(choices)),
-                },
-                hints::did_you_mean,
-            );
-            self.findings.error(&span, &path.shown, message).help(help);
-        }
+        let message = format!("{} does not know \"{text}\"", path.subject());
+        let help = hints::closest(text, choices).map_or_else(
+            || match shape {
+                Shape::OneOf(_) => format!("write {}, or [\"{text}\"]", hints::one_of(choices)),
+                _ => format!("write {}", hints::one_of(choices)),
+            },
+            hints::did_you_mean,
+        );
+        self.findings.error(&span, &path.shown, message).help(help);
         false
     }
 
@@ -351,12 +345,6 @@ impl Walk<'_, '_> {
 
     fn unknown(&mut self, keys: &BTreeMap<String, Shape>, key: &str, span: &Span, path: &Path) {
         let at = path.key(key);
-        if unbuilt::has_key(&at.pattern) {
-            let message = format!("`{key}` is not in this build yet");
-            let problem = self.findings.error(span, &at.shown, message);
-            problem.help("take it out, or use a build that has it: nothing here would honour it");
-            return;
-        }
         let place = if path.shown.is_empty() {
             "at the top of a configuration".to_owned()
         } else {

@@ -94,6 +94,12 @@ impl<H: Hand> Deciding<'_, H> {
                 .note(Room::Listen, || "a method that is answered here".to_owned());
             return Ok(Some(verdict));
         }
+        if let Some(reply) = local::proof(x, self.door) {
+            self.hand.note(Room::Listen, || {
+                "a proof for an order of a certificate".to_owned()
+            });
+            return Ok(Some(Verdict::Reply(reply)));
+        }
         if self.door.listener.redirect_to_https {
             self.hand.note(Room::Listen, || "redirect_to_https".to_owned());
             // An HTTP/1.0 client may name no host; then there is nowhere to send it.

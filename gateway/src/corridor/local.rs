@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::worker::Door;
 use super::{Next, Verdict, Visit, coded};
 use crate::config::plan::{Edits, PathPattern, Route};
 use crate::exchange::Exchange;
@@ -144,6 +145,14 @@ async fn discard(
             }
         }
     }
+}
+
+/// What proves to an authority that a name of ours is ours, for as long as one asks (RFC 8555 §8.3). It asks in clear
+/// text, knows no password and follows no rule of ours: so it is answered before all of them.
+pub(super) fn proof(x: &Exchange, door: &Door) -> Option<Reply> {
+    let asks = door.tls.is_none() && matches!(x.request.method, Method::Get | Method::Head);
+    let text = x.snapshot.challenges.find(&x.request.path).filter(|_| asks)?;
+    Some(Reply::of(200, "application/octet-stream", text.to_string()).with("Cache-Control", "no-store"))
 }
 
 /// A redirect with a short note for those who do not follow it.

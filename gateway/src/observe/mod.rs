@@ -34,7 +34,9 @@ pub use metrics::totals::{BUCKETS, RouteTotals, Totals};
 pub use metrics::{Metrics, NO_ROUTE};
 pub use sample::beside::{DiskSample, SpanSample};
 pub use sample::guards::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};
-pub use sample::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
+pub use sample::{
+    BreakerState, CacheSample, DiscoverySample, ListenerSample, OrderSample, Sample, ServerSample,
+};
 pub use target::{LogFault, Target};
 pub use timestamp::TimeCache;
 pub use trace::{Outbox, Tracer};

@@ -107,6 +107,10 @@ metrics! {
         "1 while the disk tier is in use, 0 while its folder cannot be; missing without a disk tier.";
     CERTIFICATE_EXPIRY: Gauge "sluice_certificate_expiry_timestamp_seconds" ["certificate"]
         "Unix time until which a certificate holds.";
+    ACME_ORDERS: Counter "sluice_acme_orders_total" ["certificate", "result"]
+        "Attempts to order a certificate by result: ok (one has come), error.";
+    ACME_NEXT_ATTEMPT: Gauge "sluice_acme_next_attempt_timestamp_seconds" ["certificate"]
+        "Unix time of the next attempt to order a certificate.";
     RATE_LIMITED: Counter "sluice_rate_limited_total" ["limit"]
         "Requests a rate limit has refused.";
     RATE_LIMIT_KEYS: Gauge "sluice_rate_limit_keys" ["limit"]

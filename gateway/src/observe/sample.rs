@@ -29,6 +29,8 @@ pub struct Sample<'a> {
     pub caches: Vec<CacheSample<'a>>,
     /// Every certificate's name, and until when it holds in seconds since the Unix epoch.
     pub certificates: Vec<(&'a str, u64)>,
+    /// Every certificate that is ordered.
+    pub orders: Vec<OrderSample<'a>>,
     /// What the guards count.
     pub guards: GuardSample<'a>,
     /// What has become of spans; None without `[tracing]`.
@@ -56,6 +58,19 @@ pub struct CacheSample<'a> {
     pub writes_skipped: u64,
     /// Whether the disk tier is in use; None without one.
     pub is_disk_up: Option<bool>,
+}
+
+/// How it goes with a certificate that is ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderSample<'a> {
+    /// Its name.
+    pub certificate: &'a str,
+    /// Orders that have brought one.
+    pub brought: u64,
+    /// Attempts that have not.
+    pub failed: u64,
+    /// When the next one is made, in seconds since the Unix epoch.
+    pub next_attempt: Option<u64>,
 }
 
 /// A listener's open connections.
@@ -120,6 +135,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
         sample.servers.iter().map(row).collect()
     };
     let mut families = cached(&sample.caches);
+    families.extend(ordered(&sample.orders));
     families.extend(guards::guarded(&sample.guards));
     families.extend(discovered(&sample.discovery));
     families.extend(beside::beside(sample.spans.as_ref(), &sample.disks));
@@ -163,6 +179,20 @@ fn discovered(sources: &[DiscoverySample<'_>]) -> [MetricFamily; 3] {
             sources.iter().map(|s| row(s, s.errors)).collect(),
         ),
         family(&names::DISCOVERY_LAST_SUCCESS, successes.collect()),
+    ]
+}
+
+fn ordered(orders: &[OrderSample<'_>]) -> [MetricFamily; 2] {
+    let results = |o: &OrderSample<'_>| {
+        [("ok", o.brought), ("error", o.failed)].map(|(result, n)| Row::of([o.certificate, result], n))
+    };
+    let next = |o: &OrderSample<'_>| Some(Row::of([o.certificate], o.next_attempt?));
+    [
+        family(&names::ACME_ORDERS, orders.iter().flat_map(results).collect()),
+        family(
+            &names::ACME_NEXT_ATTEMPT,
+            orders.iter().filter_map(next).collect(),
+        ),
     ]
 }
 

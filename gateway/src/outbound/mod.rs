@@ -114,6 +114,25 @@ impl Client {
         }
     }
 
+    /// Sends any request once and waits for the whole answer, as [`get`](Self::get) does. The head is the caller's own.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+        body_max: usize,
+    ) -> Result<Response<Bytes>, OutboundFault> {
+        parse_url(&request.uri().to_string())?;
+        let exchange = async {
+            let sent = self.inner.request(request.map(Full::new)).await;
+            let (head, body) = sent.map_err(|error| self.fault(&error))?.into_parts();
+            Ok(Response::from_parts(head, read(body, body_max).await?))
+        };
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(OutboundFault::Deadline(timeout)),
+        }
+    }
+
     async fn exchange(&self, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, OutboundFault> {
         let response = match self.inner.request(request(uri, ask.headers)?).await {
             Ok(response) => response,

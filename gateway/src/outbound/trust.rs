@@ -49,6 +49,11 @@ impl Trust {
         Ok(Self::of(roots))
     }
 
+    /// These authorities and no others.
+    pub fn only(roots: RootCertStore) -> Self {
+        Self::of(roots)
+    }
+
     fn of(roots: RootCertStore) -> Self {
         let authorities = roots.len();
         // Given here and not taken from the process, where whoever comes first may set another one.

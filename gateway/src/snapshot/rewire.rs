@@ -33,6 +33,8 @@ impl Snapshot {
             watches: Arc::clone(&self.watches),
             log_format: Format::new(&self.plan.access_log.format),
             tracer: self.tracer.clone(),
+            challenges: self.challenges.clone(),
+            ordered: self.ordered.clone(),
             no_route: self.no_route.clone(),
             serial: state.serial(),
             loaded_at: self.loaded_at,

@@ -7,6 +7,7 @@ mod client;
 mod names;
 mod server;
 mod sessions;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -14,5 +15,6 @@ mod visitor;
 
 pub use client::{ClientSide, SystemAuthorities, TrustsAnyCertificate};
 pub use server::ServerSide;
+pub use slot::Slot;
 pub use tickets::{KEY_PERIOD, Resumption, TicketKeys};
 pub use visitor::{Visitor, VisitorFault};

@@ -9,12 +9,14 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
 
-use super::names::ByName;
+use super::names::{ByName, Entry};
+use super::slot::Slot;
 use super::tickets::Resumption;
 use super::visitor::{Visitor, VisitorFault};
-use crate::config::plan::{Certificate, ClientAuth, ListenerTls, TlsVersion};
+use crate::config::plan::{
+    Certificate, CertificateFiles, CertificateSource, ClientAuth, ListenerTls, TlsVersion,
+};
 use crate::secrets::certificate;
 
 /// What a listener answers handshakes with. One for each listener, shared by the workers; it outlives reloads.
@@ -29,20 +31,23 @@ struct Current {
     tls: ListenerTls,
     /// Of the plan, all of them.
     certificates: Vec<Arc<Certificate>>,
+    /// Of the ordered ones among them.
+    slots: Vec<Option<Arc<Slot>>>,
     /// The first moment at which one of its staples is too old, since the Unix epoch.
     staples_until: Option<Duration>,
 }
 
 impl ServerSide {
-    /// As a plan says. `certificates` are [`Plan::certificates`](crate::config::Plan::certificates), `now` is since the
-    /// Unix epoch.
+    /// As a plan says. `certificates` are [`Plan::certificates`](crate::config::Plan::certificates), `slots` are
+    /// beside them where one is ordered; `now` is since the Unix epoch.
     pub fn new(
         tls: &ListenerTls,
         certificates: &[Arc<Certificate>],
+        slots: &[Option<Arc<Slot>>],
         resumption: &Resumption,
         now: Duration,
     ) -> Arc<Self> {
-        let current = Current::new(tls, certificates, resumption, now);
+        let current = Current::new(tls, certificates, slots, resumption, now);
         Arc::new(Self {
             current: ArcSwap::from_pointee(current),
             resumption: resumption.clone(),
@@ -56,8 +61,14 @@ impl ServerSide {
 
     /// Takes over what another plan says, for handshakes from now on. Connections that stand do not notice. Nothing can
     /// fail here: whatever could was found when the plan was checked, and then there is no new plan.
-    pub fn replace(&self, tls: &ListenerTls, certificates: &[Arc<Certificate>], now: Duration) {
-        let next = Current::new(tls, certificates, &self.resumption, now);
+    pub fn replace(
+        &self,
+        tls: &ListenerTls,
+        certificates: &[Arc<Certificate>],
+        slots: &[Option<Arc<Slot>>],
+        now: Duration,
+    ) {
+        let next = Current::new(tls, certificates, slots, &self.resumption, now);
         self.current.store(Arc::new(next));
     }
 
@@ -65,7 +76,7 @@ impl ServerSide {
     pub fn turn(&self, now: Duration) {
         let current = self.current.load();
         if current.staples_until.is_some_and(|until| now > until) {
-            self.replace(&current.tls, &current.certificates, now);
+            self.replace(&current.tls, &current.certificates, &current.slots, now);
         }
     }
 
@@ -97,29 +108,33 @@ impl Current {
     fn new(
         tls: &ListenerTls,
         certificates: &[Arc<Certificate>],
+        slots: &[Option<Arc<Slot>>],
         resumption: &Resumption,
         now: Duration,
     ) -> Self {
         let mut staples_until = None;
-        let mut certified = |certificate: &Certificate| {
-            let staple = certificate.ocsp.as_ref().map(|ocsp| &*ocsp.staple);
+        let mut of_files = |files: &CertificateFiles| {
+            let staple = files.ocsp.as_ref().map(|ocsp| &*ocsp.staple);
             let fresh = staple.filter(|staple| staple.next_update().is_none_or(|until| until >= now));
             if let Some(until) = fresh.and_then(|staple| staple.next_update()) {
                 staples_until = Some(staples_until.map_or(until, |first: Duration| first.min(until)));
             }
-            Arc::new(certificate.identity.certified(fresh))
+            Entry::Known(Arc::new(files.identity.certified(fresh)))
         };
-        let listed: Vec<(_, Arc<CertifiedKey>)> = tls
-            .certificates
-            .iter()
-            .map(|id| (*id, certified(&certificates[id.0])))
-            .collect();
+        let mut entry = |id: usize| match &certificates[id].source {
+            CertificateSource::Files(files) => of_files(files),
+            // Without a slot it is never ordered, and never there.
+            CertificateSource::Acme(_) => {
+                Entry::Ordered(slots.get(id).and_then(Option::clone).unwrap_or_default())
+            }
+        };
+        let listed: Vec<(_, Entry)> = tls.certificates.iter().map(|id| (*id, entry(id.0))).collect();
         let default = listed.iter().find(|(id, _)| *id == tls.default_certificate);
         let (_, default) = default.expect("the default is one of the certificates listed");
-        let mut names = ByName::new(Arc::clone(default));
-        for (id, certified) in &listed {
+        let mut names = ByName::new(default.clone());
+        for (id, entry) in &listed {
             for domain in &certificates[id.0].domains {
-                names.insert(domain, certified);
+                names.insert(domain, entry);
             }
         }
         let mut config = config(tls, names);
@@ -128,6 +143,7 @@ impl Current {
             config: Arc::new(config),
             tls: tls.clone(),
             certificates: certificates.to_vec(),
+            slots: slots.to_vec(),
             staples_until,
         }
     }

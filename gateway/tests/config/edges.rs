@@ -30,6 +30,29 @@ fn authorities(file: &Path) -> Arc<Authorities> {
     Arc::new(Authorities::parse(&content(file)).unwrap())
 }
 
+/// An order, for names that can be ordered.
+fn acme() -> impl Strategy<Value = CertificateSource> {
+    let email = option::of(Just("ops+1@example.com".to_owned()));
+    let directory = prop::sample::select(vec![
+        "https://acme-v02.api.letsencrypt.org/directory",
+        "https://ca:14000/d",
+    ]);
+    let storage = prop::sample::select(vec!["/var/lib/sluice/acme", "keys of ours"]);
+    let drawn = (email, directory, storage, any::<bool>());
+    drawn.prop_map(|(email, directory, storage, has_trust)| {
+        let file = secrets("internal-ca.pem");
+        CertificateSource::Acme(Acme {
+            email,
+            directory: directory.to_owned(),
+            storage: storage.into(),
+            trust: has_trust.then(|| AcmeTrust {
+                authorities: authorities(&file),
+                file,
+            }),
+        })
+    })
+}
+
 /// One of each, so that no domain is in two of them.
 pub fn certificates() -> impl Strategy<Value = Vec<Arc<Certificate>>> {
     let domains = btree_set("(\\*\\.)?[a-z]{1,3}0[.]x-y[.]example", 1..3);
@@ -37,11 +60,12 @@ pub fn certificates() -> impl Strategy<Value = Vec<Arc<Certificate>>> {
         domains,
         any::<bool>(),
         prop::sample::select(vec!["example", "shop", "rsa-site"]),
+        option::of(acme()),
     );
     btree_map(name(), drawn, 0..4).prop_map(|named| {
         let certificates = named.into_iter().enumerate();
         certificates
-            .map(|(at, (name, (domains, has_ocsp, files)))| {
+            .map(|(at, (name, (domains, has_ocsp, files, acme)))| {
                 let domain = |text: &String| Domain::parse(&text.replace('0', &at.to_string())).unwrap();
                 let (cert_file, key_file) =
                     (secrets(&format!("{files}.crt")), secrets(&format!("{files}.key")));
@@ -53,11 +77,16 @@ pub fn certificates() -> impl Strategy<Value = Vec<Arc<Certificate>>> {
                 });
                 Arc::new(Certificate {
                     name,
+                    source: match acme {
+                        Some(acme) if domains.iter().all(|d| !d.starts_with('*')) => acme,
+                        Some(_) | None => CertificateSource::Files(CertificateFiles {
+                            cert_file,
+                            key_file,
+                            identity,
+                            ocsp,
+                        }),
+                    },
                     domains: domains.iter().map(domain).collect(),
-                    cert_file,
-                    key_file,
-                    identity,
-                    ocsp,
                 })
             })
             .collect()

@@ -63,6 +63,7 @@ pub fn plan() -> impl Strategy<Value = Plan> {
                 rate_limits: kept.2.rate_limits,
                 concurrency_limits: kept.2.concurrency_limits,
                 auths: kept.2.auths,
+                tracing: None,
                 routes,
             },
         )
@@ -105,10 +106,11 @@ fn pattern() -> impl Strategy<Value = Pattern> {
 }
 
 fn server() -> impl Strategy<Value = Server> {
-    (1usize..9, duration(0), networks(), limits()).prop_map(
-        |(threads, drain_timeout, trusted_proxies, limits)| Server {
+    (1usize..9, duration(0), duration(1), networks(), limits()).prop_map(
+        |(threads, drain_timeout, upgrade_timeout, trusted_proxies, limits)| Server {
             threads,
             drain_timeout,
+            upgrade_timeout,
             trusted_proxies,
             limits,
         },
@@ -232,6 +234,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 name: String::new(),
                 load_balancing,
                 servers,
+                discover: None,
                 connect_timeout: timeouts.0,
                 write_timeout: timeouts.1,
                 read_timeout: timeouts.2,
@@ -368,6 +371,7 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
                 name: String::new(),
                 matches,
                 action,
+                mirror: None,
                 timeout: rest.0,
                 max_body: rest.1,
                 rewrite,

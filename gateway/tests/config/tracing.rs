@@ -25,7 +25,7 @@ fn errors(text: String) -> Vec<String> {
 }
 
 fn mirrors(plan: &Plan) -> Vec<Option<&str>> {
-    let name = |id: gateway::config::plan::UpstreamId| &*plan.upstreams[id.0].name;
+    let name = |id: config::plan::UpstreamId| &*plan.upstreams[id.0].name;
     plan.routes.iter().map(|r| r.mirror.map(name)).collect()
 }
 

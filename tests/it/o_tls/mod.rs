@@ -2,6 +2,10 @@
 pub(crate) mod front;
 /// Which certificate a client is shown, and when it is another one.
 mod listeners;
+/// Certificates that come by themselves.
+mod ordered;
+/// An authority that signs by ACME.
+mod pebble;
 /// Who the client is, said by whoever stands in front.
 mod proxied;
 /// Clients that come back.

@@ -105,8 +105,20 @@ fn habits_of_nginx_stand_for_commands() {
     assert!(matches!(command("-s quit"), Command::Stop(_)));
     assert!(matches!(command("-s stop"), Command::Stop(_)));
     assert!(matches!(command("-s reopen"), Command::Reopen(_)));
-    assert!(matches!(command("-v"), Command::Version { build: false }));
-    assert!(matches!(command("-V"), Command::Version { build: true }));
+    assert!(matches!(
+        command("-v"),
+        Command::Version {
+            build: false,
+            json: false
+        }
+    ));
+    assert!(matches!(
+        command("-V"),
+        Command::Version {
+            build: true,
+            json: false
+        }
+    ));
 }
 
 #[test]

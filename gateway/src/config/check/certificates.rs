@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::auth::{self, needed};
 use super::values;
 use crate::config::findings::Findings;
-use crate::config::plan::{Certificate, Domain, Ocsp};
+use crate::config::plan::{Certificate, CertificateFiles, CertificateSource, Domain, Ocsp};
 use crate::config::raw;
 use crate::config::raw::leaf::{At, List, Maybe};
 use crate::kit::http_date;
@@ -37,6 +37,30 @@ fn certificate(
     values::name(name, &path, findings);
     let raw = &item.value;
     let domains = domains(item, &path, findings);
+    if let Some(acme) = &raw.acme {
+        let acme = super::acme::acme(item, acme, &domains, &path, findings);
+        return Some(Certificate {
+            name: name.value.clone(),
+            domains: domains.into_iter().map(|(domain, _)| domain).collect(),
+            source: CertificateSource::Acme(acme?),
+        });
+    }
+    let files = files(item, &domains, &path, now, findings);
+    Some(Certificate {
+        name: name.value.clone(),
+        domains: domains.into_iter().map(|(domain, _)| domain).collect(),
+        source: CertificateSource::Files(files?),
+    })
+}
+
+fn files(
+    item: &At<raw::Certificate>,
+    domains: &[(Domain, &At<String>)],
+    path: &str,
+    now: Duration,
+    findings: &mut Findings<'_>,
+) -> Option<CertificateFiles> {
+    let raw = &item.value;
     let at = format!("{path}.cert_file");
     let cert_file = needed(
         &raw.cert_file,
@@ -62,11 +86,11 @@ fn certificate(
     let identity = identity(
         (cert_file, "cert_file"),
         (key_file, "key_file"),
-        &path,
+        path,
         now,
         findings,
     )?;
-    warn_of_uncovered(&domains, &identity, cert_file, &raw.domains, &path, findings);
+    warn_of_uncovered(domains, &identity, cert_file, &raw.domains, path, findings);
     let ocsp = match given(&raw.ocsp_file) {
         Some(written) => Some(ocsp(
             written,
@@ -77,9 +101,7 @@ fn certificate(
         )?),
         None => None,
     };
-    Some(Certificate {
-        name: name.value.clone(),
-        domains: domains.into_iter().map(|(domain, _)| domain).collect(),
+    Some(CertificateFiles {
         cert_file: PathBuf::from(&cert_file.value),
         key_file: PathBuf::from(&key_file.value),
         identity: Arc::new(identity),

@@ -1,6 +1,7 @@
 //! From what is written to what it means: all problems of all sections, and a [`Plan`] without them.
 
 mod access_log;
+mod acme;
 mod actions;
 mod auth;
 mod cache_rule;
@@ -52,6 +53,7 @@ pub fn check(file: &raw::File, cores: usize, now: Duration, findings: &mut Findi
         trusts_nobody: server.trusted_proxies.networks().is_empty(),
     };
     let listeners = listeners::listeners(file.listeners.as_ref(), around, &mut shown, findings);
+    acme::warn_of_unanswerable(file, shown.certificates(), &listeners, findings);
     let upstreams = upstreams::upstreams(file.upstreams.as_ref(), now, findings);
     let caches = caches::caches(file.caches.as_ref(), findings);
     let compression = compression::compression(file.compression.as_ref(), findings);

@@ -42,6 +42,11 @@ impl<'r> Shown<'r> {
             .warn_of_unused(|name| format!("certificates = [\"{name}\"]"), findings);
     }
 
+    /// In the order of their names; None for one with a problem.
+    pub fn certificates(&self) -> &[Option<Arc<Certificate>>] {
+        &self.certificates
+    }
+
     /// Those without a problem.
     pub fn into_certificates(self) -> Vec<Arc<Certificate>> {
         self.certificates.into_iter().flatten().collect()

@@ -3,16 +3,32 @@
 use std::path::Path;
 
 use super::{Section, bare_or_quoted, duration, list, names, plain, quoted, table};
-use crate::config::plan::{Certificate, ListenerTls, Plan, UpstreamTls, Verify};
+use crate::config::plan::{Acme, Certificate, CertificateSource, ListenerTls, Plan, UpstreamTls, Verify};
 
 pub fn certificate(certificate: &Certificate) -> Section {
     let mut out = Section::new(format!("[certificates.{}]", bare_or_quoted(&certificate.name)));
     let domains: Vec<String> = certificate.domains.iter().map(ToString::to_string).collect();
     out.key("domains", names(&domains));
-    out.key("cert_file", file(Some(&certificate.cert_file)));
-    out.key("key_file", file(Some(&certificate.key_file)));
-    out.key("ocsp_file", file(certificate.ocsp.as_ref().map(|o| &*o.file)));
+    match &certificate.source {
+        CertificateSource::Files(files) => {
+            out.key("cert_file", file(Some(&files.cert_file)));
+            out.key("key_file", file(Some(&files.key_file)));
+            out.key("ocsp_file", file(files.ocsp.as_ref().map(|o| &*o.file)));
+        }
+        CertificateSource::Acme(order) => out.key("acme", acme(order)),
+    }
     out
+}
+
+fn acme(acme: &Acme) -> String {
+    table([
+        ("email", plain(acme.email.as_deref().unwrap_or(""))),
+        ("directory", plain(&acme.directory)),
+        ("storage", file(Some(&acme.storage))),
+        ("ca_file", file(acme.trust.as_ref().map(|trust| &*trust.file))),
+        // Without it there is no plan.
+        ("terms_agreed", true.to_string()),
+    ])
 }
 
 /// What a listener with certificates says of TLS, into its section.

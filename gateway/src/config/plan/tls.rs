@@ -19,6 +19,22 @@ pub struct Certificate {
     pub name: String,
     /// Names of servers it is shown for, none twice; at least one.
     pub domains: Vec<Domain>,
+    /// Where it comes from.
+    pub source: CertificateSource,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// `cert_file` and `key_file`
+    Files(CertificateFiles),
+    /// `acme`
+    Acme(Acme),
+}
+
+/// `cert_file` and `key_file`; what stands in them belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
     /// The chain, in PEM.
     pub cert_file: PathBuf,
     /// The key of its first certificate, in PEM.
@@ -27,6 +43,28 @@ pub struct Certificate {
     pub identity: Arc<Identity>,
     /// What its authority has said of it lately; None without `ocsp_file`.
     pub ocsp: Option<Ocsp>,
+}
+
+/// `acme`. What has been ordered is state, not plan: it does not belong to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// Whom the authority writes to.
+    pub email: Option<String>,
+    /// An https URL.
+    pub directory: String,
+    /// The folder of account, certificates and keys.
+    pub storage: PathBuf,
+    /// Who vouches for the directory; None = the authorities of the system.
+    pub trust: Option<AcmeTrust>,
+}
+
+/// `ca_file` of `acme`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeTrust {
+    /// The file, in PEM.
+    pub file: PathBuf,
+    /// What it says.
+    pub authorities: Arc<Authorities>,
 }
 
 /// `ocsp_file`
@@ -132,6 +170,24 @@ pub enum SendProxyProtocol {
     V1,
     /// By a binary header before the first byte.
     V2,
+}
+
+impl Certificate {
+    /// The files it comes from; None for one that is ordered.
+    pub fn files(&self) -> Option<&CertificateFiles> {
+        match &self.source {
+            CertificateSource::Files(files) => Some(files),
+            CertificateSource::Acme(_) => None,
+        }
+    }
+
+    /// How it is ordered; None for one that comes from files.
+    pub fn acme(&self) -> Option<&Acme> {
+        match &self.source {
+            CertificateSource::Files(_) => None,
+            CertificateSource::Acme(acme) => Some(acme),
+        }
+    }
 }
 
 impl Domain {

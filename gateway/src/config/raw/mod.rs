@@ -27,7 +27,7 @@ pub use guard::{
 };
 use leaf::{At, Duration, Flag, Int, List, Maybe, Size, Span, Template, Threads};
 pub use route::{Coding, Defaults, Edits, Match, Redirect, Respond, Rewrite, Route, SplitTo, StaticFiles};
-pub use tls::{Certificate, ClientAuth, SendProxyProtocol, TlsVersion, UpstreamTls};
+pub use tls::{Acme, Certificate, ClientAuth, SendProxyProtocol, TlsVersion, UpstreamTls};
 pub use tracing::Tracing;
 pub use upstream::{
     HealthCheck, LoadBalancing, OutlierDetection, Overload, Protocol, Retries, Upstream, UpstreamServer,

@@ -17,6 +17,24 @@ pub struct Certificate {
     pub key_file: Maybe<String>,
     /// What its authority says of it (OCSP), in DER; handed to clients. "" for nothing. Default `""`.
     pub ocsp_file: Maybe<String>,
+    /// Ordered and renewed by the gateway itself, instead of cert_file and key_file.
+    pub acme: Maybe<Acme>,
+}
+
+/// Where a certificate is ordered (ACME, RFC 8555). The authority asks for a proof on port 80 of each domain.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// Whom the authority writes to; "" for nobody. Default `""`.
+    pub email: Maybe<String>,
+    /// The authority's directory. Default `"https://acme-v02.api.letsencrypt.org/directory"`.
+    pub directory: Maybe<String>,
+    /// A folder for account, certificates and keys, which the gateway can write. Default `"/var/lib/sluice/acme"`.
+    pub storage: Maybe<String>,
+    /// Authorities that the directory's own certificate is believed by, in PEM; "" for those of the system. Default `""`.
+    pub ca_file: Maybe<String>,
+    /// Must be true: that you agree to the authority's terms of service, which nobody else can say for you.
+    pub terms_agreed: Maybe<Flag>,
 }
 
 /// The oldest version of TLS that is spoken.

@@ -16,6 +16,10 @@ const RSA_BITS_MAX: usize = 4096;
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// 2.5.29.17
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// 2.5.29.35
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+/// `[0] IMPLICIT OCTET STRING`, the keyIdentifier of an authorityKeyIdentifier.
+const KEY_IDENTIFIER: u8 = 0x80;
 /// `[3] EXPLICIT`, where the extensions are.
 const EXTENSIONS: u8 = 0xa3;
 /// `[2] IMPLICIT IA5String`, a DNS name in a subjectAltName.
@@ -36,9 +40,21 @@ pub struct Leaf {
     pub not_after: Duration,
     /// The number its authority has given it.
     pub(super) serial: Vec<u8>,
+    /// What its authority calls the key it has signed with.
+    pub(super) authority_key: Option<Vec<u8>>,
 }
 
 impl Leaf {
+    /// The content of the serial number's DER, a leading zero with it.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// `keyIdentifier` of the extension authorityKeyIdentifier (RFC 5280 §4.2.1.1), if it has one.
+    pub fn authority_key(&self) -> Option<&[u8]> {
+        self.authority_key.as_deref()
+    }
+
     /// Whether the certificate is for this domain, "example.com" or "*.example.com", in lower case.
     pub fn covers(&self, domain: &str) -> bool {
         // RFC 6125 §6.4.3: the wildcard stands for one label, the leftmost.
@@ -64,8 +80,15 @@ pub(super) struct Fields<'a> {
     not_before: Duration,
     not_after: Duration,
     pub key: KeyKind,
+    said: Said<'a>,
+}
+
+/// What the extensions say.
+#[derive(Clone, Default)]
+struct Said<'a> {
     names: Vec<String>,
     addresses: Vec<IpAddr>,
+    authority_key: Option<&'a [u8]>,
 }
 
 /// What a public key is of, as far as it matters here.
@@ -107,11 +130,11 @@ impl<'a> Fields<'a> {
         let (not_before, not_after) = (time::read(&mut validity)?, time::read(&mut validity)?);
         let (_, _, subject) = signed.element()?;
         let key = key_kind(signed.content(SEQUENCE)?)?;
-        let (mut names, mut addresses) = (Vec::new(), Vec::new());
+        let mut said = Said::default();
         while !signed.is_empty() {
             let (tag, content, _) = signed.element()?;
             if tag == EXTENSIONS {
-                alternative_names(content, &mut names, &mut addresses)?;
+                extensions(content, &mut said)?;
             }
         }
         whole.is_empty().then_some(Self {
@@ -121,18 +144,18 @@ impl<'a> Fields<'a> {
             not_before,
             not_after,
             key,
-            names,
-            addresses,
+            said,
         })
     }
 
     pub(super) fn leaf(self) -> Leaf {
         Leaf {
-            names: self.names,
-            addresses: self.addresses,
+            names: self.said.names,
+            addresses: self.said.addresses,
             not_before: self.not_before,
             not_after: self.not_after,
             serial: self.serial.to_vec(),
+            authority_key: self.said.authority_key.map(<[u8]>::to_vec),
         }
     }
 }
@@ -150,23 +173,40 @@ fn key_kind(info: &[u8]) -> Option<KeyKind> {
     Some(KeyKind::Rsa { bits })
 }
 
-fn alternative_names(extensions: &[u8], names: &mut Vec<String>, addresses: &mut Vec<IpAddr>) -> Option<()> {
+fn extensions<'a>(extensions: &'a [u8], said: &mut Said<'a>) -> Option<()> {
     let mut extensions = Reader::new(Reader::new(extensions).content(SEQUENCE)?);
     while !extensions.is_empty() {
         let mut extension = Reader::new(extensions.content(SEQUENCE)?);
-        if extension.content(OBJECT)? != SUBJECT_ALT_NAME {
-            continue;
-        }
-        extension.optional(BOOLEAN);
-        let mut list = Reader::new(Reader::new(extension.content(OCTET_STRING)?).content(SEQUENCE)?);
-        while !list.is_empty() {
-            let (tag, content, _) = list.element()?;
-            match (tag, content.len()) {
-                (DNS_NAME, _) => names.push(str::from_utf8(content).ok()?.to_ascii_lowercase()),
-                (IP_ADDRESS, 4) => addresses.push(<[u8; 4]>::try_from(content).ok()?.into()),
-                (IP_ADDRESS, 16) => addresses.push(<[u8; 16]>::try_from(content).ok()?.into()),
-                _ => {}
+        match extension.content(OBJECT)? {
+            SUBJECT_ALT_NAME => {
+                extension.optional(BOOLEAN);
+                alternative_names(extension.content(OCTET_STRING)?, said)?;
             }
+            // Whoever needs it does without one that cannot be read.
+            AUTHORITY_KEY => said.authority_key = key_identifier(&mut extension),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn key_identifier<'a>(extension: &mut Reader<'a>) -> Option<&'a [u8]> {
+    extension.optional(BOOLEAN);
+    let fields = Reader::new(extension.content(OCTET_STRING)?).content(SEQUENCE)?;
+    Reader::new(fields).optional(KEY_IDENTIFIER)
+}
+
+fn alternative_names(list: &[u8], said: &mut Said<'_>) -> Option<()> {
+    let mut list = Reader::new(Reader::new(list).content(SEQUENCE)?);
+    while !list.is_empty() {
+        let (tag, content, _) = list.element()?;
+        match (tag, content.len()) {
+            (DNS_NAME, _) => said
+                .names
+                .push(str::from_utf8(content).ok()?.to_ascii_lowercase()),
+            (IP_ADDRESS, 4) => said.addresses.push(<[u8; 4]>::try_from(content).ok()?.into()),
+            (IP_ADDRESS, 16) => said.addresses.push(<[u8; 16]>::try_from(content).ok()?.into()),
+            _ => {}
         }
     }
     Some(())

@@ -36,7 +36,7 @@ fn meet(tls: &UpstreamTls, address: &str, server: &Arc<ServerSide>) -> Result<Pa
 fn a_server_must_be_certified_for_its_name_by_whom_the_plan_believes() {
     let (authority, stranger) = (Authority::new("test"), Authority::new("stranger"));
     let certificate = authority.certificate(&["app.internal"]);
-    let server = ServerSide::new(&listener_tls(1), &[certificate], &resumption(), now());
+    let server = ServerSide::new(&listener_tls(1), &[certificate], &[], &resumption(), now());
     let is_met = |verify: Verify, sni: Option<&str>, address: &str| {
         meet(&plan(verify, sni, None), address, &server).is_ok()
     };
@@ -59,10 +59,16 @@ fn a_server_must_be_certified_for_its_name_by_whom_the_plan_believes() {
 fn an_address_is_verified_as_such() {
     let authority = Authority::new("test");
     let certificate = Certificate {
-        identity: authority.sign(&["10.0.0.1", "::1"], "server"),
+        source: of_files(authority.sign(&["10.0.0.1", "::1"], "server"), None),
         ..Certificate::clone(&authority.certificate(&["app.internal"]))
     };
-    let server = ServerSide::new(&listener_tls(1), &[Arc::new(certificate)], &resumption(), now());
+    let server = ServerSide::new(
+        &listener_tls(1),
+        &[Arc::new(certificate)],
+        &[],
+        &resumption(),
+        now(),
+    );
     for (address, is_met) in [
         ("10.0.0.1:443", true),
         ("[::1]:443", true),
@@ -81,7 +87,7 @@ fn a_server_that_asks_who_we_are_is_told_and_speaks_http_1() {
         client_auth: Some(authority.auth(true)),
         ..listener_tls(1)
     };
-    let server = ServerSide::new(&tls, &[certificate], &resumption(), now());
+    let server = ServerSide::new(&tls, &[certificate], &[], &resumption(), now());
     assert!(meet(&plan(by(&authority), None, None), "app.internal:443", &server).is_err());
     let gateway = authority.sign(&["gateway.internal"], "gateway");
     let pair = meet(
@@ -103,6 +109,7 @@ fn the_second_connection_goes_on_with_the_session_of_the_first() {
     let server = ServerSide::new(
         &listener_tls(1),
         &[authority.certificate(&["app.internal"])],
+        &[],
         &resumption(),
         now(),
     );

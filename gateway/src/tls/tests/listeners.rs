@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use rustls::sign::CertifiedKey;
 
 use super::*;
-use crate::config::plan::Ocsp;
 use crate::secrets::Staple;
-use crate::tls::names::ByName;
+use crate::tls::names::{ByName, Entry};
 
 #[test]
 fn the_name_a_client_asks_for_takes_the_certificate() {
@@ -18,7 +17,7 @@ fn the_name_a_client_asks_for_takes_the_certificate() {
         authority.certificate(&["www.example.test"]),
     ];
     let mut tls = listener_tls(3);
-    let side = ServerSide::new(&tls, &certificates, &resumption(), now());
+    let side = ServerSide::new(&tls, &certificates, &[], &resumption(), now());
     let mut client = authority.client(None);
     client.resumption = rustls::client::Resumption::disabled();
     let client = Arc::new(client);
@@ -35,7 +34,7 @@ fn the_name_a_client_asks_for_takes_the_certificate() {
     // Whatever is not listed gets the default, and it is for the client to refuse that.
     assert!(Pair::meet(&client, "a.b.example.test", side.config()).is_err());
     tls.default_certificate = CertificateId(1);
-    side.replace(&tls, &certificates, now());
+    side.replace(&tls, &certificates, &[], now());
     let anything = Arc::new(trusting());
     let pair = Pair::meet(&anything, "127.0.0.1", side.config()).unwrap();
     assert_eq!(pair.shown(), first_of(&certificates[1]));
@@ -57,9 +56,9 @@ fn a_swap_shows_the_new_certificate_and_cuts_nobody() {
     let old = [authority.certificate(&["example.test"])];
     let new = [authority.certificate(&["example.test"])];
     let tls = listener_tls(1);
-    let side = ServerSide::new(&tls, &old, &resumption(), now());
+    let side = ServerSide::new(&tls, &old, &[], &resumption(), now());
     let mut before = Pair::meet(&Arc::new(authority.client(None)), "example.test", side.config()).unwrap();
-    side.replace(&tls, &new, now());
+    side.replace(&tls, &new, &[], now());
     before.echo();
     let after = Pair::meet(&Arc::new(authority.client(None)), "example.test", side.config()).unwrap();
     assert_eq!(before.shown(), first_of(&old[0]));
@@ -76,7 +75,7 @@ fn protocols_and_versions_are_those_of_the_plan() {
             http2,
             ..listener_tls(1)
         };
-        let side = ServerSide::new(&tls, &certificates, &resumption(), now());
+        let side = ServerSide::new(&tls, &certificates, &[], &resumption(), now());
         let mut client = authority.client(None);
         client.alpn_protocols = offered.iter().map(|p| p.as_bytes().to_vec()).collect();
         let pair = Pair::meet(&Arc::new(client), "example.test", side.config());
@@ -99,7 +98,7 @@ fn protocols_and_versions_are_those_of_the_plan() {
             min_version,
             ..listener_tls(1)
         };
-        let side = ServerSide::new(&tls, &certificates, &resumption(), now());
+        let side = ServerSide::new(&tls, &certificates, &[], &resumption(), now());
         let client = authority.client_of(&[client], Tls12Resumption::SessionIdOrTickets, None);
         let pair = Pair::meet(&Arc::new(client), "example.test", side.config());
         pair.map(|pair| pair.server.protocol_version().unwrap())
@@ -121,7 +120,7 @@ fn clients_show_who_they_are_where_they_must_and_are_told_by_their_subject() {
             client_auth: Some(authority.auth(required)),
             ..listener_tls(1)
         };
-        let side = ServerSide::new(&tls, &certificates, &resumption(), now());
+        let side = ServerSide::new(&tls, &certificates, &[], &resumption(), now());
         let pair = Pair::meet(&Arc::new(authority.client(shows)), "example.test", side.config())?;
         let shown = pair.server.peer_certificates().unwrap_or_default();
         let visitor = side.visitor(shown, now()).unwrap();
@@ -153,15 +152,15 @@ fn what_an_authority_says_is_handed_on_until_it_is_too_old() {
     let certificate = Arc::new(Certificate {
         name: "shop".into(),
         domains: vec![Domain::parse("shop.example.org").unwrap()],
-        cert_file: "a.crt".into(),
-        key_file: "a.key".into(),
-        identity: Arc::new(Identity::new(chain, key).unwrap()),
-        ocsp: Some(Ocsp {
-            file: "a.ocsp".into(),
-            staple: Arc::clone(&staple),
-        }),
+        source: of_files(
+            Arc::new(Identity::new(chain, key).unwrap()),
+            Some(Ocsp {
+                file: "a.ocsp".into(),
+                staple: Arc::clone(&staple),
+            }),
+        ),
     });
-    let side = ServerSide::new(&listener_tls(1), &[certificate], &resumption(), until);
+    let side = ServerSide::new(&listener_tls(1), &[certificate], &[], &resumption(), until);
     let handed = || {
         let hears = Arc::new(Hears::default());
         let mut client = trusting();
@@ -237,20 +236,21 @@ proptest! {
     ) {
         let authority = certified();
         let default = Arc::new(CertifiedKey::clone(&authority));
-        let mut names = ByName::new(Arc::clone(&default));
+        let mut names = ByName::new(Entry::Known(Arc::clone(&default)));
         let listed: Vec<(Domain, Arc<CertifiedKey>)> = domains
             .iter()
             .map(|d| (Domain::parse(d).unwrap(), Arc::new(CertifiedKey::clone(&authority))))
             .collect();
         for (domain, certificate) in &listed {
-            names.insert(domain, certificate);
+            names.insert(domain, &Entry::Known(Arc::clone(certificate)));
         }
         let name = name.as_deref();
         let of = |exact: bool| listed.iter().find(|(domain, _)| {
             matches!(domain, Domain::Exact(_)) == exact && name.is_some_and(|name| is_for(domain, name))
         });
         let expected = of(true).or_else(|| of(false)).map_or(&default, |(_, certificate)| certificate);
-        prop_assert!(Arc::ptr_eq(names.find(name), expected), "{:?}", name);
+        let found = names.find(name).certified();
+        prop_assert!(found.is_some_and(|found| Arc::ptr_eq(&found, expected)), "{:?}", name);
     }
 }
 

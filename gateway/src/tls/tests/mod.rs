@@ -15,11 +15,21 @@ use rustls::{ClientConfig, ClientConnection, Error, HandshakeKind, ServerConfig,
 
 use super::*;
 use crate::config::plan::{
-    Certificate, CertificateId, ClientAuth, ClientCertificate, Domain, ListenerTls, TlsVersion,
+    Certificate, CertificateFiles, CertificateId, CertificateSource, ClientAuth, ClientCertificate, Domain,
+    ListenerTls, Ocsp, TlsVersion,
 };
 use crate::kit::clock::{Clock, Mono};
 use crate::secrets::certificate::{self, Chain, PrivateKey};
 use crate::secrets::{Authorities, Identity};
+
+fn of_files(identity: Arc<Identity>, ocsp: Option<Ocsp>) -> CertificateSource {
+    CertificateSource::Files(CertificateFiles {
+        cert_file: PathBuf::from("a.crt"),
+        key_file: PathBuf::from("a.key"),
+        identity,
+        ocsp,
+    })
+}
 
 /// Who signs, for servers and clients alike.
 struct Authority {
@@ -69,10 +79,7 @@ impl Authority {
         Arc::new(Certificate {
             name: names[0].to_owned(),
             domains: names.iter().map(|name| Domain::parse(name).unwrap()).collect(),
-            cert_file: PathBuf::from("a.crt"),
-            key_file: PathBuf::from("a.key"),
-            identity: self.sign(names, "server"),
-            ocsp: None,
+            source: of_files(self.sign(names, "server"), None),
         })
     }
 
@@ -201,5 +208,5 @@ impl Pair {
 }
 
 fn first_of(certificate: &Certificate) -> Vec<u8> {
-    certificate.identity.certified(None).cert[0].to_vec()
+    certificate.files().unwrap().identity.certified(None).cert[0].to_vec()
 }

@@ -17,7 +17,7 @@ fn returning(
     let authority = Authority::new("test");
     let certificates = [authority.certificate(&["example.test"])];
     let (tls, resumption) = (listener_tls(1), resumption());
-    let side = ServerSide::new(&tls, &certificates, &resumption, now());
+    let side = ServerSide::new(&tls, &certificates, &[], &resumption, now());
     let clients: Vec<Arc<ClientConfig>> = (0..CLIENTS)
         .map(|_| Arc::new(authority.client_of(versions, tls12, None)))
         .collect();
@@ -66,7 +66,7 @@ fn all_of_them_go_on_with_their_session_at_whichever_worker() {
 #[test]
 fn a_new_certificate_for_the_same_names_and_a_new_key_of_tickets_change_nothing_about_that() {
     let renewed = |side: &ServerSide, resumption: &Resumption, tls: &ListenerTls, authority: &Authority| {
-        side.replace(tls, &[authority.certificate(&["example.test"])], now());
+        side.replace(tls, &[authority.certificate(&["example.test"])], &[], now());
         assert!(resumption.turn(Mono::default().plus(KEY_PERIOD)));
     };
     for versions in [[&TLS13], [&TLS12]] {
@@ -104,7 +104,7 @@ fn a_session_of_a_listener_for_everybody_opens_none_for_the_few() {
             client_auth,
             ..listener_tls(1)
         };
-        ServerSide::new(&tls, &certificates, &resumption, now())
+        ServerSide::new(&tls, &certificates, &[], &resumption, now())
     };
     let for_all = side(None);
     let for_those_who_may = side(Some(authority.auth(false)));
@@ -147,9 +147,9 @@ fn a_session_is_not_gone_on_with_where_other_certificates_are_shown() {
         authority.certificate(&["other.test"]),
     ];
     let resumption = resumption();
-    let both = ServerSide::new(&listener_tls(2), &certificates, &resumption, now());
-    let one = ServerSide::new(&listener_tls(1), &certificates, &resumption, now());
-    let same = ServerSide::new(&listener_tls(2), &certificates, &resumption, now());
+    let both = ServerSide::new(&listener_tls(2), &certificates, &[], &resumption, now());
+    let one = ServerSide::new(&listener_tls(1), &certificates, &[], &resumption, now());
+    let same = ServerSide::new(&listener_tls(2), &certificates, &[], &resumption, now());
     let client = Arc::new(authority.client(None));
     Pair::meet(&client, "example.test", both.config()).unwrap();
     assert!(

@@ -2,6 +2,7 @@ use http::Request as Asked;
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::Fields;
 use crate::wire::{HeadLimits, Request};
 
 const LIMITS: HeadLimits = HeadLimits {
