@@ -1,4 +1,5 @@
 mod beside;
+mod certificates;
 mod gone;
 mod guards;
 
@@ -9,8 +10,7 @@ use super::*;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::names::{ALL, Kind};
 use crate::observe::{
-    BreakerState, CacheResult, CacheSample, DiscoverySample, ListenerSample, MethodLabel, OrderSample,
-    PurgeKind, ServerSample,
+    BreakerState, CacheResult, CacheSample, DiscoverySample, ListenerSample, MethodLabel, PurgeKind, ServerSample,
 };
 
 const VERSION: &str = "1.2.3";
@@ -28,12 +28,7 @@ fn sample() -> Sample<'static> {
         spans: Some(beside::SPANS),
         disks: vec![beside::DISK],
         certificates: vec![("example", 1_800_000_000)],
-        orders: vec![OrderSample {
-            certificate: "ordered",
-            brought: 2,
-            failed: 3,
-            next_attempt: Some(1_700_000_000),
-        }],
+        orders: certificates::orders(),
         guards: guards::sample(),
         discovery: vec![DiscoverySample {
             upstream: "app",
@@ -311,22 +306,6 @@ fn a_sample_is_exported_as_it_is() {
     assert_exported(
         &busy(),
         &[
-            (
-                r#"sluice_acme_next_attempt_timestamp_seconds{certificate="ordered"}"#,
-                1_700_000_000.0,
-            ),
-            (
-                r#"sluice_acme_orders_total{certificate="ordered",result="error"}"#,
-                3.0,
-            ),
-            (
-                r#"sluice_acme_orders_total{certificate="ordered",result="ok"}"#,
-                2.0,
-            ),
-            (
-                r#"sluice_certificate_expiry_timestamp_seconds{certificate="example"}"#,
-                1_800_000_000.0,
-            ),
             ("sluice_requests_in_flight", 3.0),
             ("sluice_snapshots_alive", 2.0),
             ("sluice_workers", 8.0),
