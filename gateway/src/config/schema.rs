@@ -232,7 +232,7 @@ mod tests {
             ("routes._.cache.statuses._", text(Kind::Duration)),
             (
                 "upstreams._.protocol",
-                Shape::Text(Kind::Plain, vec!["http1".into()]),
+                Shape::Text(Kind::Plain, vec!["h2c".into(), "http1".into(), "http2".into()]),
             ),
         ] {
             assert_eq!(at(&all, path), &expected, "{path}");

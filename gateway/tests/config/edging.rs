@@ -205,3 +205,54 @@ fn no_key_is_ever_printed() {
         "{shown}"
     );
 }
+
+/// What is told of an upstream with these lines.
+fn refused_upstream(lines: &str) -> Vec<String> {
+    let text = format!("[upstreams.app]\nservers = [{{ address = \"a.test:1\" }}]\n{lines}\n");
+    let problems = config::load_text("a.toml", text, &|_| None).err();
+    let problems = problems.map_or_else(Vec::new, |problems| problems.0);
+    let errors = problems.into_iter().filter(|p| p.path.starts_with("upstreams"));
+    errors.map(|p| format!("{}: {}", p.path, p.message)).collect()
+}
+
+#[test]
+fn http_2_to_servers_goes_with_tls_or_without_as_its_name_says() {
+    for (lines, told) in [
+        ("protocol = \"http2\"", "HTTP/2 over TLS, and there is no `tls`"),
+        (
+            "protocol = \"h2c\"\ntls = {}",
+            "HTTP/2 in plain, and `tls` is set",
+        ),
+        (
+            "protocol = \"h2c\"\nsend_proxy_protocol = \"v2\"",
+            "all clients share a connection",
+        ),
+        ("health_check = { grpc_service = \"\" }", "needs HTTP/2"),
+        (
+            "protocol = \"h2c\"\nhealth_check = { grpc_service = \"\", path = \"/\" }",
+            "two questions",
+        ),
+        (
+            "protocol = \"h2c\"\nhealth_check = { grpc_service = \"\", expect_status = [\"200\"] }",
+            "only SERVING",
+        ),
+        (
+            "protocol = \"h2c\"\nhealth_check = { grpc_service = \"a b\" }",
+            "cannot be the name",
+        ),
+    ] {
+        let errors = refused_upstream(lines);
+        assert!(
+            matches!(&errors[..], [one] if one.contains(told)),
+            "{lines}: {errors:?}"
+        );
+    }
+    for lines in [
+        "protocol = \"http2\"\ntls = {}",
+        "protocol = \"h2c\"\nsend_proxy_protocol = \"off\"",
+        "protocol = \"h2c\"\nhealth_check = { grpc_service = \"a.B\" }",
+        "protocol = \"h2c\"\nhealth_check = { path = \"/\", expect_status = [\"200\"] }",
+    ] {
+        assert_eq!(refused_upstream(lines), [""; 0], "{lines}");
+    }
+}

@@ -1,1 +1,245 @@
+//! Heads, and who gets a place on which connection.
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use tokio::net::UnixStream;
+
+use super::head::{self, Asked};
+use super::*;
+use crate::kit::clock::Mono;
+use crate::stream::{IoFault, Stream};
+use crate::wire::Length;
+
+fn way() -> Way {
+    Way {
+        scheme: "http",
+        authority: "10.0.0.1:80".to_owned(),
+    }
+}
+
+#[test]
+fn a_request_of_the_relay_becomes_one_of_http_2() {
+    let text = Bytes::from_static(
+        b"POST /a?b=c HTTP/1.1\r\nHost: a.test:8080\r\nX-One: 1\r\nX-One: 2\r\nCookie: a=1\r\nTE: trailers\r\n\
+          Transfer-Encoding: chunked\r\n\r\n",
+    );
+    let (request, length) = head::request(&text, &way()).unwrap();
+    assert_eq!(length, Length::Chunked);
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri(), "http://a.test:8080/a?b=c");
+    let fields = request.headers();
+    assert_eq!(fields.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(
+        (&fields["te"], fields["cookie"].is_sensitive()),
+        (&"trailers".parse().unwrap(), true)
+    );
+    assert!(!fields.contains_key("host") && !fields.contains_key("transfer-encoding"));
+}
+
+#[test]
+fn a_request_without_a_host_names_the_server_and_a_body_keeps_its_length() {
+    let text = Bytes::from_static(b"PUT / HTTP/1.1\r\nHost: \r\nContent-Length: 7\r\n\r\n");
+    let (request, length) = head::request(&text, &way()).unwrap();
+    assert_eq!(request.uri(), "http://10.0.0.1:80/");
+    assert_eq!(length, Length::Known(7));
+    assert_eq!(request.headers()["content-length"], "7");
+}
+
+fn written(
+    status: u16,
+    named: &[(&'static str, &str)],
+    is_head: bool,
+    is_end: bool,
+) -> (String, Option<Length>) {
+    let mut answer = Response::builder().status(status);
+    for (name, value) in named {
+        answer = answer.header(*name, *value);
+    }
+    let mut out = Vec::new();
+    let length = head::write_answer(&mut out, &answer.body(()).unwrap(), Asked { is_head }, is_end);
+    (String::from_utf8(out).unwrap(), length)
+}
+
+#[test]
+fn an_answer_is_framed_by_what_it_says_and_by_what_may_follow_it() {
+    let length = ("content-length", "8");
+    let grpc = ("content-type", "application/grpc");
+    for (status, named, is_head, is_end, expected) in [
+        (200, &[length][..], false, false, Length::Known(8)),
+        (200, &[], false, false, Length::Chunked),
+        (200, &[], false, true, Length::Known(0)),
+        (200, &[length], true, true, Length::None),
+        (304, &[length], false, true, Length::None),
+        (204, &[], false, true, Length::None),
+        (103, &[], false, false, Length::None),
+        (200, &[length, grpc], false, false, Length::Chunked),
+        (
+            200,
+            &[length, ("trailer", "x-sum")],
+            false,
+            false,
+            Length::Chunked,
+        ),
+    ] {
+        let (text, length) = written(status, named, is_head, is_end);
+        assert_eq!(length, Some(expected), "{text}");
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status} ")) && text.ends_with("\r\n\r\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.contains("transfer-encoding: chunked"),
+            expected == Length::Chunked,
+            "{text}"
+        );
+        let is_announced = !named.is_empty() && expected != Length::Chunked || expected == Length::Known(0);
+        assert_eq!(text.contains("content-length"), is_announced, "{text}");
+    }
+    assert_eq!(written(200, &[("connection", "close")], false, false).1, None);
+}
+
+/// Runs a play of one worker.
+fn on_a_worker(play: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio::task::LocalSet::new().block_on(&runtime.unwrap(), play);
+}
+
+/// A server that allows so many streams at once, and goes on until its client goes.
+fn opened(streams: u32, opened: &Rc<Cell<usize>>) -> impl Future<Output = Result<Stream, IoFault>> + use<> {
+    let opened = Rc::clone(opened);
+    async move {
+        opened.set(opened.get() + 1);
+        let (ours, theirs) = UnixStream::pair()?;
+        tokio::task::spawn_local(async move {
+            let mut builder = ::h2::server::Builder::new();
+            builder.max_concurrent_streams(streams);
+            if let Ok(mut connection) = builder.handshake::<_, Bytes>(theirs).await {
+                while let Some(Ok(_)) = connection.accept().await {}
+            }
+        });
+        Ok(Stream::Unix(ours))
+    }
+}
+
+const IDLE: Duration = Duration::from_secs(60);
+const KEY: Key = (1, 0);
+
+#[test]
+fn requests_share_a_connection_up_to_what_its_server_allows() {
+    on_a_worker(async {
+        let (links, count) = (Links::default(), Rc::default());
+        let mut rooms = Vec::new();
+        for n in 0..7_usize {
+            let room = links.room(KEY, IDLE, opened(3, &count)).await.unwrap();
+            assert_eq!(room.is_reused, n % 3 != 0);
+            rooms.push(room);
+        }
+        assert_eq!((count.get(), links.len()), (3, 3));
+        drop(rooms);
+        let other = links.room((2, 0), IDLE, opened(3, &count)).await.unwrap();
+        assert!(!other.is_reused, "another server has other connections");
+        let again = links.room(KEY, IDLE, opened(3, &count)).await.unwrap();
+        assert!(again.is_reused && count.get() == 4);
+    });
+}
+
+#[test]
+fn no_request_has_more_than_its_share_of_a_server_that_sets_no_limit() {
+    on_a_worker(async {
+        let (links, count) = (Links::default(), Rc::default());
+        let mut rooms = Vec::new();
+        for _ in 0..=STREAMS_MAX {
+            rooms.push(links.room(KEY, IDLE, opened(1000, &count)).await.unwrap());
+        }
+        assert_eq!(count.get(), 2);
+    });
+}
+
+#[test]
+fn who_comes_together_waits_for_one_connection() {
+    on_a_worker(async {
+        let (links, count) = (Rc::<Links>::default(), Rc::default());
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let (links, open) = (Rc::clone(&links), opened(100, &count));
+                tokio::task::spawn_local(async move { links.room(KEY, IDLE, open).await.unwrap() })
+            })
+            .collect();
+        let mut rooms = Vec::new();
+        for task in tasks {
+            rooms.push(task.await.unwrap());
+        }
+        assert_eq!((count.get(), rooms.len()), (1, 20));
+    });
+}
+
+#[test]
+fn a_connection_that_cannot_be_had_is_missed_by_all_who_wait_for_it() {
+    on_a_worker(async {
+        let (links, asked) = (Rc::<Links>::default(), Rc::<Cell<usize>>::default());
+        let tasks: Vec<_> = (0..5)
+            .map(|_| {
+                let (links, asked) = (Rc::clone(&links), Rc::clone(&asked));
+                tokio::task::spawn_local(async move {
+                    let open = async {
+                        asked.set(asked.get() + 1);
+                        tokio::task::yield_now().await;
+                        Err(IoFault::from(std::io::Error::from_raw_os_error(111)))
+                    };
+                    links.room(KEY, IDLE, open).await.err()
+                })
+            })
+            .collect();
+        for task in tasks {
+            let fault = task.await.unwrap();
+            let Some(IoFault::Broken(error)) = fault else {
+                panic!("no place")
+            };
+            assert_eq!(error.raw_os_error(), Some(111));
+        }
+        assert_eq!(asked.get(), 1);
+        // Whoever comes later tries anew.
+        let room = links.room(KEY, IDLE, opened(1, &asked)).await;
+        assert!(room.is_ok() && asked.get() == 2);
+    });
+}
+
+#[test]
+fn where_there_are_as_many_connections_as_may_be_a_place_is_waited_for() {
+    on_a_worker(async {
+        let (links, count) = (Links::default(), Rc::default());
+        let mut rooms = Vec::new();
+        for _ in 0..LINKS_MAX {
+            rooms.push(links.room(KEY, IDLE, opened(1, &count)).await.unwrap());
+        }
+        let one_more = links.room(KEY, IDLE, opened(1, &count));
+        let leaving = async {
+            tokio::task::yield_now().await;
+            rooms.pop();
+        };
+        let (room, ()) = tokio::join!(one_more, leaving);
+        assert!(room.unwrap().is_reused);
+        assert_eq!(count.get(), LINKS_MAX);
+    });
+}
+
+#[test]
+fn a_connection_grows_old_while_it_has_no_request_and_not_before() {
+    on_a_worker(async {
+        let (links, count) = (Links::default(), Rc::default());
+        let at = |seconds| Mono::default().plus(Duration::from_secs(seconds));
+        let room = links.room(KEY, IDLE, opened(1, &count)).await.unwrap();
+        links.sweep(at(1000));
+        assert_eq!(links.len(), 1, "it is in use");
+        drop(room);
+        links.sweep(at(1001));
+        links.sweep(at(1060));
+        assert_eq!(links.len(), 1);
+        links.sweep(at(1061));
+        assert!(links.is_empty());
+    });
+}

@@ -2,8 +2,7 @@ use http::Request as Asked;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::Fields;
-use crate::wire::{HeadLimits, Request};
+use crate::wire::{Fields, HeadLimits, Request};
 
 const LIMITS: HeadLimits = HeadLimits {
     bytes_max: 1 << 20,
