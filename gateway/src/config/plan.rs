@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ mod cache;
 mod discover;
 mod guard;
 mod guard_words;
+mod health;
 mod tls;
 mod tracing;
 mod words;
@@ -32,6 +32,7 @@ pub use guard::{
     LimitKey, OnRedisError, Origins, Overload, RateLimit, RateLimitId, Redis, TokenAlgorithm, TokenKeys,
 };
 pub use guard_words::is_claim;
+pub use health::{HealthCheck, HealthQuestion};
 pub use tls::{
     Acme, AcmeTrust, Certificate, CertificateFiles, CertificateId, CertificateSource, ClientAuth,
     ClientCertificate, Domain, ListenerTls, Ocsp, SendProxyProtocol, TlsVersion, UpstreamTls, Verify,
@@ -267,32 +268,6 @@ pub enum Address {
     },
     /// `unix:/path`
     Unix(PathBuf),
-}
-
-/// `[upstreams.*.health_check]`
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HealthCheck {
-    /// What is asked; None = a TCP connect.
-    pub question: Option<HealthQuestion>,
-    /// Between two probes of a server.
-    pub interval: Duration,
-    /// A probe that takes longer has failed.
-    pub timeout: Duration,
-    /// Good probes in a row until it is up.
-    pub healthy_threshold: NonZeroU32,
-    /// Bad probes in a row until it is down.
-    pub unhealthy_threshold: NonZeroU32,
-    /// Statuses that count as good.
-    pub expect_status: Vec<RangeInclusive<u16>>,
-}
-
-/// What a server is asked by a probe.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HealthQuestion {
-    /// By GET, for a path; the status is the answer.
-    Path(String),
-    /// By `grpc.health.v1.Health/Check`, for a service; empty is the whole server.
-    Grpc(String),
 }
 
 /// `[upstreams.*.outlier_detection]`
