@@ -14,6 +14,8 @@ use proptest::prelude::*;
 mod caches;
 #[path = "config/caching.rs"]
 mod caching;
+#[path = "config/discovering.rs"]
+mod discovering;
 #[path = "config/edges.rs"]
 mod edges;
 #[path = "config/edging.rs"]

@@ -14,6 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::caches::{cache_rule, caches, compression};
+use crate::discovering::discover;
 use crate::edges::{certificates, listener_tls, send_proxy_protocol, upstream_tls};
 use crate::guards::{Guarding, guarding, guards, networks, overload};
 
@@ -212,11 +213,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     ];
     let timeouts = (duration(1), duration(1), duration(1), duration(1));
     let probing = (option::of(health_check()), outlier_detection(), retries());
-    let edge = (upstream_tls(), send_proxy_protocol(), any::<bool>());
+    let edge = (upstream_tls(), send_proxy_protocol(), any::<bool>(), option::of(discover()));
     let rest = (0usize..9, option::of(token()), overload(), edge);
     (load_balancing, servers(), timeouts, probing, rest).prop_map(
         |(load_balancing, servers, timeouts, probing, rest)| {
-            let (tls, send_proxy_protocol, is_http2) = rest.3;
+            let (tls, send_proxy_protocol, is_http2, discover) = rest.3;
             let protocol = match (&tls, is_http2 && send_proxy_protocol == SendProxyProtocol::Off) {
                 (_, false) => Protocol::Http1,
                 (Some(_), true) => Protocol::Http2,
@@ -234,7 +235,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 name: String::new(),
                 load_balancing,
                 servers,
-                discover: None,
+                discover,
                 connect_timeout: timeouts.0,
                 write_timeout: timeouts.1,
                 read_timeout: timeouts.2,
