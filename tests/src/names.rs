@@ -46,10 +46,12 @@ struct Shared {
     over: AtomicBool,
 }
 
+/// Time to live in seconds, and data.
+type Record = (u32, Vec<u8>);
+
 #[derive(Default)]
 struct State {
-    /// TTL and data of each record.
-    records: HashMap<(String, u16), Vec<(u32, Vec<u8>)>>,
+    records: HashMap<(String, u16), Vec<Record>>,
     trouble: HashMap<(String, u16), Trouble>,
     truncates: bool,
     asked: HashMap<(String, u16), usize>,

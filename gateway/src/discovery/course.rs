@@ -234,7 +234,7 @@ impl Course {
         let since = self.trouble.map_or(now, |before| before.since);
         self.trouble = Some(Trouble { since, kind });
         let kept = self.servers.len();
-        is_news.then(|| match kind {
+        is_news.then_some(match kind {
             Kind::Empty => Say::Emptied { kept, why },
             Kind::Failing => Say::Failing { kept, why },
             Kind::Partly => Say::Partly(why),
