@@ -213,7 +213,12 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     ];
     let timeouts = (duration(1), duration(1), duration(1), duration(1));
     let probing = (option::of(health_check()), outlier_detection(), retries());
-    let edge = (upstream_tls(), send_proxy_protocol(), any::<bool>(), option::of(discover()));
+    let edge = (
+        upstream_tls(),
+        send_proxy_protocol(),
+        any::<bool>(),
+        option::of(discover()),
+    );
     let rest = (0usize..9, option::of(token()), overload(), edge);
     (load_balancing, servers(), timeouts, probing, rest).prop_map(
         |(load_balancing, servers, timeouts, probing, rest)| {

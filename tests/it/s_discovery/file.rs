@@ -10,8 +10,8 @@ use super::{addresses, app, origins, wait_addresses, wait_source};
 /// Writes beside the file and renames, as whoever writes such files should.
 fn write(path: &Path, text: &str) {
     let fresh = path.with_extension("new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(&fresh, path).unwrap();
+    std::fs::write(&fresh, text).expect("the play's folder can be written");
+    std::fs::rename(&fresh, path).expect("within a folder, renaming works");
 }
 
 fn json(addresses: &[SocketAddr]) -> String {

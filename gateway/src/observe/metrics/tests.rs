@@ -2,6 +2,7 @@ mod beside;
 mod certificates;
 mod gone;
 mod guards;
+mod samples;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,9 +10,8 @@ use std::time::Duration;
 use super::*;
 use crate::kit::clock::{Mono, Now};
 use crate::observe::names::{ALL, Kind};
-use crate::observe::{
-    BreakerState, CacheResult, CacheSample, DiscoverySample, ListenerSample, MethodLabel, PurgeKind, ServerSample,
-};
+use crate::observe::{CacheResult, MethodLabel, PurgeKind};
+use samples::sample;
 
 const VERSION: &str = "1.2.3";
 const OPEN_METRICS: &[u8] = b"application/openmetrics-text; version=1.0.0";
@@ -20,58 +20,6 @@ fn now() -> Now {
     Now {
         mono: Mono(0),
         wall: Duration::from_millis(1_795_178_096_123),
-    }
-}
-
-fn sample() -> Sample<'static> {
-    Sample {
-        spans: Some(beside::SPANS),
-        disks: vec![beside::DISK],
-        certificates: vec![("example", 1_800_000_000)],
-        orders: certificates::orders(),
-        guards: guards::sample(),
-        discovery: vec![DiscoverySample {
-            upstream: "app",
-            servers: 2,
-            errors: 3,
-            succeeded_at: Some(1_700_000_000),
-        }],
-        caches: vec![CacheSample {
-            cache: "edge",
-            bytes: [1_000, 2_000],
-            objects: [10, 20],
-            evictions: [1, 2],
-            collapsed: 5,
-            damaged: 3,
-            writes_skipped: 4,
-            is_disk_up: Some(true),
-        }],
-        requests_in_flight: 3,
-        snapshots_alive: 2,
-        workers: 8,
-        listeners: vec![ListenerSample {
-            listener: "public",
-            active: 4,
-            idle: 5,
-        }],
-        servers: vec![
-            ServerSample {
-                upstream: "app",
-                server: "10.0.0.1:8000",
-                in_flight: 6,
-                is_up: true,
-                is_ejected: false,
-                breaker: BreakerState::HalfOpen,
-            },
-            ServerSample {
-                upstream: "app",
-                server: "10.0.0.2:8000",
-                in_flight: 0,
-                is_up: false,
-                is_ejected: true,
-                breaker: BreakerState::Open,
-            },
-        ],
     }
 }
 

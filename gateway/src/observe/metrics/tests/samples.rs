@@ -1,0 +1,69 @@
+use super::{assert_exported, busy, guards};
+use crate::observe::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
+
+pub fn sample() -> Sample<'static> {
+    Sample {
+        spans: Some(super::beside::SPANS),
+        disks: vec![super::beside::DISK],
+        certificates: vec![("example", 1_800_000_000)],
+        orders: super::certificates::orders(),
+        guards: super::guards::sample(),
+        discovery: vec![DiscoverySample {
+            upstream: "app",
+            servers: 2,
+            errors: 3,
+            succeeded_at: Some(1_700_000_000),
+        }],
+        caches: vec![CacheSample {
+            cache: "edge",
+            bytes: [1_000, 2_000],
+            objects: [10, 20],
+            evictions: [1, 2],
+            collapsed: 5,
+            damaged: 3,
+            writes_skipped: 4,
+            is_disk_up: Some(true),
+        }],
+        requests_in_flight: 3,
+        snapshots_alive: 2,
+        workers: 8,
+        listeners: vec![ListenerSample {
+            listener: "public",
+            active: 4,
+            idle: 5,
+        }],
+        servers: vec![
+            ServerSample {
+                upstream: "app",
+                server: "10.0.0.1:8000",
+                in_flight: 6,
+                is_up: true,
+                is_ejected: false,
+                breaker: BreakerState::HalfOpen,
+            },
+            ServerSample {
+                upstream: "app",
+                server: "10.0.0.2:8000",
+                in_flight: 0,
+                is_up: false,
+                is_ejected: true,
+                breaker: BreakerState::Open,
+            },
+        ],
+    }
+}
+
+#[test]
+fn how_it_goes_with_a_source_is_exported_as_it_is() {
+    assert_exported(
+        &busy(),
+        &[
+            ("sluice_discovery_servers{upstream=\"app\"}", 2.0),
+            ("sluice_discovery_errors_total{upstream=\"app\"}", 3.0),
+            (
+                "sluice_discovery_last_success_timestamp_seconds{upstream=\"app\"}",
+                1_700_000_000.0,
+            ),
+        ],
+    );
+}
