@@ -31,7 +31,7 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         access_log(),
         certificates().prop_flat_map(|certificates| (listeners(certificates.len()), Just(certificates))),
         upstreams,
-        (caches(), compression(), guarding()),
+        (caches(), compression(), guarding(), option::of(tracing())),
     )
         .prop_flat_map(
             |(server, admin, access_log, (listeners, certificates), upstreams, kept)| {
@@ -64,7 +64,7 @@ pub fn plan() -> impl Strategy<Value = Plan> {
                 rate_limits: kept.2.rate_limits,
                 concurrency_limits: kept.2.concurrency_limits,
                 auths: kept.2.auths,
-                tracing: None,
+                tracing: kept.3,
                 routes,
             },
         )
@@ -104,6 +104,20 @@ fn template() -> impl Strategy<Value = Template<RequestVariable>> {
 fn pattern() -> impl Strategy<Value = Pattern> {
     prop::sample::select(vec!["^/a$", r"\.php$", r"(?i)[^\\]+", "a$"])
         .prop_map(|p| Pattern::parse(p).unwrap())
+}
+
+fn tracing() -> impl Strategy<Value = Tracing> {
+    (0..=1_000_000_u32, name(), duration(1), 1..10_000_000_usize).prop_map(
+        |(sample_ppm, service_name, timeout, queue_max)| Tracing {
+            url: "https://collector:4318/x/v1/traces".to_owned(),
+            sample_ppm,
+            service_name,
+            // What they say is never printed, so it could not be read again.
+            headers: Vec::new(),
+            timeout,
+            queue_max,
+        },
+    )
 }
 
 fn server() -> impl Strategy<Value = Server> {
@@ -364,6 +378,7 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
         1u64..1 << 50,
         any::<bool>(),
         any::<bool>(),
+        option::of((0..upstreams).prop_map(UpstreamId)),
     );
     let origin = (option::of(rewrite()), edits(), cache_rule(caches));
     (matches(listeners), action(upstreams), rest, origin, edits()).prop_map(
@@ -376,6 +391,9 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
             Route {
                 name: String::new(),
                 matches,
+                mirror: rest
+                    .4
+                    .filter(|mirror| action.asks_an_origin() && !action.asks(*mirror)),
                 action,
                 mirror: None,
                 timeout: rest.0,

@@ -1,5 +1,6 @@
 //! What of traces and copies is inferred, inherited, compared, refused and never printed.
 
+use gateway::config::plan::UpstreamId;
 use gateway::config::{self, Changes, Plan};
 
 use crate::{env, plan};
@@ -25,7 +26,7 @@ fn errors(text: String) -> Vec<String> {
 }
 
 fn mirrors(plan: &Plan) -> Vec<Option<&str>> {
-    let name = |id: config::plan::UpstreamId| &*plan.upstreams[id.0].name;
+    let name = |id: UpstreamId| &*plan.upstreams[id.0].name;
     plan.routes.iter().map(|r| r.mirror.map(name)).collect()
 }
 
