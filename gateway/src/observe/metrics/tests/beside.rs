@@ -1,5 +1,5 @@
 use super::*;
-use crate::observe::{DiskSample, SpanSample};
+use crate::observe::{DiskSample, ListenerSample, SpanSample};
 
 pub(super) const SPANS: SpanSample = SpanSample {
     exported: 11,
@@ -11,6 +11,12 @@ pub(super) const DISK: DiskSample<'_> = DiskSample {
     cache: "edge",
     free: 6,
     size: 7,
+};
+
+pub(super) const LISTENER: ListenerSample<'_> = ListenerSample {
+    listener: "public",
+    active: 4,
+    idle: 5,
 };
 
 #[test]
