@@ -92,14 +92,16 @@ struct Attribute<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue<'a> {
-    StringValue(&'a str),
-    BoolValue(bool),
-    DoubleValue(f64),
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "boolValue")]
+    Flag(bool),
+    #[serde(rename = "doubleValue")]
+    Number(f64),
     /// 64 bits are a text in JSON's mapping: not every reader of JSON has numbers that large.
-    #[serde(serialize_with = "text")]
-    IntValue(&'a i64),
+    #[serde(rename = "intValue", serialize_with = "text")]
+    Int(&'a i64),
 }
 
 fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -124,7 +126,7 @@ pub fn encode(batch: &[Trace], resource: Resource<'_>) -> Vec<u8> {
                 attributes: about
                     .map(|(key, value)| Attribute {
                         key,
-                        value: AnyValue::StringValue(value),
+                        value: AnyValue::Text(value),
                     })
                     .collect(),
             },
@@ -160,15 +162,15 @@ fn attributes(span: &Span) -> Vec<Attribute<'_>> {
     let told = span.attributes.iter().map(|(key, value)| Attribute {
         key,
         value: match value {
-            Value::Flag(flag) => AnyValue::BoolValue(*flag),
-            Value::Int(n) => AnyValue::IntValue(n),
-            Value::Ms(ms) => AnyValue::DoubleValue(*ms),
-            Value::Text(text) => AnyValue::StringValue(text),
+            Value::Flag(flag) => AnyValue::Flag(*flag),
+            Value::Int(n) => AnyValue::Int(n),
+            Value::Ms(ms) => AnyValue::Number(*ms),
+            Value::Text(text) => AnyValue::Text(text),
         },
     });
     let error = span.error.as_ref().map(|error| Attribute {
         key: "error.type",
-        value: AnyValue::StringValue(error),
+        value: AnyValue::Text(error),
     });
     told.chain(error).collect()
 }

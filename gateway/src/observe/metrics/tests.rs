@@ -43,6 +43,7 @@ fn busy() -> Metrics {
         .count("max_connections");
     metrics.upstream("app").record(Duration::from_millis(2));
     metrics.upstream("app").retry(RetryReason::Reset);
+    metrics.mirror("app").count(Mirrored::Busy);
     metrics
         .server("app", "10.0.0.1:8000")
         .count(ServerResult::Timeout);

@@ -37,7 +37,7 @@ impl Why {
 /// requests that they are to be kept could make us send as much as it likes. `draw` is any 64 bits.
 pub fn is_drawn(share_ppm: u32, parent: Option<bool>, draw: u64) -> bool {
     parent.unwrap_or_else(|| {
-        let part = u128::from(draw) * u128::from(WHOLE_PPM) >> 64;
+        let part = (u128::from(draw) * u128::from(WHOLE_PPM)) >> 64;
         part < u128::from(share_ppm)
     })
 }
