@@ -9,6 +9,7 @@ use super::Cells;
 use crate::acme::storage::Mark;
 use crate::acme::{Challenges, Standing, Storage, StorageFault, Validity};
 use crate::config::plan::{Acme, Certificate};
+use crate::secrets::Identity;
 use crate::tls::Slot;
 
 /// One certificate that is ordered.
@@ -57,17 +58,22 @@ impl Ordered {
             return Ok(false);
         };
         *known = mark;
-        // One that was ordered under this name for other sites would mislead their clients.
+        Ok(self.adopt(Arc::new(identity)))
+    }
+
+    /// Shows this one if that is better than what is shown; whether it is.
+    fn adopt(&self, identity: Arc<Identity>) -> bool {
         let leaf = identity.chain().leaf();
+        // One that was ordered under this name for other sites would mislead their clients.
         let is_for_us = self.domains.iter().any(|domain| leaf.covers(domain));
         // One out of a backup does not replace a newer one that could not be stored.
         let shown = self.slot.identity();
         let is_older = shown.is_some_and(|shown| leaf.not_before < shown.chain().leaf().not_before);
-        if !is_for_us || is_older {
-            return Ok(false);
+        let is_better = is_for_us && !is_older;
+        if is_better {
+            self.slot.install(identity);
         }
-        self.slot.install(Arc::new(identity));
-        Ok(true)
+        is_better
     }
 
     /// What is shown was stored just now, and need not be read again.
@@ -114,6 +120,18 @@ impl OrderCells {
             directory: acme.directory.clone(),
             storage: acme.storage.clone(),
         };
-        Some(self.ordered.claim(&key, || Ordered::open(certificate, acme)))
+        // With other domains it is another order, and what was shown before it goes on: it may not be stored yet.
+        let is_before =
+            |before: &Key| before.name == key.name && before.directory == key.directory && before != &key;
+        let alive = self.ordered.alive().into_iter();
+        let shown: Vec<_> = alive
+            .filter(|(before, _)| is_before(before))
+            .filter_map(|(_, ordered)| ordered.slot.identity())
+            .collect();
+        Some(self.ordered.claim(&key, || {
+            let ordered = Ordered::open(certificate, acme);
+            shown.into_iter().for_each(|identity| _ = ordered.adopt(identity));
+            ordered
+        }))
     }
 }
