@@ -42,6 +42,8 @@ mod s_discovery;
 mod t_tracing;
 /// Copies of requests.
 mod u_mirror;
+/// What would happen to a request, asked before it happens.
+mod q_explain;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

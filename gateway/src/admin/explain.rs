@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{self, problem};
-use crate::corridor::explain::{Cached, Explanation, LimitSeen, Outcome, Question, ServerSeen, explain};
+use crate::corridor::explain::{
+    Cached, Entrance, Explanation, LimitSeen, Outcome, Question, ServerSeen, explain,
+};
 use crate::reload::Control;
 use crate::reply::Reply;
 use crate::wire::{Method, Request};
@@ -39,14 +41,17 @@ pub async fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply 
         Ok(question) => question,
         Err(message) => return problem(400, &message),
     };
-    let doors = control.doors();
-    let entrances = doors.iter().map(|door| (door.listener.clone(), door.tls.clone()));
-    let entrances: Vec<_> = entrances.collect();
-    drop(doors);
-    match explain(&question, control.snapshot(), entrances, &control.clock).await {
+    match explain(&question, control.snapshot(), entrances(control), &control.clock).await {
         Ok(explanation) => api::json(200, &shape(&explanation)),
         Err(fault) => problem(400, &fault.to_string()),
     }
+}
+
+fn entrances(control: &Control) -> Vec<Entrance> {
+    let doors = control.doors();
+    let open = doors.iter();
+    open.map(|door| (door.listener.clone(), door.tls.clone()))
+        .collect()
 }
 
 fn of_body(body: &[u8]) -> Result<Question, String> {

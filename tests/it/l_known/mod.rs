@@ -9,7 +9,7 @@ mod identity;
 /// Keys in a field.
 mod keys;
 /// Tokens: by keys from files and from their issuer.
-mod tokens;
+pub(super) mod tokens;
 
 use std::path::PathBuf;
 

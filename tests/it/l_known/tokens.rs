@@ -1,7 +1,7 @@
 /// Issuers that publish their keys.
 mod issuers;
 /// Tokens as issuers make them.
-pub(super) mod mint;
+pub(crate) mod mint;
 
 use std::time::Duration;
 
