@@ -15,7 +15,7 @@ const BCRYPT: &str = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.vTdnMkpWk2uFGdD13bbQkt9V3Bbgx
 pub const KEY: &str = "0123456789abcdef";
 
 pub const HOSTS: [&str; 4] = ["a.test", "b.test", "x.w.test", "y.z.w.test"];
-pub const SEGMENTS: [&str; 6] = ["a", "b", "api", "v1", "item", "x-1"];
+pub const SEGMENTS: [&str; 4] = ["a", "b", "api", "item"];
 const ROUTES: usize = 200;
 
 /// Upstreams with how they balance, how many servers they have, and more lines.
@@ -99,7 +99,7 @@ impl World {
         toml.push_str(&format!(
             "[[routes]]\nname = \"r{number}\"\nmatch = {{ {matches} }}\n"
         ));
-        let has_origin = dice.is(65);
+        let has_origin = dice.is(75);
         if has_origin {
             let upstream = || UPSTREAMS.map(|(name, ..)| name);
             match dice.is(8) {
@@ -114,7 +114,7 @@ impl World {
             toml.push_str(&action(dice, folder));
         }
         toml.push_str(&guards(dice));
-        if has_origin && dice.is(60) {
+        if has_origin && dice.is(75) {
             toml.push_str(&caching(dice));
         }
     }
@@ -142,7 +142,7 @@ fn matching(dice: &mut Dice) -> (String, String) {
         "",
         "",
         ", headers = { X-Version = \"2\" }",
-        ", headers = { X-Version = true }",
+        ", headers = { X-Version = \"*\" }",
     ]);
     let query = dice.one_of(&["", "", "", "", ", query = { beta = \"1\" }"]);
     let methods = dice.one_of(&[
@@ -171,10 +171,11 @@ fn guards(dice: &mut Dice) -> String {
     let limits = [
         "",
         "",
+        "",
+        "",
         "rate_limits = [\"by_address\"]\n",
         "rate_limits = [\"by_plan\", \"by_address\"]\n",
         "rate_limits = [\"by_route\"]\n",
-        "rate_limits = [\"by_claim\", \"by_route\"]\n",
     ];
     text.push_str(dice.one_of(&limits));
     let auths = [
