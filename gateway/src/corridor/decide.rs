@@ -57,11 +57,19 @@ impl<H: Hand> Deciding<'_, H> {
         let x = &mut *self.x;
         let site = match site::find(x, self.door, &mut self.hand) {
             Ok(site) => site,
-            Err(verdict) => return Ok(verdict),
+            Err(verdict) => {
+                self.hand.note(Room::Route, || told_of_none(&verdict));
+                return Ok(verdict);
+            }
         };
         x.site = Some(Arc::clone(&site));
         match site::rewritten(&site.route, &x.request.path) {
-            Ok(path) => x.rewritten = path,
+            Ok(path) => {
+                if let Some(path) = &path {
+                    self.hand.note(Room::Route, || format!("rewritten to {path}"));
+                }
+                x.rewritten = path;
+            }
             Err(refusal) => {
                 self.hand.note(Room::Route, || {
                     "the rewrite puts dot segments into the path".to_owned()
@@ -142,6 +150,18 @@ impl<H: Hand> Deciding<'_, H> {
             (Act::Redirect | Act::Respond, _) => Verdict::refuse(Refusal::Internal),
         }
     }
+}
+
+/// Why there is no route, for people.
+fn told_of_none(verdict: &Verdict) -> String {
+    let text = match verdict {
+        Verdict::Refuse(Refusal::BadRequest, _) => {
+            "an origin that takes the encoded slash for a slash would serve another route's"
+        }
+        Verdict::Refuse(Refusal::MethodNotAllowed, _) => "only routes for other methods match",
+        _ => "no route matches this host and path",
+    };
+    text.to_owned()
 }
 
 /// Methods that are about the gateway itself, or that it never passes on.

@@ -16,6 +16,9 @@ use crate::l_known::tokens::mint;
 
 const REQUESTS: usize = 1_000;
 
+/// Another is given by `EXPLAIN_SEED`.
+const SEED: u64 = 20_261_121;
+
 /// A request that is first explained and then sent.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -40,7 +43,7 @@ fn what_is_explained_is_what_then_happens() {
     let seed = std::env::var("EXPLAIN_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(20_261_121);
+    let seed = seed.unwrap_or(SEED);
     let folder = tempfile::tempdir().expect("as it is written here and by the gateway");
     let mut dice = Dice::new(seed);
     let world = World::new(&mut dice, folder.path());
@@ -82,6 +85,9 @@ fn what_is_explained_is_what_then_happens() {
             .expect("as it is written here and by the gateway")];
         check_by_log(seed, *number, told, &line);
         *verdicts.entry(kind(&told.explained)).or_default() += 1;
+    }
+    if seed != SEED {
+        return;
     }
     // Without this much variety it would prove little.
     for needed in [
@@ -327,6 +333,9 @@ fn check_at_once(seed: u64, number: usize, asked: &Asked, told: &Value, response
     let verdict = told["verdict"]
         .as_str()
         .expect("as it is written here and by the gateway");
+    if is_refused_by_chance(told) {
+        return;
+    }
     if verdict == "proxy" {
         assert_eq!(told["status"], Value::Null, "{}", context());
     } else {
@@ -346,8 +355,21 @@ fn check_at_once(seed: u64, number: usize, asked: &Asked, told: &Value, response
             .expect("as it is written here and by the gateway")]
         .address();
         let is_drawn = told["candidates"].as_array().is_some_and(|all| !all.is_empty());
-        assert!(is_drawn || address.to_string() == server, "{}", context());
+        let may_be_another = is_drawn || asks_again(asked, told);
+        assert!(may_be_another || address.to_string() == server, "{}", context());
     }
+}
+
+/// What the origin answers may not meet a condition: then it is asked once more, for this request alone.
+fn asks_again(asked: &Asked, told: &Value) -> bool {
+    let has_condition = asked.headers.iter().any(|(name, _)| name == "If-Match");
+    has_condition && told["cache"]["state"] == "miss"
+}
+
+/// A split may draw the other upstream, which has a server.
+fn is_refused_by_chance(explained: &Value) -> bool {
+    let is_assumed = explained["assumed"].as_array().is_some_and(|all| !all.is_empty());
+    is_assumed && explained["verdict"] == "refuse"
 }
 
 fn check_by_log(seed: u64, number: usize, told: &Told, line: &Value) {
@@ -362,7 +384,16 @@ fn check_by_log(seed: u64, number: usize, told: &Told, line: &Value) {
     let verdict = explained["verdict"]
         .as_str()
         .expect("as it is written here and by the gateway");
-    assert_eq!(explained["reason"], line["refusal"], "{}", context());
+    if is_refused_by_chance(explained) {
+        return;
+    }
+    // Whether there is anything in a range shows when the origin has answered.
+    let is_of_range = verdict == "proxy" && line["refusal"] == "range_not_satisfiable";
+    assert!(
+        is_of_range || explained["reason"] == line["refusal"],
+        "{}",
+        context()
+    );
     let candidates = explained["candidates"]
         .as_array()
         .expect("as it is written here and by the gateway");
@@ -376,7 +407,7 @@ fn check_by_log(seed: u64, number: usize, told: &Told, line: &Value) {
             );
             let is_candidate = candidates.is_empty() || candidates.contains(&line["server"]) || is_split;
             assert!(is_candidate, "{}", context());
-            if candidates.is_empty() {
+            if candidates.is_empty() && !asks_again(asked, explained) {
                 assert_eq!(explained["server"], line["server"], "{}", context());
             }
         }
@@ -388,9 +419,8 @@ fn check_by_log(seed: u64, number: usize, told: &Told, line: &Value) {
         // What the origin says is not known before: whether it may be kept, and whether it meets a condition, for which
         // it is asked once more.
         ("proxy", Some("miss")) => {
-            let has_condition = asked.headers.iter().any(|(name, _)| name == "If-Match");
-            matches!(logged, Some("miss" | "revalidated" | "uncacheable"))
-                || has_condition && logged == Some("bypass")
+            let is_second = logged == Some("bypass") && asks_again(asked, explained);
+            matches!(logged, Some("miss" | "revalidated" | "uncacheable")) || is_second
         }
         (_, Some(state)) => logged == Some(state),
     };

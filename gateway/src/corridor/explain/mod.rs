@@ -202,7 +202,6 @@ impl Walk {
         self.deciding().introduce();
         self.note_request();
         let decided = self.deciding().decide();
-        self.note_route();
         let decided = match decided {
             Ok(Verdict::Wait(site, wait)) => self.wait_in(&site, wait).await,
             Ok(decided) => decided,
@@ -360,13 +359,6 @@ impl Walk {
         self.note(Room::Listen, who);
         if let Some(read) = read {
             self.note(Room::Listen, read);
-        }
-    }
-
-    fn note_route(&mut self) {
-        let rewritten = self.x.rewritten.clone();
-        if let Some(path) = rewritten {
-            self.note(Room::Route, format!("rewritten to {path}"));
         }
     }
 
