@@ -51,7 +51,10 @@ impl TlsLoad {
 
     fn stop(self) -> Vec<String> {
         self.over.store(true, Ordering::Release);
-        let faults = self.clients.into_iter().map(|client| client.join().unwrap());
+        let faults = self
+            .clients
+            .into_iter()
+            .map(|client| client.join().expect("a client does not panic"));
         faults.flatten().collect()
     }
 }

@@ -9,7 +9,7 @@ use super::{SAYS_HI, wait_generation};
 
 fn sluice_says(words: &[&str]) -> Output {
     let mut command = Command::new(harness::process::binary("sluice"));
-    command.args(words).output().unwrap()
+    command.args(words).output().expect("the binary is built")
 }
 
 fn text(bytes: &[u8]) -> String {
