@@ -34,6 +34,8 @@ mod m_http2;
 mod o_tls;
 /// Servers that speak HTTP/2, and gRPC.
 mod p_upstream_h2;
+/// What would happen to a request, asked before it happens.
+mod q_explain;
 /// A new binary in the place of one that serves.
 mod r_upgrade;
 /// Servers that nobody has listed: they come and go, and what they are found by fails.
@@ -42,8 +44,6 @@ mod s_discovery;
 mod t_tracing;
 /// Copies of requests.
 mod u_mirror;
-/// What would happen to a request, asked before it happens.
-mod q_explain;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

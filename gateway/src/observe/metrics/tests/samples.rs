@@ -1,5 +1,5 @@
-use super::{assert_exported, busy, guards};
-use crate::observe::{BreakerState, CacheSample, DiscoverySample, ListenerSample, Sample, ServerSample};
+use super::{assert_exported, busy};
+use crate::observe::{BreakerState, CacheSample, DiscoverySample, Sample, ServerSample};
 
 pub fn sample() -> Sample<'static> {
     Sample {
@@ -27,11 +27,7 @@ pub fn sample() -> Sample<'static> {
         requests_in_flight: 3,
         snapshots_alive: 2,
         workers: 8,
-        listeners: vec![ListenerSample {
-            listener: "public",
-            active: 4,
-            idle: 5,
-        }],
+        listeners: vec![super::beside::LISTENER],
         servers: vec![
             ServerSample {
                 upstream: "app",
