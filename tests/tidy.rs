@@ -22,6 +22,8 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 const LAYERS: &[&[&str]] = &[
     &["kit", "lookout", "outbound", "secrets", "stream", "wire"],
     &["config", "facts"],
+    &["kit", "outbound", "secrets", "stream", "wire"],
+    &["config", "facts", "import"],
     &[
         "balance",
         "cache",

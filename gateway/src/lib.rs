@@ -14,9 +14,10 @@ pub mod secrets;
 pub mod stream;
 pub mod wire;
 
-// L1: the text an operator writes and what it means; what is known of a request.
+// L1: the text an operator writes and what it means; what is known of a request; what others' configurations say.
 pub mod config;
 pub mod facts;
+pub mod import;
 
 // L2: the rooms, in the order a request meets them. They take facts and return verdicts.
 pub mod acme;

@@ -30,6 +30,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Purge(what) => cli::purge::purge(config, &what),
         Command::Diff(what) => cli::diff::diff(&what),
         Command::Explain(what) => cli::explain::explain(config, &what),
+        Command::Import(what) => cli::import::import(&what),
         Command::Log(what) => cli::log::log(config, &what),
         Command::Reopen(desk) => cli::orders::reopen(config, &desk),
         Command::Server(order) => cli::orders::server(config, &order),

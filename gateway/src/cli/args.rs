@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cli::Fault;
-pub use looking::{Diff, Explain, HashPassword, Log, Simulate, SimulateCache, Top};
+pub use looking::{Diff, Explain, HashPassword, Import, Log, Simulate, SimulateCache, Top};
 
 /// An edge gateway: balances, caches, limits, checks health, retries, serves files, and reloads without dropping a request.
 #[derive(Debug, Parser)]
@@ -112,6 +112,8 @@ pub enum Command {
         sluice stop\n  \
         sluice stop --admin 127.0.0.1:9900 --token-file /etc/sluice/admin.token")]
     Stop(Desk),
+    /// Translate a configuration of nginx, and tell of each directive what became of it
+    Import(Import),
     /// Tell from an access log how something else would have done
     #[command(subcommand)]
     Simulate(Simulate),
@@ -293,7 +295,7 @@ pub struct ReverseProxy {
 }
 
 /// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 2] = ["apply", "import"];
+const NOT_YET: [&str; 1] = ["apply"];
 
 /// Reads the words.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod diff;
 pub mod explain;
 pub mod fault;
+pub mod import;
 pub mod log;
 pub mod notify;
 pub mod oneliner;

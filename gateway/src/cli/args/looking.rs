@@ -58,6 +58,31 @@ pub struct Diff {
     pub json: bool,
 }
 
+/// `sluice import`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is included is read too: relative names, as in nginx, are those of files beside the one that is named. The\n\
+    translation goes to stdout, or to the file of -o; what became of each directive goes to stderr. What kept clients\n\
+    out and could not be translated leaves its route closed, what else could not be answers 501.\n\
+    Exit codes: 0 all of it was translated, 1 there are remarks to read, 2 it cannot be read.\n\n  \
+    sluice import /etc/nginx/nginx.conf -o sluice.toml && sluice check -c sluice.toml\n  \
+    sluice import nginx.conf --json | jq -r '.directives[] | select(.outcome != \"translated\") | .remarks[]'"
+)]
+pub struct Import {
+    /// The main file: nginx.conf
+    #[arg(value_name = "NGINX_CONF")]
+    pub file: PathBuf,
+    /// Write the translation there; a file that is there already is left alone
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Tell also what was translated without more to say
+    #[arg(long)]
+    pub all: bool,
+    /// Print {"toml": …, "counts": {…}, "directives": […], "problems": […]} instead
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sluice top`
 #[derive(Debug, Args)]
 #[command(

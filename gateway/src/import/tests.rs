@@ -1,0 +1,1 @@
+//! Whole configurations through the importer.
