@@ -106,7 +106,14 @@ fn bodies(work: &mut Work<'_>) {
             None => work.ledger.lost(directive, "this is no size"),
         }
     }
-    let size = body_size(&work.http);
+    let http = work.http.clone();
+    let servers = http.own_all("server");
+    let mut sizes = servers.iter().map(|s| body_size(&http.within(s.block())));
+    // What all servers agree on needs not be said of each route.
+    let first = sizes.next();
+    let size = first
+        .filter(|size| sizes.all(|s| s == *size))
+        .unwrap_or_else(|| body_size(&http));
     work.document.limits.insert("max_body", Amount::Text(size));
 }
 

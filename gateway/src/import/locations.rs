@@ -360,6 +360,9 @@ fn place(
                 );
                 return;
             }
+            if route.is_rest && host.is_none() {
+                continue;
+            }
             // One that is for plain or encrypted connections alone says so by "http" or "https".
             let Some(listener) = listener_of(route, listener.as_ref(), sockets) else {
                 continue;

@@ -223,6 +223,8 @@ pub(super) struct Route {
     pub auth: Option<String>,
     pub rate_limits: Vec<String>,
     pub concurrency_limits: Vec<String>,
+    /// What is left of a server is 404: said only where another server would take it.
+    pub is_rest: bool,
 }
 
 impl Route {
@@ -249,6 +251,7 @@ impl Route {
             auth: None,
             rate_limits: Vec::new(),
             concurrency_limits: Vec::new(),
+            is_rest: false,
         }
     }
 

@@ -6,7 +6,7 @@ use super::conditions::{self, Condition};
 use super::globals;
 use super::headers;
 use super::locations::{Kind, Location};
-use super::model::{Action, Edits, PathMatch, Rewrite, Route};
+use super::model::{Action, Amount, Edits, PathMatch, Rewrite, Route};
 use super::returns;
 use super::scope::Scope;
 use super::sockets;
@@ -101,6 +101,7 @@ pub(super) fn of<'t>(
     route.comment.push(work.origin(location.directive));
     route.name = match location.kind {
         Kind::Server => String::new(),
+        _ if location.text == "/" => "all".to_owned(),
         _ => values::name(&location.text),
     };
     let returns = returns::action(location, known, work);
@@ -120,6 +121,7 @@ pub(super) fn of<'t>(
         route.cache = None;
         route.rewrite = route.rewrite.filter(|_| matches!(route.action, Action::Files(_)));
     }
+    route.is_rest = location.kind == Kind::Server && route.action == returns::status(404) && !is_returned;
     let mut routes = Vec::new();
     for condition in conditions::of(location, server, known, &mut route, work) {
         match condition {
@@ -313,7 +315,8 @@ fn path_of(
 fn common<'t>(location: &Location<'t>, known: Known<'_>, route: &mut Route, work: &mut Work<'t>) {
     let scope = &location.scope;
     let size = globals::body_size(scope);
-    if size != globals::body_size(&work.http) {
+    let is_said = work.document.limits.get("max_body") == Some(&Amount::Text(size.clone()));
+    if route.asks_an_origin() && !is_said {
         route.max_body = Some(size);
     }
     if let Some(directive) = scope.one("access_log") {

@@ -123,7 +123,9 @@ impl<'t> Work<'t> {
 
     /// "nginx.conf:12: location /api/", for a comment.
     pub fn origin(&self, directive: &Directive) -> String {
-        format!("{}: {}", self.tree.place(directive.place), directive.head())
+        let place = self.tree.place(directive.place);
+        let name = place.rsplit('/').next().unwrap_or(&place);
+        format!("{name}: {}", directive.head())
     }
 
     /// A name for a route that no other has.
