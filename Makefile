@@ -37,10 +37,11 @@ lint: tools
 
 # redis-server: plays of limits that several gateways share. Its package is `redis` everywhere.
 # pebble: plays of certificates that are ordered; an authority for tests, with a server of DNS in the same package.
+# nginx: plays in which it stands beside Sluice, configured alike.
 # chromium and chromedriver: the play that opens the dashboard. The packages have Debian's names.
 # promtool: the tests of the alerts. It comes with Prometheus.
 units: tools
-	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus pebble
+	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus pebble nginx
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build

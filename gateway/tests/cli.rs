@@ -4,6 +4,8 @@
 mod actors;
 #[path = "cli/diff.rs"]
 mod diff;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/purge.rs"]
@@ -137,10 +139,10 @@ fn scripts_get_their_problems_as_json() {
 #[test]
 fn what_is_not_built_says_so_and_what_is_unknown_is_guessed() {
     let folder = Folder::new(FINE);
-    let done = sluice(&folder, &["import", "nginx.conf"]);
+    let done = sluice(&folder, &["apply", "new.toml"]);
     assert_eq!(done.code, 2);
     assert!(
-        done.err.contains("`sluice import` is not in this build yet\n"),
+        done.err.contains("`sluice apply` is not in this build yet\n"),
         "{}",
         done.err
     );

@@ -44,6 +44,8 @@ mod s_discovery;
 mod t_tracing;
 /// Copies of requests.
 mod u_mirror;
+/// nginx beside Sluice, configured by what `sluice import` makes of its configuration.
+mod u_import;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 
