@@ -11,7 +11,8 @@ http {
     upstream app { server 127.0.0.1:8001; }
 }
 ";
-const SITE: &str = "server { listen 8080; location / { proxy_pass http://app; proxy_set_header Host $http_host; } }";
+const SITE: &str =
+    "server { listen 8080; location / { proxy_pass http://app; proxy_set_header Host $http_host; } }";
 
 /// A folder with a configuration of nginx, of which a site is in a file of its own.
 fn folder(site: &str) -> (Folder, String) {
@@ -31,7 +32,11 @@ fn what_is_translated_is_taken_by_check() {
     let out = folder.config().with_file_name("new.toml").display().to_string();
     let done = sluice(&folder, &["import", &main, "-o", &out]);
     assert_eq!((done.code, done.out.as_str()), (0, ""), "{}", done.err);
-    assert!(done.err.ends_with("0 with a difference, 0 not translated\n"), "{}", done.err);
+    assert!(
+        done.err.ends_with("0 with a difference, 0 not translated\n"),
+        "{}",
+        done.err
+    );
     let done = sluice(&folder, &["check", "-c", &out]);
     assert_eq!(done.code, 0, "{}", done.err);
     // What is there is not written over.
@@ -42,10 +47,16 @@ fn what_is_translated_is_taken_by_check() {
 
 #[test]
 fn remarks_say_where_and_what_to_do() {
-    let (folder, main) = folder("server { listen 8080;\nerror_page 404 /404.html;\nlocation / { proxy_pass http://app; } }");
+    let (folder, main) =
+        folder("server { listen 8080;\nerror_page 404 /404.html;\nlocation / { proxy_pass http://app; } }");
     let done = sluice(&folder, &["import", &main]);
     assert_eq!(done.code, 1, "{}", done.err);
-    assert!(done.err.contains("sites/a.conf:2: not translated: error_page 404 /404.html\n    "), "{}", done.err);
+    assert!(
+        done.err
+            .contains("sites/a.conf:2: not translated: error_page 404 /404.html\n    "),
+        "{}",
+        done.err
+    );
     assert!(done.out.contains("[upstreams.app]"), "{}", done.out);
     let done = sluice(&folder, &["import", &main, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&done.out).unwrap();
@@ -62,8 +73,17 @@ fn what_cannot_be_read_is_told_with_its_place() {
     let (folder, main) = folder("server {\nlisten 80\n}");
     let done = sluice(&folder, &["import", &main]);
     assert_eq!((done.code, done.out.as_str()), (2, ""));
-    assert!(done.err.contains("sites/a.conf:2: \"listen\" has neither"), "{}", done.err);
+    assert!(
+        done.err.contains("sites/a.conf:2: \"listen\" has neither"),
+        "{}",
+        done.err
+    );
     let done = sluice(&folder, &["import", "/nowhere/nginx.conf"]);
     assert_eq!(done.code, 2);
-    assert!(done.err.contains("/nowhere/nginx.conf:1: the file cannot be read"), "{}", done.err);
+    assert!(
+        done.err
+            .contains("/nowhere/nginx.conf:1: the file cannot be read"),
+        "{}",
+        done.err
+    );
 }
