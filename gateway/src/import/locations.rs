@@ -184,10 +184,15 @@ fn add<'t>(
         work.ledger.lost(location.directive, remark);
         return;
     }
-    if let Some(slash) = routes::slash_redirect(location, &path, all) {
+    let slash = routes::slash_redirect(location, &path, all);
+    let own = routes::of(location, path, server, all, work);
+    if let (Some(mut slash), Some(main)) = (slash, own.last()) {
+        // What is added to answers is added to this one as well.
+        slash.response.set.clone_from(&main.response.set);
+        slash.response.set.extend(main.response.add.iter().cloned());
         routes.push(slash);
     }
-    routes.extend(routes::of(location, path, server, all, work));
+    routes.extend(own);
 }
 
 /// Whether Sluice takes the text for a path.

@@ -107,5 +107,5 @@ fn a_balancer_answers_and_asks_as_nginx_does() {
         (vec![1, 1, 1, 0], vec![1, 1, 1, 0])
     );
     pair.ask(&to(Request::post("/flaky", "once"), "/flaky"));
-    pair.end(51);
+    pair.end(52);
 }

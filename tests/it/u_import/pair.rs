@@ -233,6 +233,15 @@ impl Pair {
                 continue;
             }
             let (a, b) = (self.field(theirs, name, ask), self.field(ours, name, ask));
+            // Sluice's own refusals are not to be kept, and say so.
+            if is_refusal && name == "cache-control" && b == "no-store" {
+                continue;
+            }
+            // Sluice says the charset of files that are text; nginx has a directive for it.
+            let b = match (self.has_files, name) {
+                (true, "content-type") => b.strip_suffix(";charset=utf-8").unwrap_or(&b).to_owned(),
+                _ => b,
+            };
             if a != b {
                 found.push((name, a, b));
             }
