@@ -101,6 +101,8 @@ const WITHIN: &[(&str, &str)] = &[
     ("outbound", "wire"),
     ("secrets", "kit"),
     ("wire", "kit"),
+    // Its tests ask whether what comes out is a configuration.
+    ("import", "config"),
     ("balance", "upstream"),
     ("snapshot", "state"),
     ("corridor", "exchange"),

@@ -318,15 +318,14 @@ fn without_lookahead(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Puts the routes where the server is asked: by listener and host.
-fn place(
+/// Listeners and hosts that lead to a server; without a listener it is all of them.
+fn places(
     index: usize,
     servers: &[Server<'_>],
     sockets: &Sockets,
     routes: &[Route],
-    apart: &[(String, Route)],
     work: &mut Work<'_>,
-) {
+) -> Vec<(Option<String>, Option<String>)> {
     let mut places: Vec<(Option<String>, Option<String>)> = Vec::new();
     let own: Vec<_> = sockets
         .all
@@ -354,6 +353,19 @@ fn place(
             "no request finds it: it has no name that Sluice can match, and is no socket's default",
         );
     }
+    places
+}
+
+/// Puts the routes where the server is asked: by listener and host.
+fn place(
+    index: usize,
+    servers: &[Server<'_>],
+    sockets: &Sockets,
+    routes: &[Route],
+    apart: &[(String, Route)],
+    work: &mut Work<'_>,
+) {
+    let places = places(index, servers, sockets, routes, work);
     for (listener, host) in places.clone() {
         let apart = apart.iter().find(|(name, _)| Some(name) == host.as_ref());
         let routes = apart.map_or(routes, |(_, route)| std::slice::from_ref(route));
@@ -379,7 +391,17 @@ fn place(
             work.document.routes.push(route);
         }
     }
-    // Of the default server's names those that are told apart have no place of their own yet.
+    place_apart(index, servers, &places, apart, work);
+}
+
+/// Of the default server's names those that are told apart have no place of their own yet.
+fn place_apart(
+    index: usize,
+    servers: &[Server<'_>],
+    places: &[(Option<String>, Option<String>)],
+    apart: &[(String, Route)],
+    work: &mut Work<'_>,
+) {
     for (name, route) in apart
         .iter()
         .filter(|(name, _)| !places.iter().any(|(_, h)| h.as_ref() == Some(name)))

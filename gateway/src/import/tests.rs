@@ -88,3 +88,20 @@ fn outcome(imported: &Imported, start: &str) -> Outcome {
         .unwrap_or_else(|| panic!("{start} is not in {:#?}", imported.report))
         .outcome
 }
+
+#[test]
+fn nothing_is_passed_over() {
+    let imported = imported(
+        "user www; stream { server { listen 1; } } http { no_such_thing on; error_page 404 /404.html; server { listen 1; } }",
+    );
+    for start in ["user", "stream", "no_such_thing", "error_page"] {
+        assert_eq!(outcome(&imported, start), Outcome::NotTranslated, "{start}");
+    }
+    assert!(
+        imported
+            .report
+            .entries
+            .iter()
+            .all(|e| e.outcome == Outcome::Translated || !e.remarks.is_empty())
+    );
+}

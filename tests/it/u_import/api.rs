@@ -10,6 +10,20 @@ use super::why;
 /// Requests that the limit lets through at once: the one that the rate admits, and the burst.
 const AT_ONCE: usize = 21;
 
+/// What origins answer to in different ways.
+const KEPT_OR_NOT: [&str; 10] = [
+    "/items",
+    "/moved",
+    "/missing",
+    "/private",
+    "/fresh",
+    "/no-store",
+    "/cookie",
+    "/teapot",
+    "/broken",
+    "/",
+];
+
 fn origin() -> Origin {
     let json = |status: u16, body: &str| {
         reply(status)
@@ -54,8 +68,8 @@ impl Clients {
     }
 }
 
-#[test]
-fn an_api_is_limited_cached_and_kept_out_of_as_by_nginx() {
+/// Both, each with a cache in a folder of its own.
+fn pair() -> (Pair, [tempfile::TempDir; 2]) {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder is to be had"));
     let paths = folders
         .each_ref()
@@ -64,7 +78,13 @@ fn an_api_is_limited_cached_and_kept_out_of_as_by_nginx() {
         text.replace("/var/cache/nginx/api", &paths[0])
             .replace("/var/cache/sluice/api", &paths[1])
     };
-    let mut pair = Pair::start("api", &["127.0.0.1:8080"], origin, 3, &change);
+    let pair = Pair::start("api", &["127.0.0.1:8080"], origin, 3, &change);
+    (pair, folders)
+}
+
+#[test]
+fn an_api_is_limited_cached_and_kept_out_of_as_by_nginx() {
+    let (mut pair, _folders) = pair();
     let mut clients = Clients(0);
     let mut asked = 0;
     let mut ask = |pair: &mut Pair, request: Request, path: &str| {
@@ -72,22 +92,11 @@ fn an_api_is_limited_cached_and_kept_out_of_as_by_nginx() {
         pair.ask(
             &Ask::new(request.host("api.app.test"))
                 .from(clients.next())
-                .to_origin(path),
+                .at_origin(path),
         );
     };
     // Twice each: the second time from the cache, where there is something to keep.
-    for path in [
-        "/items",
-        "/moved",
-        "/missing",
-        "/private",
-        "/fresh",
-        "/no-store",
-        "/cookie",
-        "/teapot",
-        "/broken",
-        "/",
-    ] {
+    for path in KEPT_OR_NOT {
         for _ in 0..2 {
             ask(&mut pair, Request::get(&format!("/api{path}")), path);
         }
@@ -134,15 +143,7 @@ fn an_api_is_limited_cached_and_kept_out_of_as_by_nginx() {
 
 #[test]
 fn a_burst_is_let_through_as_by_nginx() {
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder is to be had"));
-    let paths = folders
-        .each_ref()
-        .map(|f| f.path().join("api").display().to_string());
-    let change = |text: String| {
-        text.replace("/var/cache/nginx/api", &paths[0])
-            .replace("/var/cache/sluice/api", &paths[1])
-    };
-    let pair = Pair::start("api", &["127.0.0.1:8080"], origin, 3, &change);
+    let (pair, _folders) = pair();
     for address in [pair.nginx.addresses()[0], pair.sluice.address()] {
         // All at once, so that the time between them counts for nothing: a tenth of a second is another one.
         let mut connection = Connection::open(address);

@@ -38,7 +38,7 @@ fn origin() -> Origin {
 }
 
 fn to(request: Request, path: &str) -> Ask {
-    Ask::new(request.host("app.test")).to_origin(path)
+    Ask::new(request.host("app.test")).at_origin(path)
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn a_balancer_answers_and_asks_as_nginx_does() {
             .header("TE", "trailers"),
         "/hop",
     ));
-    pair.ask(&Ask::new(Request::get("/other-host").host("www.app.test")).to_origin("/other-host"));
+    pair.ask(&Ask::new(Request::get("/other-host").host("www.app.test")).at_origin("/other-host"));
     // Nobody's name: the first server of the socket takes it.
-    pair.ask(&Ask::new(Request::get("/stranger").host("stranger.test")).to_origin("/stranger"));
+    pair.ask(&Ask::new(Request::get("/stranger").host("stranger.test")).at_origin("/stranger"));
     // Three tries, on three servers.
     let (theirs, ours) = pair.ask(&to(Request::get("/flaky"), "/flaky"));
     assert_eq!((theirs.status, ours.status), (503, 503));

@@ -9,6 +9,17 @@ const STATUSES: [u16; 16] = [
     200, 201, 202, 301, 302, 307, 400, 401, 403, 404, 405, 410, 418, 422, 429, 451,
 ];
 
+/// What is asked for without TLS.
+const SENT_AWAY: [&str; 7] = [
+    "/",
+    "/a/b",
+    "/a?b=c&d",
+    "/a%20b",
+    "/ws/",
+    "/health",
+    "/%C3%A9?x=%2F",
+];
+
 fn origin() -> Origin {
     let mut origin =
         Origin::new().otherwise(reply(200).header("Content-Type", "text/plain").body("whatever"));
@@ -38,26 +49,18 @@ fn an_edge_redirects_answers_and_passes_on_as_nginx_does() {
     let mut pair = Pair::start("edge", &sockets, origin, 2, &change);
     pair.view = vec!["host", "x-own", "cookie"];
     let config = std::sync::Arc::new(authority.client());
-    let plain = |request: Request| Ask::new(request.host("app.test")).to_origin("/nowhere");
+    let plain = |request: Request| Ask::new(request.host("app.test")).at_origin("/nowhere");
     let tls = |request: Request, path: &str| {
         Ask::new(request.host("app.test"))
             .by_tls(&config, "app.test")
-            .to_origin(path)
+            .at_origin(path)
     };
     let mut asked = 0;
     let mut ask = |pair: &mut Pair, one: Ask| {
         asked += 1;
         pair.ask(&one);
     };
-    for target in [
-        "/",
-        "/a/b",
-        "/a?b=c&d",
-        "/a%20b",
-        "/ws/",
-        "/health",
-        "/%C3%A9?x=%2F",
-    ] {
+    for target in SENT_AWAY {
         ask(&mut pair, plain(Request::get(target)));
     }
     ask(&mut pair, plain(Request::post("/form", "a=b")));

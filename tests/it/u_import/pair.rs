@@ -294,7 +294,7 @@ impl Ask {
     }
 
     /// Origins have to see the same for this path.
-    pub fn to_origin(mut self, path: &str) -> Self {
+    pub fn at_origin(mut self, path: &str) -> Self {
         self.origin_path = Some(path.to_owned());
         self
     }
