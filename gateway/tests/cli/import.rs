@@ -17,11 +17,11 @@ const SITE: &str =
 /// A folder with a configuration of nginx, of which a site is in a file of its own.
 fn folder(site: &str) -> (Folder, String) {
     let folder = Folder::new("");
-    let root = folder.config().parent().unwrap().to_owned();
-    fs::create_dir(root.join("sites")).unwrap();
-    fs::write(root.join("sites/a.conf"), site).unwrap();
-    fs::write(root.join("sites/b.txt"), "no configuration").unwrap();
-    fs::write(root.join("nginx.conf"), SMALL).unwrap();
+    let root = folder.config().parent().expect("it lies in a folder").to_owned();
+    fs::create_dir(root.join("sites")).expect("the folder can be written");
+    fs::write(root.join("sites/a.conf"), site).expect("the folder can be written");
+    fs::write(root.join("sites/b.txt"), "no configuration").expect("the folder can be written");
+    fs::write(root.join("nginx.conf"), SMALL).expect("the folder can be written");
     let main = root.join("nginx.conf").display().to_string();
     (folder, main)
 }
