@@ -114,6 +114,11 @@ pub(super) fn of<'t>(
         access::guard(location, all, &mut route, work);
         not_by_us(location, &mut route, work);
     }
+    if work.unasked.contains(&server.directive.id) {
+        route
+            .closed
+            .get_or_insert_with(|| "ssl_verify_client is not translated".to_owned());
+    }
     common(location, known, &mut route, work);
     if !route.asks_an_origin() {
         // What concerns an origin means nothing where none is asked.

@@ -1,7 +1,9 @@
 //! Certificates, and what a listener asks of TLS.
 
+use std::collections::BTreeSet;
+
 use super::model::{Certificate, Listener};
-use super::sockets::{self, Socket};
+use super::sockets::{self, Socket, Sockets};
 use super::values;
 use super::work::{Server, Work};
 
@@ -98,6 +100,30 @@ pub(super) fn listener(
         let remark = "a socket with `ssl` has no certificate here: write one into [certificates.NAME] and the listener";
         work.ledger.lost(directive, remark);
     }
+}
+
+/// Servers, by their directives' ids, that let in nobody without a certificate while the listener they share does not ask:
+/// it asks as its first server does.
+pub(super) fn unasked(servers: &[Server<'_>], sockets: &Sockets) -> BTreeSet<usize> {
+    let asks = |index: usize| {
+        let scope = &servers[index].scope;
+        (
+            scope.word("ssl_verify_client"),
+            scope.word("ssl_client_certificate"),
+        )
+    };
+    let mut found = BTreeSet::new();
+    for socket in sockets.all.iter().filter(|s| s.ssl) {
+        let first = socket.servers.first().map(|index| asks(*index));
+        for index in &socket.servers {
+            let own = asks(*index);
+            let is_fine = matches!(own.0, "" | "off" | "optional") || first == Some(own) && !own.1.is_empty();
+            if own.0 == "optional_no_ca" || !is_fine {
+                found.insert(servers[*index].directive.id);
+            }
+        }
+    }
+    found
 }
 
 fn client_auth(

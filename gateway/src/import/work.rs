@@ -7,7 +7,7 @@ use super::report::{Ledger, Report};
 use super::scope::Scope;
 use super::sockets::Sockets;
 use super::tree::{Directive, Tree, walk};
-use super::{globals, known, locations, sockets, write};
+use super::{globals, known, locations, sockets, tls, write};
 
 /// Servers whose host names are looked at; a configuration has one for each site.
 const SERVERS_MAX: usize = 20_000;
@@ -26,6 +26,8 @@ pub(super) struct Work<'t> {
     pub upgrade_maps: BTreeSet<&'t str>,
     /// Names of routes so far.
     pub route_names: BTreeSet<String>,
+    /// Servers that ask for certificates of clients while their listener does not.
+    pub unasked: BTreeSet<usize>,
 }
 
 /// A server and where it stands among the others.
@@ -47,6 +49,7 @@ pub(super) fn translate(tree: &Tree) -> (String, Report) {
         upstreams: BTreeMap::new(),
         upgrade_maps: BTreeSet::new(),
         route_names: BTreeSet::new(),
+        unasked: BTreeSet::new(),
     };
     if let Some(http) = http {
         work.ledger.done(http);
@@ -76,6 +79,7 @@ pub(super) fn translate(tree: &Tree) -> (String, Report) {
         })
         .collect();
     let sockets = Sockets::of(&servers, &mut work);
+    work.unasked = tls::unasked(&servers, &sockets);
     for index in 0..servers.len() {
         locations::server(index, &servers, &sockets, &mut work);
     }

@@ -310,3 +310,23 @@ fn limits_count_as_nginx_counts() {
         "{ key = \"client_ip\", max = 2 }"
     );
 }
+
+#[test]
+fn a_server_whose_listener_does_not_ask_for_certificates_is_closed() {
+    let server = |name: &str, lines: &str| {
+        format!(
+            "server {{ listen 443 ssl; server_name {name}; ssl_certificate /c; ssl_certificate_key /k; {lines} location / {{ proxy_pass http://h:1; }} }}"
+        )
+    };
+    let asks = "ssl_verify_client on; ssl_client_certificate /ca;";
+    let closed = |text: String| {
+        imported(&format!("http {{ {text} }}"))
+            .toml
+            .matches("# closed: ")
+            .count()
+    };
+    assert_eq!(closed(server("a.test", asks)), 0);
+    assert_eq!(closed(server("a.test", asks) + &server("b.test", asks)), 0);
+    assert_eq!(closed(server("a.test", "") + &server("b.test", asks)), 1);
+    assert_eq!(closed(server("a.test", "ssl_verify_client on;")), 1);
+}
