@@ -1,5 +1,7 @@
 //! A running gateway: puts together what the other modules are, and takes it apart again in order.
 
+mod taken;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -16,19 +18,21 @@ use tokio::task::LocalSet;
 use crate::admin;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
-use crate::config::plan::{Address, Plan, SocketSpec};
+use crate::config::plan::{Plan, SocketSpec};
 use crate::config::{Document, Problems};
 use crate::doors::{self, Doors, Prepared, Wares};
 use crate::handover::{Heritage, Launch, Role, TakeFault};
 use crate::health::Prober;
-use crate::kit::clock::{Clock, Now};
+use crate::kit::clock::Clock;
 use crate::listen::{BindFault, Bound};
 use crate::observe::{LogFault, LogWriter, Metrics, Target};
 use crate::reload::{Control, Parts, Report, Upgrades, environment};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::{Handle, Order, Seed};
-use crate::{VERSION, upstream, watch as file_watch};
+use crate::{VERSION, watch as file_watch};
+
+use taken::{Taken, take_up};
 
 /// How long the access log may take to write what is left when everything else has ended.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
@@ -391,73 +395,6 @@ fn tcp(address: SocketSpec) -> Option<SocketAddr> {
     match address {
         SocketSpec::Tcp(address) => Some(address),
         SocketSpec::Unix(_) => None,
-    }
-}
-
-/// Sockets, before anything is accepted from them.
-struct Taken {
-    doors: Prepared,
-    admin: Option<Bound>,
-    /// The same as it is configured, for the next process.
-    admin_at_control: Option<(SocketSpec, Bound)>,
-}
-
-impl Taken {
-    fn of(plan: &Plan, mut heritage: Option<&mut Heritage>) -> Result<Self, BindFault> {
-        let inherited = heritage.as_deref_mut().map(Heritage::take_doors);
-        let doors = Doors::default().prepare(
-            &plan.listeners,
-            plan.server.threads,
-            inherited.unwrap_or_default(),
-        )?;
-        let configured = plan.admin.as_ref().map(|admin| &admin.address);
-        // Also where there is none, so that what is not wanted is closed.
-        let mut inherited = |wanted| heritage.as_deref_mut()?.take_admin(wanted);
-        let admin = match configured {
-            None => {
-                inherited(None);
-                None
-            }
-            Some(configured) => Some(match inherited(Some(configured)) {
-                Some(bound) => bound,
-                None => Bound::new(configured, 1)?,
-            }),
-        };
-        let at_control = match (&admin, configured) {
-            (Some(bound), Some(configured)) => Some((
-                configured.clone(),
-                Bound {
-                    address: bound.address.clone(),
-                    sockets: bound.copies()?,
-                },
-            )),
-            (None, _) | (_, None) => None,
-        };
-        Ok(Self {
-            doors,
-            admin,
-            admin_at_control: at_control,
-        })
-    }
-}
-
-/// Goes on where the process before this one has been, in what no configuration says.
-fn take_up(heritage: &Heritage, snapshot: &Snapshot, state: &State, now: Now) {
-    if let Some(keys) = heritage.tickets() {
-        state.tls.inherit(keys, now.mono);
-    }
-    let (ok, failed) = heritage.generation();
-    state.metrics.inherit_upgrades(ok, failed);
-    for standing in heritage.orders() {
-        let service = snapshot.service(&standing.upstream);
-        let address = Address::parse(&standing.server);
-        let seat = service
-            .zip(address)
-            .and_then(|(service, address)| service.pool.seat(&address).cloned());
-        if let Some((seat, order)) = seat.zip(upstream::Order::parse(&standing.state)) {
-            seat.reweigh(standing.weight);
-            seat.command(order, now.mono);
-        }
     }
 }
 

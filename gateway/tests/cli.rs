@@ -195,9 +195,9 @@ fn a_gateway_obeys_its_signals() {
     gateway.told("access log reopened");
     assert_eq!(got(gateway.listener(), "/after"), "two");
 
-    // In nginx it hands over to another binary; it must not end this one.
+    // The new process finds the mistake, and this one goes on.
     gateway.signal(Signal::USR2);
-    gateway.told("not in this build yet");
+    gateway.told("not upgraded, this process goes on");
     gateway.signal(Signal::TERM);
     gateway.told("stopping (SIGTERM)");
     gateway.told("stopped");
