@@ -42,10 +42,10 @@ mod r_upgrade;
 mod s_discovery;
 /// Spans for a collector, and the trace that origins are told.
 mod t_tracing;
-/// Copies of requests.
-mod u_mirror;
 /// nginx beside Sluice, configured by what `sluice import` makes of its configuration.
 mod u_import;
+/// Copies of requests.
+mod u_mirror;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

@@ -395,7 +395,6 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
                     .4
                     .filter(|mirror| action.asks_an_origin() && !action.asks(*mirror)),
                 action,
-                mirror: None,
                 timeout: rest.0,
                 max_body: rest.1,
                 rewrite,

@@ -21,8 +21,9 @@ fn message(text: &str) -> Bytes {
 fn messages(mut body: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     while let Some((prefix, rest)) = body.split_at_checked(5) {
-        let length = u32::from_be_bytes(prefix[1..].try_into().unwrap()) as usize;
-        found.push(String::from_utf8(rest[..length].to_vec()).unwrap());
+        let length =
+            u32::from_be_bytes(prefix[1..].try_into().expect("four bytes are left of five")) as usize;
+        found.push(String::from_utf8(rest[..length].to_vec()).expect("plays say words"));
         body = &rest[length..];
     }
     assert!(body.is_empty(), "half a prefix");
@@ -54,7 +55,7 @@ fn server() -> Framed {
         let ok = fields(&[("grpc-status", "0")]);
         match call.path().as_str() {
             "/Unary" => {
-                let (body, _) = call.read().await.unwrap();
+                let (body, _) = call.read().await.expect("the call goes on");
                 let mut stream = call.begin(head(200, &[("content-type", "application/grpc")]));
                 let text = messages(&body).concat().to_uppercase();
                 let _ = push(&mut stream, message(&text), false).await;
@@ -96,7 +97,7 @@ fn status(got: &Got) -> Option<&str> {
     let in_trailers = got.trailers.as_ref().and_then(|t| t.get("grpc-status"));
     in_trailers
         .or(got.fields.get("grpc-status"))
-        .map(|s| s.to_str().unwrap())
+        .map(|s| s.to_str().expect("a status is ASCII"))
 }
 
 #[test]

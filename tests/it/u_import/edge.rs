@@ -3,7 +3,7 @@ use harness::{Origin, Request};
 
 use super::pair::{Ask, Pair};
 use super::why;
-use crate::o_tls::client::Authority;
+use harness::tls::Authority;
 
 const STATUSES: [u16; 16] = [
     200, 201, 202, 301, 302, 307, 400, 401, 403, 404, 405, 410, 418, 422, 429, 451,

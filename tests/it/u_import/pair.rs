@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 
 use super::nginx::Nginx;
 use super::why::Difference;
-use crate::o_tls::client::TlsClient;
+use harness::tls::TlsClient;
 
 /// Fields that have to be the same.
 const COMPARED: [&str; 19] = [
