@@ -244,7 +244,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             };
             let ask = |check: HealthCheck| match check.question {
                 // Only over HTTP/2, and then there is no status.
-                None if protocol.is_http2() && check.interval.as_millis() % 2 == 0 => HealthCheck {
+                None if protocol.is_http2() && check.interval.as_millis().is_multiple_of(2) => HealthCheck {
                     question: Some(HealthQuestion::Grpc("a.B".to_owned())),
                     ..check
                 },
