@@ -33,9 +33,8 @@ fn fails(sluice: &mut Sluice, why: &str) {
         (&0.into(), &false.into())
     );
     assert_eq!(counted(&sluice.admin().metrics(), "error"), before + 1.0);
-    let said = sluice.process.said();
     let is_told = |line: &String| line.contains("not upgraded, this process goes on");
-    assert!(said.iter().any(is_told), "{said:#?}");
+    wait_until("it is told on stderr", || sluice.process.said().iter().any(is_told));
     assert!(sluice.process.is_running());
     assert_eq!(get(sluice), "hi");
 }
