@@ -37,6 +37,9 @@ _sluice() {
             sluice,help)
                 cmd="sluice__subcmd__help"
                 ;;
+            sluice,import)
+                cmd="sluice__subcmd__import"
+                ;;
             sluice,log)
                 cmd="sluice__subcmd__log"
                 ;;
@@ -76,6 +79,9 @@ _sluice() {
             sluice,top)
                 cmd="sluice__subcmd__top"
                 ;;
+            sluice,upgrade)
+                cmd="sluice__subcmd__upgrade"
+                ;;
             sluice,version)
                 cmd="sluice__subcmd__version"
                 ;;
@@ -99,6 +105,9 @@ _sluice() {
                 ;;
             sluice__subcmd__help,help)
                 cmd="sluice__subcmd__help__subcmd__help"
+                ;;
+            sluice__subcmd__help,import)
+                cmd="sluice__subcmd__help__subcmd__import"
                 ;;
             sluice__subcmd__help,log)
                 cmd="sluice__subcmd__help__subcmd__log"
@@ -139,6 +148,9 @@ _sluice() {
             sluice__subcmd__help,top)
                 cmd="sluice__subcmd__help__subcmd__top"
                 ;;
+            sluice__subcmd__help,upgrade)
+                cmd="sluice__subcmd__help__subcmd__upgrade"
+                ;;
             sluice__subcmd__help,version)
                 cmd="sluice__subcmd__help__subcmd__version"
                 ;;
@@ -164,7 +176,7 @@ _sluice() {
 
     case "${cmd}" in
         sluice)
-            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff explain log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -390,7 +402,7 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help)
-            opts="run check reload purge diff explain log reopen server status top stop simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="run check reload purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -488,6 +500,20 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -697,6 +723,20 @@ _sluice() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sluice__subcmd__help__subcmd__upgrade)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sluice__subcmd__help__subcmd__version)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -704,6 +744,40 @@ _sluice() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__import)
+            opts="-o -c -h --output --all --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1218,6 +1292,40 @@ _sluice() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__upgrade)
+            opts="-c -h --if-changed --admin --token-file --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -23,9 +23,7 @@ fn setting(name: &str) -> String {
 
 /// The unit with the binary that was built just now.
 fn runnable(folder: &std::path::Path) -> String {
-    let text = read(UNIT)
-        .replace("=sluice run", &format!("={} run", binary("sluice").display()))
-        .replace("/usr/local/bin/sluice", &binary("sluice").to_string_lossy());
+    let text = read(UNIT).replace("=sluice ", &format!("={} ", binary("sluice").display()));
     let file = folder.join("sluice.service");
     fs::write(&file, text).expect("a temporary folder can be written");
     file.to_string_lossy().into_owned()

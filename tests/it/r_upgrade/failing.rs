@@ -34,7 +34,9 @@ fn fails(sluice: &mut Sluice, why: &str) {
     );
     assert_eq!(counted(&sluice.admin().metrics(), "error"), before + 1.0);
     let is_told = |line: &String| line.contains("not upgraded, this process goes on");
-    wait_until("it is told on stderr", || sluice.process.said().iter().any(is_told));
+    wait_until("it is told on stderr", || {
+        sluice.process.said().iter().any(is_told)
+    });
     assert!(sluice.process.is_running());
     assert_eq!(get(sluice), "hi");
 }
