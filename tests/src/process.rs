@@ -287,12 +287,24 @@ impl Sluice {
     }
 }
 
-/// Processes that have taken over are nobody's children, and hold what the first one's words are read from.
+/// Processes that have taken over are nobody's children, and hold what the first one's words are read from: all that live in
+/// the folder end, also those that have not been heard of yet.
 impl Drop for Sluice {
     fn drop(&mut self) {
-        for pid in self.heirs().into_iter().filter(|pid| self.runs(*pid)) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                let _ended = kill_process(pid, Signal::KILL);
+        self.process.kill();
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+        let living = || {
+            let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+            all.filter_map(number)
+                .filter(|pid| self.runs(*pid))
+                .collect::<Vec<_>>()
+        };
+        // Again, as one may be starting another one at that moment.
+        for _ in 0..3 {
+            for pid in living() {
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    let _ended = kill_process(pid, Signal::KILL);
+                }
             }
         }
     }
