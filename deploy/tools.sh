@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sees to it that programs needed for a build are here: deploy/tools.sh cmake curl varnishd=varnish
 #
-# A program whose package has another name is given with it: PROGRAM=PACKAGE.
+# A program whose package has another name is given with it: PROGRAM=PACKAGE. PYTHON:MODULE=PACKAGE asks for a module
+# that a Python has or has not.
 # What is here already is not touched, so nothing is asked of the network once all are. What is missing is
 # installed by the system's package manager, and said before.
 set -eu
@@ -11,6 +12,13 @@ say() { printf '%s\n' "$*" >&2; }
 die() {
   say "error: $*"
   exit 1
+}
+
+is_here() {
+  case $1 in
+  *:*) "${1%%:*}" -c "import ${1#*:}" >/dev/null 2>&1 ;;
+  *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
 }
 
 # Rust and the C compiler are the machine's own choice: they are asked for, not installed.
@@ -63,7 +71,7 @@ packages=
 for tool in "$@"; do
   # Without "=" both are the whole word.
   program=${tool%%=*}
-  command -v "$program" >/dev/null 2>&1 && continue
+  is_here "$program" && continue
   missing="$missing $program"
   packages="$packages ${tool#*=}"
 done
@@ -74,5 +82,5 @@ done
 install $packages
 
 for program in $missing; do
-  command -v "$program" >/dev/null 2>&1 || die "$program is still missing: install it by hand"
+  is_here "$program" || die "$program is still missing: install it by hand"
 done
