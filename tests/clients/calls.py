@@ -43,6 +43,7 @@ def unary(request, context):
 
 
 def large(request, context):
+    context.set_compression(grpc.Compression.Gzip)
     return request + request
 
 
@@ -222,6 +223,9 @@ def run_client(target, name, ca_file):
         call = channel.unary_stream(f"/play.Calls/{method}")(message, **in_time)
         return outcome(call, taken(call))
 
+    together = [channel.unary_unary("/play.Calls/Unary").future(b"%d" % n, **in_time) for n in range(200)]
+    many = [one(call) for call in together]
+    packed = {"compression": grpc.Compression.Gzip}
     pieces = (bytes([65 + n]) * (n * 1_000) for n in range(20))
     up = channel.stream_unary("/play.Calls/ClientStreaming").future(pieces, **in_time)
     checked = channel.unary_unary("/grpc.health.v1.Health/Check").future(b"", **in_time)
@@ -229,6 +233,8 @@ def run_client(target, name, ca_file):
         "unary": single("Unary", b"hello", metadata=spoken),
         "empty": single("Unary", b""),
         "large": single("Large", BINARY * (MIB // 256)),
+        "compressed": single("Large", b"again " * 20_000, **packed),
+        "many": many,
         "client streaming": outcome(up, one(up)),
         "server streaming": stream_of("ServerStreaming", b"30"),
         "nothing streamed": stream_of("ServerStreaming", b"0"),

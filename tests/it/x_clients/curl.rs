@@ -38,6 +38,8 @@ fn ways(gw: &Gateway, authority: &Authority) -> Vec<Way> {
     };
     vec![
         way("clear 1.1", "--http1.1", Vec::new(), &clear, "1.1"),
+        // It offers to go on with h2c; nobody has to take that up (RFC 9113 §3.1 has taken the offer back).
+        way("offer", "--http2", Vec::new(), &clear, "1.1"),
         way("h2c", "--http2-prior-knowledge", Vec::new(), &clear, "2"),
         way("tls 1.1", "--http1.1", believing(), &sealed, "1.1"),
         way("h2", "--http2", believing(), &sealed, "2"),

@@ -67,6 +67,7 @@ fn expect_sound(direct: &Value) {
     let codes = [
         ("unary", "OK"),
         ("large", "OK"),
+        ("compressed", "OK"),
         ("both", "OK"),
         ("failing", "FAILED_PRECONDITION"),
         ("failing late", "DATA_LOSS"),
@@ -82,11 +83,18 @@ fn expect_sound(direct: &Value) {
         Some(20),
         "{direct:#}"
     );
+    let many: Vec<_> = (0..200).map(|n| [reversed(n)]).collect();
+    assert_eq!(direct["many"], serde_json::json!(many));
     assert_eq!(
         direct["failing"]["trailing"].as_array().map(Vec::len),
         Some(3),
         "{direct:#}"
     );
+}
+
+/// What the server makes of a number.
+fn reversed(number: u32) -> String {
+    number.to_string().chars().rev().collect()
 }
 
 /// A gateway that has found its server serving.

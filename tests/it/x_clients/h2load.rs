@@ -18,13 +18,15 @@ fn count(said: &str, line: &str, word: &str) -> u64 {
 
 /// Once it is stored, 100 connections with 32 streams each ask for it, and each gets all of it.
 #[track_caller]
-fn asks(gw: &Gateway, origin: &Origin, url: &str, protocol: &str) {
+fn asks(gw: &Gateway, origin: &Origin, url: &str, protocol: &str, more: &[&str]) {
     let mut first = tool("curl", "curl");
     first.args(["-qsSkf", "--noproxy", "*", "-o", "/dev/null", url]);
     run(first, "").well();
     let mut command = tool("h2load", "nghttp2-client");
     let requests = REQUESTS.to_string();
-    command.args(["-n", &requests, "-c", "100", "-m", "32", "-t", "1", url]);
+    command
+        .args(["-n", &requests, "-c", "100", "-m", "32", "-t", "1", url])
+        .args(more);
     let said = run(command, "").well().text();
 
     assert!(
@@ -63,11 +65,23 @@ fn many_streams_of_many_connections_are_all_served_over_tls() {
     let (_authority, leaf) = authority_and_leaf();
     let (gw, origin) = caching(&format!("{}{}", certificate(&leaf), tls_listener("")));
     let url = format!("https://127.0.0.1:{}/a", gw.address().port());
-    asks(&gw, &origin, &url, "h2");
+    asks(&gw, &origin, &url, "h2", &[]);
 }
 
 #[test]
 fn many_streams_of_many_connections_are_all_served_in_clear_text() {
     let (gw, origin) = caching(&listener("h2c = true"));
-    asks(&gw, &origin, &format!("http://{}/a", gw.address()), "h2c");
+    asks(&gw, &origin, &format!("http://{}/a", gw.address()), "h2c", &[]);
+}
+
+#[test]
+fn requests_one_behind_the_other_are_all_served_by_http_1_1() {
+    let (gw, origin) = caching(&listener(""));
+    asks(
+        &gw,
+        &origin,
+        &format!("http://{}/a", gw.address()),
+        "http/1.1",
+        &["--h1"],
+    );
 }
