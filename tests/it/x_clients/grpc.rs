@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use harness::tls::Leaf;
 use harness::{Gateway, Process};
 use serde_json::Value;
@@ -154,4 +156,37 @@ fn calls_come_to_the_same_over_tls_on_both_sides() {
     for who in ["direct", "sealed"] {
         server.expect_left(who);
     }
+}
+
+#[test]
+fn calls_come_to_the_same_while_the_configuration_changes() {
+    let server = Server::start(None);
+    let direct = outcomes(&server.address, "direct", None);
+    expect_sound(&direct);
+    let toml = |n: usize| {
+        format!(
+            "{}{}response_headers = {{ set = {{ X-Generation = \"{n}\" }} }}\n",
+            listener("h2c = true"),
+            server.upstream("protocol = \"h2c\"")
+        )
+    };
+    let gw = serving(&toml(0), &server);
+    let target = gw.address().to_string();
+    let is_over = AtomicBool::new(false);
+    let (through, reloads) = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let through = std::panic::catch_unwind(|| outcomes(&target, "clear", None));
+            is_over.store(true, Ordering::SeqCst);
+            through
+        });
+        let mut reloads = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            reloads += 1;
+            gw.reload(&toml(reloads)).expect("it is a configuration");
+        }
+        (calling.join().expect("a panic was caught"), reloads)
+    });
+    let through = through.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    assert!(reloads > 1);
+    expect_same("clear", &through, &direct);
 }
