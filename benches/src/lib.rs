@@ -1,4 +1,6 @@
-//! What the micro benchmarks are run on: routes, servers and requests as a large configuration has them.
+//! What the benchmarks are run on: routes, servers and requests as a large configuration has them, and an open load.
+
+pub mod load;
 
 use std::fmt::Write as _;
 
