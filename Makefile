@@ -41,10 +41,12 @@ lint: tools
 # chromium and chromedriver: the play that opens the dashboard. The packages have Debian's names.
 # promtool: the tests of the alerts. It comes with Prometheus.
 # h2load, openssl and Python: plays with the clients of others; what Python needs beside is in tests/clients.
+# python3 also: the arithmetic of the comparison with nginx, HAProxy and Varnish.
 units: tools
 	@deploy/tools.sh redis-server=redis chromium chromedriver=chromium-driver promtool=prometheus pebble nginx \
 		h2load=nghttp2-client openssl python3 python3:ensurepip=python3-venv
 	@tests/clients/setup.sh
+	cd benches/compare && python3 -B -m unittest --quiet
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build

@@ -1,5 +1,6 @@
 """What is made of the figures: medians, ratios, whether the budgets hold, a table, drawings. Nothing here measures."""
 
+import re
 import statistics
 from html import escape
 
@@ -99,8 +100,11 @@ def drawings(result: dict) -> dict[str, str]:
 
 def caption(result: dict) -> str:
     programs = result.get("versions", {})
-    words = [programs[name] for name in ALL if name in programs]
-    return " · ".join([*words, *(f"{result[key]}" for key in ("date",) if key in result)])
+    numbers = {name: re.search(r"\d+(\.\d+)+", line) for name, line in programs.items()}
+    words = [f"{name} {numbers[name][0]}" for name in ALL if numbers.get(name)]
+    words += [f"commit {result['commit']}"] if "commit" in result else []
+    words += [f"{result['cores']} cores"] if "cores" in result else []
+    return " · ".join([*words, *([result["date"]] if "date" in result else [])])
 
 
 def drawing(title: str, rows: list[tuple[Case, dict[str, float]]], below: str) -> str:
