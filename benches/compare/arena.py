@@ -192,7 +192,11 @@ class Arena:
     def conf(self, name: str) -> Path:
         path = self.folder / name
         text = (HERE / name).read_text()
-        path.write_text(text.replace("DIR", str(self.folder)).replace("CONNECTIONS_MAX", str(self.connections_max)))
+        # nginx closes idle connections as soon as only a sixteenth of its places is free.
+        words = {"DIR": self.folder, "CONNECTIONS_MAX": self.connections_max, "PLACES": self.connections_max * 5 // 4}
+        for word, value in words.items():
+            text = text.replace(word, str(value))
+        path.write_text(text)
         return path
 
     def nginx(self, conf: str) -> subprocess.Popen:

@@ -10,8 +10,8 @@ use benches::load::Scenario;
 /// Answers each request by its path until the process ends: `/503` with that, `/close` and ends the connection,
 /// `/cut` with less than it announces, everything else well.
 fn server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             std::thread::spawn(move || serve(client));
@@ -21,7 +21,7 @@ fn server() -> SocketAddr {
 }
 
 fn serve(mut client: TcpStream) {
-    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+    let mut lines = BufReader::new(client.try_clone().expect("a free descriptor")).lines();
     while let Some(Ok(first)) = lines.next() {
         // The rest of the head.
         while lines
@@ -54,15 +54,15 @@ fn load(paths: &[&str], errors_percent: &str) -> Output {
         &file,
         format!("start 500\nstage 0.1 500\nerrors_percent {errors_percent}\n"),
     )
-    .unwrap();
+    .expect("room for a file");
     let urls = paths.iter().map(|path| format!("http://{address}{path}"));
     let output = Command::new(env!("CARGO_BIN_EXE_openload"))
         .args(["--json", "--connections", "4", "--scenario"])
         .arg(&file)
         .args(urls)
         .output()
-        .unwrap();
-    std::fs::remove_file(&file).unwrap();
+        .expect("the program was built for this test");
+    std::fs::remove_file(&file).expect("it was written above");
     output
 }
 
