@@ -70,17 +70,22 @@ def options_of(words: list[str]) -> argparse.Namespace:
     return options
 
 
-def one_round(nth: int, cases: list[str], wanted: list[str], bench: Bench, figures: dict):
+def one_round(nth: int, cases: list[str], wanted: list[str], bench: Bench, figures: dict, faults: list[str]):
     """Each proxy in turn, case by case: what disturbs the machine for a while disturbs all."""
     for name in cases:
         for proxy in (p for p in CASES[name].proxies if p in wanted):
-            figure = bench.measure(name, CASES[name], bench.arena.proxies[proxy])
-            figures.setdefault(name, {}).setdefault(proxy, []).append(figure)
+            try:
+                figure = bench.measure(name, CASES[name], bench.arena.proxies[proxy])
+                figures.setdefault(name, {}).setdefault(proxy, []).append(figure)
+            except (Wrong, OSError) as fault:
+                # Half an hour of other figures is not thrown away for it.
+                faults.append(f"{name}, {proxy}, round {nth + 1}: {fault}")
+                print(f"compare: {faults[-1]}", file=sys.stderr)
     print(f"round {nth + 1}", file=sys.stderr)
 
 
 def measure_all(options, cases: list[str], wanted: list[str], descriptors: int, connections: int):
-    figures, notes = {}, {}
+    figures, notes, faults = {}, {}, []
     kept = [name for name in cases if CASES[name].kind != "idle"]
     idle = [name for name in cases if CASES[name].kind == "idle"]
     # What memory a proxy has taken before it does not give back: such cases get processes of their own.
@@ -92,10 +97,15 @@ def measure_all(options, cases: list[str], wanted: list[str], descriptors: int, 
         try:
             arena.open([name for name in wanted if any(name in CASES[case].proxies for case in group)])
             for nth in rounds:
-                one_round(nth, group, wanted, bench, figures)
+                one_round(nth, group, wanted, bench, figures, faults)
+        except Wrong as fault:
+            if not figures:
+                raise
+            faults.append(f"{', '.join(group)}: {fault}")
+            print(f"compare: {faults[-1]}", file=sys.stderr)
         finally:
             arena.close()
-    return {name: figures[name] for name in cases if name in figures}, notes
+    return {name: figures[name] for name in cases if name in figures}, notes, faults
 
 
 def keep(result: dict, whole: bool):
@@ -124,10 +134,14 @@ def main():
         IDLE_CONNECTIONS_QUICK if options.quick else IDLE_CONNECTIONS, Arena.connections_allowed(descriptors),
     )  # fmt: skip
     print(f"{descriptors} descriptors each: {connections} idle connections", file=sys.stderr)
-    figures, notes = measure_all(options, cases, wanted, descriptors, connections)
+    figures, notes, faults = measure_all(options, cases, wanted, descriptors, connections)
     result = report.summary(figures, notes, about(options, wanted, connections))
     print(report.table(result))
-    keep(result, not options.quick and cases == list(CASES) and wanted == [*ALL, FLOOR])
+    if faults:
+        result["faults"] = faults
+    keep(result, not (options.quick or faults) and cases == list(CASES) and wanted == [*ALL, FLOOR])
+    if faults:
+        raise Wrong(f"{len(faults)} measurements have failed; what is above is without them")
 
 
 if __name__ == "__main__":
