@@ -4,6 +4,9 @@
 //! checking, binding, opening the log, wiring. Until then nothing anybody uses has been touched, so a reload
 //! that fails needs no undo.
 
+mod apply;
+mod conditions;
+mod staged;
 mod upgrade;
 
 use std::collections::HashSet;
@@ -25,6 +28,11 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::Handle;
 
+pub use apply::{
+    Applied, Applies, ApplyFault, GUARD_MAX, GUARD_MIN, Guard, LastApply, Outcome, Wanted, look_after,
+};
+pub use conditions::{Condition, DEFAULT as DEFAULT_CONDITIONS};
+pub use staged::FileFault;
 pub use upgrade::{Handed, LastUpgrade, UpgradeFault, Upgrades};
 
 /// The gateway as the control side sees it: what is in use, and how to change it.
@@ -47,6 +55,8 @@ pub struct Control {
     pub stop_requested: Arc<Notify>,
     /// What becomes of this process's place.
     pub upgrades: Upgrades,
+    /// What is put in use to be watched.
+    pub applies: Applies,
     /// One reload at a time, from whichever of the three triggers.
     reloading: Mutex<()>,
 }
@@ -110,6 +120,7 @@ impl Control {
             draining: AtomicBool::new(false),
             stop_requested: Arc::default(),
             upgrades: parts.upgrades,
+            applies: Applies::default(),
             reloading: Mutex::default(),
         };
         control.prober.reconcile(health::wanted(&control.snapshot()));
@@ -118,6 +129,9 @@ impl Control {
     }
 
     /// Reads the file again and puts it in use, if it can be.
+    ///
+    /// While an applied configuration is watched, its file holds the text of before: a reload then needs a newer one, which
+    /// ends the watch.
     ///
     /// # Errors
     /// All problems; nothing has changed then.
@@ -134,7 +148,22 @@ impl Control {
             return Err(self.problem("server", "the gateway is stopping".to_owned()));
         }
         let _one_at_a_time = self.reloading.lock();
-        let outcome = self.try_reload();
+        if let Some(file) = self.applies.watched()
+            && self.applies.holds(self.document.path())
+        {
+            let file = file.display();
+            let what = format!(
+                "{file} is being watched, and {} has not changed since; look at it with: sluice status",
+                self.document
+            );
+            return Err(self.problem("server", what));
+        }
+        let outcome = self.document.load(&environment).and_then(|loaded| {
+            let warnings = loaded.warnings.clone();
+            let changes = self.install(loaded)?;
+            self.supersede_apply();
+            Ok((changes, warnings))
+        });
         let now = self.clock.now();
         let report = match &outcome {
             Ok((changes, warnings)) => {
@@ -242,14 +271,12 @@ impl Control {
         self.log
     }
 
-    fn try_reload(&self) -> Result<(Changes, Problems), Problems> {
-        let Loaded {
-            plan, warnings, hash, ..
-        } = self.document.load(&environment)?;
+    fn install(&self, loaded: Loaded) -> Result<Changes, Problems> {
+        let Loaded { plan, hash, .. } = loaded;
         let before = self.snapshot();
         let changes = Changes::between(&before.plan, &plan);
         if hash == before.hash {
-            return Ok((changes, warnings));
+            return Ok(changes);
         }
         // What comes about with the next start only must not look as if it had come about.
         let plan = keep_what_needs_a_restart(plan, &before.plan);
@@ -290,7 +317,7 @@ impl Control {
         }
         self.prober.reconcile(health::wanted(&next));
         self.forget_series(&next);
-        Ok((changes, warnings))
+        Ok(changes)
     }
 
     fn open_log(&self, plan: &Plan, before: &Plan) -> Result<Option<Target>, Problems> {

@@ -26,7 +26,7 @@ use crate::health::Prober;
 use crate::kit::clock::Clock;
 use crate::listen::{BindFault, Bound};
 use crate::observe::{LogFault, LogWriter, Metrics, Target};
-use crate::reload::{Control, Parts, Report, Upgrades, environment};
+use crate::reload::{Control, Parts, Report, Upgrades, environment, look_after};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::{Handle, Order, Seed};
@@ -465,8 +465,10 @@ async fn beside(
     let watch = file_watch::run(Arc::clone(&control), files);
     let turns = turn(Arc::clone(&control));
     let discovery = rediscover(Arc::clone(&control));
+    let applied = look_after(Arc::clone(&control));
     tokio::select! {
         () = discovery => {}
+        () = applied => {}
         () = turns => {}
         () = admin => {}
         () = watch => {}

@@ -20,6 +20,8 @@ pub async fn run(control: Arc<Control>, files: Vec<PathBuf>) {
         lookout.follow(&files);
         // Before the first wait too: the text may have changed between its first reading and the watch.
         match read(path) {
+            // The file is not to be what is in use yet. Looked at again soon, whether or not anything happens.
+            _ if control.applies.holds(Some(path)) => {}
             None => report_once(&control, path, &mut refused),
             Some((hash, now_files)) => {
                 files = now_files;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::{purge, scrape, status};
+use super::{apply, purge, scrape, status};
 use crate::config::plan::Address;
 use crate::handover::Successor;
 use crate::reload::{Control, UpgradeFault};
@@ -25,6 +25,7 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
             let (content_type, page) = scrape::metrics(control, request.fields.first(Name::Accept));
             Reply::of(200, content_type, page)
         }
+        "/apply" if is_post => apply::apply(control, body),
         "/purge" if is_post => purge::purge(control, body),
         "/readyz" if is_read => readiness(control),
         "/reload" if is_post => reload(control),
@@ -56,7 +57,8 @@ pub fn answer(control: &Control, request: &Request, body: &[u8]) -> Reply {
     }
 }
 
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
+    "/apply",
     "/",
     "/app.js",
     "/style.css",
@@ -111,7 +113,7 @@ pub fn upgraded(outcome: Result<Successor, UpgradeFault>) -> Reply {
         ),
         Err(fault) => {
             let status = match fault {
-                UpgradeFault::UnderWay | UpgradeFault::Stopping => 409,
+                UpgradeFault::UnderWay | UpgradeFault::Stopping | UpgradeFault::Applying => 409,
                 UpgradeFault::NoProgram | UpgradeFault::FirstProcess => 501,
                 UpgradeFault::Sockets(_) => 500,
                 UpgradeFault::Give(_) => 422,

@@ -38,10 +38,10 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::history::{Gauges, Growth, History, Point, STEP_S, quantile_s};
+use super::history::{Gauges, Growth, History, Point, STEP_S};
 use super::{Status, api, status};
 use crate::kit::clock::{Mono, Now};
-use crate::observe::{RouteTotals, Totals};
+use crate::observe::{RouteTotals, Totals, quantile_s};
 use crate::reload::Control;
 use crate::reply::Reply;
 use crate::stream::Stream;

@@ -3,8 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::kit::clock::Mono;
-use crate::observe::names::DURATION_BUCKETS;
-use crate::observe::{BUCKETS, RouteTotals, Totals};
+use crate::observe::{RouteTotals, Totals, quantile_s, since};
 
 /// How much time one value stands for.
 pub const STEP_S: u64 = 5;
@@ -168,13 +167,7 @@ impl Growth {
 
     /// All routes together.
     pub fn all_routes(&self) -> RouteTotals {
-        let mut sum = RouteTotals::default();
-        for route in self.grown.routes.values() {
-            add(&mut sum.durations, &route.durations);
-            add(&mut sum.statuses, &route.statuses);
-            sum.bytes += route.bytes;
-        }
-        sum
+        self.grown.routes.values().sum()
     }
 
     /// Per second; None if no time has passed.
@@ -219,53 +212,6 @@ impl Growth {
         }
         point
     }
-}
-
-impl RouteTotals {
-    /// Requests that have ended.
-    pub fn requests(&self) -> u64 {
-        self.statuses.iter().sum()
-    }
-
-    fn since(&self, then: &Self) -> Self {
-        let began_anew = self.requests() < then.requests();
-        let then = if began_anew { &Self::default() } else { then };
-        Self {
-            durations: std::array::from_fn(|i| since(self.durations[i], then.durations[i])),
-            statuses: std::array::from_fn(|i| since(self.statuses[i], then.statuses[i])),
-            bytes: since(self.bytes, then.bytes),
-        }
-    }
-}
-
-fn since(now: u64, then: u64) -> u64 {
-    now.checked_sub(then).unwrap_or(now)
-}
-
-fn add(sum: &mut [u64], more: &[u64]) {
-    sum.iter_mut().zip(more).for_each(|(sum, n)| *sum += n);
-}
-
-/// The seconds within which the share `q` of the requests had ended; None of no request.
-///
-/// A histogram knows only in which bucket a request fell, so this is as exact as its bucket is narrow: requests are
-/// taken as spread evenly in theirs. What took longer than the last bound is told as that bound: "10 s or more".
-pub fn quantile_s(durations: &[u64; BUCKETS], q: f64) -> Option<f64> {
-    let all: u64 = durations.iter().sum();
-    // A little less than exact: 0.07 × 100 must not become the eighth request by rounding.
-    let rank = q * all as f64 * (1.0 - 1e-12);
-    let mut below = 0.0;
-    let mut low = 0.0;
-    for (&n, &high) in durations.iter().zip(&DURATION_BUCKETS) {
-        let n = n as f64;
-        if n > 0.0 && below + n >= rank {
-            let within = ((rank - below) / n).clamp(0.0, 1.0);
-            return Some((low + (high - low) * within).min(high));
-        }
-        below += n;
-        low = high;
-    }
-    (all > 0).then_some(low)
 }
 
 /// The last hour: one ring of [`SLOTS`] values per figure, of [`STEP_S`] seconds each.

@@ -1,6 +1,7 @@
 //! The operator's address: what is going on, and what to do about it. Never reachable by a public listener.
 
 mod api;
+mod apply;
 mod dashboard;
 mod events;
 mod explain;

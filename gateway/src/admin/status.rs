@@ -1,5 +1,6 @@
 //! `GET /status`: what is in use and how it is doing, in the shape that scripts rely on.
 
+mod applied;
 mod certificates;
 
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ struct Config {
     hash: String,
     loaded_at: String,
     last_reload: LastReload,
+    /// Null as long as nothing was applied.
+    last_apply: Option<applied::LastApply>,
 }
 
 #[derive(Serialize)]
@@ -214,6 +217,7 @@ pub fn status(control: &Control) -> Status {
             ok: report.ok,
             problems: report.problems.0,
         },
+        last_apply: control.applies.last().map(|last| applied::shown(&last)),
     };
     let upstreams = snapshot.services.iter().map(|service| {
         let running = service.pool.running();

@@ -23,6 +23,9 @@ use crate::kit::clock::Now;
 /// The route label of requests that no route matched.
 pub const NO_ROUTE: &str = "-";
 
+/// How an order to apply a configuration may end.
+pub const APPLIED: [&str; 4] = ["kept", "rolled_back", "superseded", "refused"];
+
 /// All metrics of one gateway. Cheap to share, none of it global.
 pub struct Metrics {
     registry: Registry,
@@ -40,6 +43,7 @@ pub struct Metrics {
     cache_requests: Family<IntCounter>,
     cache_purges: Family<IntCounter>,
     config_reloads: Family<IntCounter>,
+    config_applies: Family<IntCounter>,
     upgrades: Family<IntCounter>,
     last_reload_successful: IntGauge,
     config_loaded: IntGauge,
@@ -74,6 +78,7 @@ impl Metrics {
             cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
             cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
             config_reloads: registered(r, Family::new(&names::CONFIG_RELOADS)),
+            config_applies: registered(r, Family::new(&names::CONFIG_APPLIES)),
             upgrades: registered(r, Family::new(&names::UPGRADES)),
             last_reload_successful: registered(r, gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL)),
             config_loaded: registered(r, gauge(&names::CONFIG_LOADED)),
@@ -89,6 +94,9 @@ impl Metrics {
         for result in [RELOAD_OK, RELOAD_ERROR] {
             metrics.config_reloads.series([result]);
             metrics.upgrades.series([result]);
+        }
+        for result in APPLIED {
+            metrics.config_applies.series([result]);
         }
         metrics
     }
@@ -184,6 +192,11 @@ impl Metrics {
     pub fn reload_failed(&self) {
         self.config_reloads.series([RELOAD_ERROR]).inc();
         self.last_reload_successful.set(0);
+    }
+
+    /// An order to apply a configuration has come to this result, one of [`APPLIED`].
+    pub fn applied(&self, result: &'static str) {
+        self.config_applies.series([result]).inc();
     }
 
     /// So many upgrades have led to this process, and so many on the way have failed.

@@ -30,7 +30,7 @@ pub use handles::{
 };
 pub use journal::Journal;
 pub use line::{Line, ResponseFields, Timings};
-pub use metrics::totals::{BUCKETS, RouteTotals, Totals};
+pub use metrics::totals::{BUCKETS, RouteTotals, Totals, quantile_s, since};
 pub use metrics::{Metrics, NO_ROUTE};
 pub use sample::beside::{DiskSample, SpanSample};
 pub use sample::guards::{GuardSample, LoadSample, PlaceSample, RateSample, RedisSample};

@@ -157,6 +157,8 @@ metrics! {
         "Unix time at which the configuration in use was loaded.";
     CONFIG_RELOADS: Counter "sluice_config_reloads_total" ["result"]
         "Reloads by result: ok, error (the old configuration stayed in use).";
+    CONFIG_APPLIES: Counter "sluice_config_applies_total" ["result"]
+        "Configurations that were applied, by result: kept, rolled_back, superseded (by a newer file), refused (nothing has changed).";
     UPGRADES: Counter "sluice_upgrades_total" ["result"]
         "Upgrades of the binary by result, the processes before this one included: ok, error (the old process went on).";
     SNAPSHOTS_ALIVE: Gauge "sluice_snapshots_alive" []

@@ -73,6 +73,8 @@ pub enum UpgradeFault {
     UnderWay,
     /// It stops, or has handed over already.
     Stopping,
+    /// An applied configuration is being watched, and the new process would start by the one before it.
+    Applying,
     /// A socket cannot be copied.
     Sockets(BindFault),
     /// The new process.
@@ -88,6 +90,9 @@ impl fmt::Display for UpgradeFault {
             ),
             Self::UnderWay => f.write_str("an upgrade is under way already"),
             Self::Stopping => f.write_str("the gateway is stopping"),
+            Self::Applying => f.write_str(
+                "an applied configuration is being watched: wait until it is kept or has gone, see sluice status",
+            ),
             Self::Sockets(fault) => fault.fmt(f),
             Self::Give(fault) => fault.fmt(f),
         }
@@ -229,6 +234,10 @@ impl Control {
         }
         if !self.upgrades.is_serving() {
             return Err(UpgradeFault::Stopping);
+        }
+        // None begins from here on: it would see that an upgrade is under way.
+        if self.applies.watched().is_some() {
+            return Err(UpgradeFault::Applying);
         }
         let patience = self.snapshot().plan.server.upgrade_timeout;
         let deadline = Deadline::after(&self.clock, patience);

@@ -3,6 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::observe::BUCKETS;
+use crate::observe::names::DURATION_BUCKETS;
 
 fn at(s: u64) -> Mono {
     Mono(s * 1_000_000_000)
