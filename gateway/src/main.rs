@@ -27,6 +27,7 @@ fn obey(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Run => cli::run::run(Document::File(cli::configuration(config)?), level),
         Command::Check(what) => cli::check::check(&cli::configuration(config)?, &what),
         Command::Reload(desk) => cli::orders::reload(config, &desk),
+        Command::Apply(what) => cli::apply::apply(config, &what),
         Command::Purge(what) => cli::purge::purge(config, &what),
         Command::Diff(what) => cli::diff::diff(&what),
         Command::Explain(what) => cli::explain::explain(config, &what),

@@ -137,15 +137,8 @@ fn scripts_get_their_problems_as_json() {
 }
 
 #[test]
-fn what_is_not_built_says_so_and_what_is_unknown_is_guessed() {
+fn what_is_unknown_is_guessed() {
     let folder = Folder::new(FINE);
-    let done = sluice(&folder, &["apply", "new.toml"]);
-    assert_eq!(done.code, 2);
-    assert!(
-        done.err.contains("`sluice apply` is not in this build yet\n"),
-        "{}",
-        done.err
-    );
     let done = sluice(&folder, &["relod"]);
     assert_eq!(done.code, 2);
     assert!(done.err.contains("reload"), "{}", done.err);

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::cli::Fault;
@@ -84,6 +84,8 @@ pub enum Command {
         sluice check && sluice reload\n  \
         sluice reload --admin unix:/run/sluice/admin.sock")]
     Reload(Desk),
+    /// Put the configuration of a file in use, watch it, and go back by itself
+    Apply(Apply),
     /// Throw answers out of the caches, by what they are for or by tag
     Purge(Purge),
     /// Tell what a reload would change, and which logged requests would be served differently
@@ -183,6 +185,32 @@ pub struct Desk {
     /// Print the gateway's JSON instead
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sluice apply`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file's text takes the place of the running gateway's configuration, so what it names is looked for beside that\n\
+    one; the text from before is kept as .before-apply. With --guard it does so at the end of that time only. Until then the\n\
+    gateway compares each route, and all of them together, with the minutes before, and goes back as soon as a condition\n\
+    holds, whether or not this command still runs; the text is kept as .rejected. Conditions: 4xx or 5xx, the share of such\n\
+    answers, or p50, p95 or p99, a latency; then > and a multiple of before (2x), a share (5%) or a time (500ms).\n\
+    Exit codes: 0 in use, 1 rolled back, 2 refused.\n\n  \
+    sluice apply new.toml --guard 60s\n  \
+    sluice apply new.toml --guard 5m --rollback-if '5xx>2x,5xx>5%,p99>500ms' -c /etc/sluice/sluice.toml"
+)]
+pub struct Apply {
+    /// The configuration
+    pub file: PathBuf,
+    /// Watch it for so long, and go back if a condition holds
+    #[arg(long, value_name = "TIME")]
+    pub guard: Option<String>,
+    /// What makes it go back, separated by commas [default: 5xx>2x,p95>3x]
+    #[arg(long, value_name = "CONDITIONS", requires = "guard")]
+    pub rollback_if: Option<String>,
+    /// Where to ask.
+    #[command(flatten)]
+    pub desk: Desk,
 }
 
 /// `sluice upgrade`
@@ -294,27 +322,15 @@ pub struct ReverseProxy {
     pub to: Vec<String>,
 }
 
-/// Commands that are promised and not built: whoever tries one is not told that it does not exist.
-const NOT_YET: [&str; 1] = ["apply"];
-
 /// Reads the words.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Fault> {
-    let cli = Cli::try_parse_from(words).map_err(not_yet)?;
+    let cli = Cli::try_parse_from(words).map_err(|error| Fault::Words(Box::new(error)))?;
     if cli.command.is_some() && cli.habits.any() {
         let message = "-t, -T, -s, -v and -V stand for a command, and there is one already";
         let error = Cli::command().error(ErrorKind::ArgumentConflict, message);
         return Err(Fault::Words(Box::new(error)));
     }
     Ok(cli)
-}
-
-fn not_yet(error: clap::Error) -> Fault {
-    match error.get(ContextKind::InvalidSubcommand) {
-        Some(ContextValue::String(word)) if NOT_YET.contains(&word.as_str()) => {
-            Fault::usage(format!("`sluice {word}` is not in this build yet"), "")
-        }
-        _ => Fault::Words(Box::new(error)),
-    }
 }
 
 impl Habits {

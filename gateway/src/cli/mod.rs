@@ -1,5 +1,6 @@
 //! The command line: one file per kind of work, and what they share.
 
+pub mod apply;
 pub mod args;
 pub mod check;
 pub mod client;

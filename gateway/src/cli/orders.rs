@@ -178,10 +178,12 @@ fn done(desk: &Desk, answer: &Answer, json: bool, text: &str) -> Result<ExitCode
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(desk: &Desk, answer: &'a Answer) -> Result<T, Fault> {
+/// What an answer says.
+pub fn read<'a, T: Deserialize<'a>>(desk: &Desk, answer: &'a Answer) -> Result<T, Fault> {
     serde_json::from_slice(&answer.body).map_err(|_| desk.unexpected(answer))
 }
 
-fn print(answer: &Answer) -> Result<ExitCode, Fault> {
+/// The answer as it is.
+pub fn print(answer: &Answer) -> Result<ExitCode, Fault> {
     terminal::say(&String::from_utf8_lossy(&answer.body))
 }
