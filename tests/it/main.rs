@@ -48,6 +48,8 @@ mod u_import;
 mod u_mirror;
 /// The clients that others have written: curl, h2load, openssl, WebSocket and gRPC from Python.
 mod x_clients;
+/// A configuration that is watched, and taken back if it does harm.
+mod w_apply;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

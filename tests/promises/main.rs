@@ -11,7 +11,7 @@
 //! cargo build --release -p gateway -p backend
 //! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 TEST_LIMITED_SECONDS=30 \
 //!     TEST_CACHE_LOOKUPS=2000000 TEST_CACHE_OBJECTS=200000 TEST_CACHE_MEMORY_MIB=256 TEST_CACHE_DISK_MIB=4096 \
-//!     TEST_TLS_VISITS=4000 TEST_CERTIFICATES=50 TEST_MESSAGES=100000 TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
+//!     TEST_TLS_VISITS=4000 TEST_CERTIFICATES=50 TEST_MESSAGES=100000 TEST_RELOADS=1000 TEST_UPGRADES=20 TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
 //! ```
 //!
 //! | variable                | means                                                  | default               |
@@ -30,6 +30,8 @@
 //! | `TEST_TLS_VISITS`       | clients that come twice over TLS                       | 400                   |
 //! | `TEST_CERTIFICATES`     | certificates that replace each other                    | 10                    |
 //! | `TEST_MESSAGES`         | messages of conversations                              | 2000                  |
+//! | `TEST_RELOADS`          | configurations that replace each other                 | 20                    |
+//! | `TEST_UPGRADES`         | binaries that replace each other                       | 3                     |
 //! | `TEST_PATIENCE_MS`      | how long any one fact is waited for                    | 10000                 |
 //!
 //! Slow and idle clients take an open file each, here and in the gateway (`ulimit -Hn`).
@@ -48,6 +50,8 @@ mod guards;
 mod heads;
 /// Connections that do nothing.
 mod idle;
+/// What operators do to a gateway under load, a mistake included.
+mod operate;
 /// Sessions, certificates and conversations that last.
 mod secure;
 /// A stop that cuts nobody off.
