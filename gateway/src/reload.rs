@@ -156,6 +156,7 @@ impl Control {
                 "{file} is being watched, and {} has not changed since; look at it with: sluice status",
                 self.document
             );
+            log::warn!("not reloaded: {what}");
             return Err(self.problem("server", what));
         }
         let outcome = self.document.load(&environment).and_then(|loaded| {

@@ -38,6 +38,7 @@ use raw::leaf::Span;
 pub use schema::schema;
 pub use servers_file::load_servers;
 use source::Source;
+pub use source::{FILE_BYTES_MAX, reason};
 use toml::de::DeTable;
 use xxhash_rust::xxh3::Xxh3;
 

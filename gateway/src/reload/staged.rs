@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// A configuration larger than this is no configuration but a mistake, as for the one that is run by.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+use crate::config::{FILE_BYTES_MAX, reason};
 
 /// A text beside the configuration's file that is to take its place.
 #[derive(Debug)]
@@ -54,12 +53,12 @@ impl Staged {
     pub fn write(config: &Path, text: &str) -> Result<Self, FileFault> {
         let config = config
             .canonicalize()
-            .map_err(|e| FileFault::new(config, e.to_string()))?;
+            .map_err(|e| FileFault::new(config, reason(&e)))?;
         let staged = Self { config };
         let path = staged.named(".applying");
         staged.fill(&path, text).map_err(|e| {
             let help = "the gateway has to be able to write into the folder of its configuration";
-            FileFault::new(&path, format!("{e}; {help}"))
+            FileFault::new(&path, format!("{}; {help}", reason(&e)))
         })?;
         Ok(staged)
     }
@@ -87,7 +86,7 @@ impl Staged {
     /// # Errors
     /// The configuration's file is as it was.
     pub fn put_in_place(&self) -> Result<(), FileFault> {
-        let fault = |e: io::Error| FileFault::new(&self.config, e.to_string());
+        let fault = |e: io::Error| FileFault::new(&self.config, reason(&e));
         let before = self.named(".before-apply");
         remove(&before).map_err(fault)?;
         fs::hard_link(&self.config, &before)
@@ -136,7 +135,7 @@ impl Staged {
 /// It cannot be read, or is not to be trusted.
 pub fn read_candidate(file: &Path, config: &Path) -> Result<String, FileFault> {
     let fault = |what: &str| FileFault::new(file, what);
-    let failed = |e: io::Error| FileFault::new(file, format!("the file cannot be read: {e}"));
+    let failed = |e: io::Error| FileFault::new(file, format!("the file cannot be read: {}", reason(&e)));
     // What is no file, as a pipe nobody writes to, must not hold the gateway up.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let opened = OpenOptions::new()
