@@ -6,6 +6,7 @@
 
 mod apply;
 mod conditions;
+mod probation;
 mod staged;
 mod upgrade;
 
@@ -28,10 +29,9 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::workers::Handle;
 
-pub use apply::{
-    Applied, Applies, ApplyFault, GUARD_MAX, GUARD_MIN, Guard, LastApply, Outcome, Wanted, look_after,
-};
+pub use apply::{Applies, look_after};
 pub use conditions::{Condition, DEFAULT as DEFAULT_CONDITIONS};
+pub use probation::{Applied, ApplyFault, GUARD_MAX, GUARD_MIN, Guard, LastApply, Outcome, Wanted};
 pub use staged::FileFault;
 pub use upgrade::{Handed, LastUpgrade, UpgradeFault, Upgrades};
 

@@ -140,10 +140,16 @@ fn the_configuration_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
-fn what_is_promised_is_told_apart_from_what_is_unknown() {
-    for word in NOT_YET {
-        let fault = parsed(&format!("{word} --flag x")).unwrap_err();
-        assert!(matches!(fault, Fault::Usage(_)), "{word}");
+fn an_application_is_watched_before_it_can_go_back() {
+    let Command::Apply(apply) = command("apply new.toml --guard 60s --rollback-if 5xx>2x") else {
+        panic!("it is another command")
+    };
+    assert_eq!(
+        (apply.guard.as_deref(), apply.rollback_if.as_deref()),
+        (Some("60s"), Some("5xx>2x"))
+    );
+    for line in ["apply", "apply new.toml --rollback-if 5xx>2x"] {
+        assert!(matches!(parsed(line).unwrap_err(), Fault::Words(_)), "{line}");
     }
     assert!(matches!(parsed("chek").unwrap_err(), Fault::Words(_)));
 }
