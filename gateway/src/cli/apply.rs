@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread::sleep;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use gateway::config::{self, Problems};
@@ -104,6 +104,8 @@ fn order(words: &args::Apply) -> Result<serde_json::Value, Fault> {
 
 /// Waits for the end of the watch. The gateway does not need to be asked for it.
 fn follow(desk: &Desk, id: u64, json: bool) -> Result<ExitCode, Fault> {
+    // Nobody says anything here: it is the waiting that is wanted.
+    let (_quiet, pause) = mpsc::channel::<()>();
     loop {
         let asked = desk.ask("GET", "/status", "");
         let answer = asked.map_err(|fault| {
@@ -114,7 +116,7 @@ fn follow(desk: &Desk, id: u64, json: bool) -> Result<ExitCode, Fault> {
         let last = last_apply(desk, &answer)?;
         let is_it = last["id"] == id;
         if is_it && last["outcome"] == "watching" {
-            sleep(BETWEEN_LOOKS);
+            let _ = pause.recv_timeout(BETWEEN_LOOKS);
             continue;
         }
         if !is_it {
