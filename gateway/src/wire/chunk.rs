@@ -6,6 +6,8 @@ use super::syntax;
 
 /// Bytes of all extensions of one chunk; nobody uses them, and they must not be a way to send for ever.
 const EXTENSION_BYTES_MAX: u32 = 1024;
+/// Digits of a size: as many as the largest number has. Zeros before them would be another way to send for ever.
+const SIZE_DIGITS_MAX: u8 = 16;
 /// Bytes of a trailer section.
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
 /// Lines of a trailer section.
@@ -28,7 +30,10 @@ pub struct ChunkDecoder {
 enum State {
     #[default]
     SizeStart,
-    Size(u64),
+    Size {
+        size: u64,
+        digits: u8,
+    },
     Extension {
         size: u64,
         bytes: u32,
@@ -103,7 +108,7 @@ impl ChunkDecoder {
         match self.state {
             State::Data(left) => left,
             State::SizeStart
-            | State::Size(_)
+            | State::Size { .. }
             | State::Extension { .. }
             | State::SizeLf(_)
             | State::DataCr
@@ -141,16 +146,20 @@ impl ChunkDecoder {
 fn next(state: State, byte: u8) -> Result<State, BodyFault> {
     let digit = (byte as char).to_digit(16).map(u64::from);
     match (state, byte) {
-        (State::SizeStart, _) => digit.map(State::Size).ok_or(BodyFault("a chunk without size")),
-        (State::Size(size), b'\r') => Ok(State::SizeLf(size)),
-        (State::Size(size), b';') => Ok(State::Extension { size, bytes: 0 }),
-        (State::Size(size), _) => {
+        (State::SizeStart, _) => digit
+            .map(|size| State::Size { size, digits: 1 })
+            .ok_or(BodyFault("a chunk without size")),
+        (State::Size { size, .. }, b'\r') => Ok(State::SizeLf(size)),
+        (State::Size { size, .. }, b';') => Ok(State::Extension { size, bytes: 0 }),
+        (State::Size { size, digits }, _) => {
             let digit = digit.ok_or(BodyFault("a chunk size that is no number"))?;
             // The top bits must be free before four more come in at the bottom.
-            let grown = (size >> 59 == 0).then_some(size << 4 | digit);
-            grown
-                .map(State::Size)
-                .ok_or(BodyFault("a chunk size beyond all measure"))
+            let is_small = size >> 59 == 0 && digits < SIZE_DIGITS_MAX;
+            let grown = is_small.then_some(State::Size {
+                size: size << 4 | digit,
+                digits: digits + 1,
+            });
+            grown.ok_or(BodyFault("a chunk size beyond all measure"))
         }
         (State::Extension { size, .. }, b'\r') => Ok(State::SizeLf(size)),
         (State::Extension { size, bytes }, _)
@@ -243,6 +252,7 @@ mod tests {
             "5\r\nhelloX\r\n",
             "5\r\nhello0\r\n",
             "FFFFFFFFFFFFFFFFF\r\n",
+            "00000000000000005\r\nhello\r\n",
             "5;a\nb\r\nhello",
             "5;\rX",
             "0\r\nX\r\n\r\n",
