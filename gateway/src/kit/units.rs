@@ -97,14 +97,20 @@ pub fn format_rate(count: NonZeroU32, period: Duration) -> String {
 
 /// Writes a duration the way [`parse_duration`] reads it, in the largest unit that keeps it whole.
 pub fn format_duration(d: Duration) -> String {
-    let ms = d.as_millis();
+    let (ms, rest_ns) = (d.as_millis(), d.subsec_nanos() % 1_000_000);
+    if rest_ns > 0 {
+        // Whole seconds apart: a number has so many digits at most.
+        let seconds = match d.as_secs() {
+            0 => String::new(),
+            secs => format!("{secs}s"),
+        };
+        let digits = format!("{rest_ns:06}");
+        return format!("{seconds}{}.{}ms", ms % 1_000, digits.trim_end_matches('0'));
+    }
     for (unit_ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
         if ms >= unit_ms && ms.is_multiple_of(unit_ms) {
             return format!("{}{unit}", ms / unit_ms);
         }
-    }
-    if ms == 0 && !d.is_zero() {
-        return format!("0.{:06}ms", d.subsec_nanos());
     }
     format!("{ms}ms")
 }
@@ -192,6 +198,18 @@ mod tests {
             "999999999999d",
         ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_duration_with_a_fraction_of_a_millisecond_is_written_with_it() {
+        for (text, told) in [
+            ("1.5ms", "1.5ms"),
+            ("1.0005s", "1s0.5ms"),
+            ("0.000001ms", "0.000001ms"),
+            ("1.50ms", "1.5ms"),
+        ] {
+            assert_eq!(parse_duration(text).map(format_duration).unwrap(), told);
         }
     }
 

@@ -49,8 +49,9 @@ fn owned(keys: &ApiKeys, line: &str) {
         return;
     }
     let (name, key) = line.split_once(':').expect("a line that was read has a colon");
+    let key = key.trim();
     if !key.starts_with("sha256:") {
-        assert_eq!(keys.owner(key.as_bytes()), Some(name));
+        assert_eq!(keys.owner(key.as_bytes()), Some(name.trim()));
         assert_eq!(keys.owner(&key.as_bytes()[1..]), None);
     }
 }

@@ -116,11 +116,13 @@ fn run(name: &str, target: Target, input: &[u8], whence: &str) {
 /// Sorted, so that a seed means the same everywhere.
 fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an entry of the corpus").path())
+        .collect();
     paths.sort();
     paths
         .into_iter()
-        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .map(|path| (path.clone(), fs::read(&path).expect("a file of the corpus")))
         .collect()
 }
 
