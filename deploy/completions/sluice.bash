@@ -16,6 +16,9 @@ _sluice() {
             ",$1")
                 cmd="sluice"
                 ;;
+            sluice,apply)
+                cmd="sluice__subcmd__apply"
+                ;;
             sluice,check)
                 cmd="sluice__subcmd__check"
                 ;;
@@ -84,6 +87,9 @@ _sluice() {
                 ;;
             sluice,version)
                 cmd="sluice__subcmd__version"
+                ;;
+            sluice__subcmd__help,apply)
+                cmd="sluice__subcmd__help__subcmd__apply"
                 ;;
             sluice__subcmd__help,check)
                 cmd="sluice__subcmd__help__subcmd__check"
@@ -176,7 +182,7 @@ _sluice() {
 
     case "${cmd}" in
         sluice)
-            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="-c -t -T -s -v -V -h --config --log-level --version --help run check reload apply purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,6 +202,48 @@ _sluice() {
                     ;;
                 -s)
                     COMPREPLY=($(compgen -W "stop quit reload reopen" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__apply)
+            opts="-c -h --guard --rollback-if --admin --token-file --json --config --log-level --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --guard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rollback-if)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -402,8 +450,22 @@ _sluice() {
             return 0
             ;;
         sluice__subcmd__help)
-            opts="run check reload purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
+            opts="run check reload apply purge diff explain log reopen server status top upgrade stop import simulate hash-password schema completions man version file-server reverse-proxy help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sluice__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -46,10 +46,10 @@ mod t_tracing;
 mod u_import;
 /// Copies of requests.
 mod u_mirror;
-/// The clients that others have written: curl, h2load, openssl, WebSocket and gRPC from Python.
-mod x_clients;
 /// A configuration that is watched, and taken back if it does harm.
 mod w_apply;
+/// The clients that others have written: curl, h2load, openssl, WebSocket and gRPC from Python.
+mod x_clients;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 
