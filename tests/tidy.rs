@@ -359,7 +359,7 @@ fn child(parent: &str, name: &str, text: &str, at: usize) -> Vec<String> {
 /// Where compilation begins: what Cargo finds by itself and what the manifests name.
 fn crate_roots() -> Vec<String> {
     let mut roots = Vec::new();
-    for member in ["gateway", "backend", "tests", "benches"] {
+    for member in ["gateway", "backend", "tests", "tests/fuzz", "benches"] {
         let manifest = read(&format!("{member}/Cargo.toml"));
         let named = manifest
             .lines()
@@ -372,6 +372,8 @@ fn crate_roots() -> Vec<String> {
             roots.extend(rust_files(&format!("{member}/{folder}"), false));
         }
     }
+    // Of a workspace of their own, each a crate.
+    roots.extend(rust_files("tests/fuzz/cargo-fuzz/fuzz_targets", false));
     roots.retain(|path| workspace().join(path).is_file());
     roots
 }

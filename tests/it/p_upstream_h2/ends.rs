@@ -62,7 +62,7 @@ fn a_stream_that_is_reset_otherwise_may_have_been_acted_upon() {
 fn running_requests_end_where_they_are_when_a_server_leaves() {
     let origin = Framed::new(|mut call: Call| async move {
         if call.path() == "/held" {
-            call.log.gate.notified().await;
+            call.log.pass().await;
         }
         call.reply("whole").await;
     });
@@ -84,7 +84,7 @@ fn running_requests_end_where_they_are_when_a_server_leaves() {
             }
         })
         .await;
-        origin.log.gate.notify_waiters();
+        origin.log.gate.add_permits(64);
         whole(held).await.unwrap().expect(200, "whole");
     });
 }
@@ -160,7 +160,7 @@ fn an_answer_that_breaks_off_is_never_whole() {
         let mut stream = call.begin(head(200, named));
         let _ = push(&mut stream, "half".into(), false).await;
         // A reset goes before whatever has not been written.
-        call.log.gate.notified().await;
+        call.log.pass().await;
         stream.send_reset(Reason::INTERNAL_ERROR);
     });
     let gw = Gateway::start(&all_to(&[origin.address], ""));
@@ -170,7 +170,7 @@ fn an_answer_that_breaks_off_is_never_whole() {
         for path in ["/length", "/chunks"] {
             let mut body = client.begin(get(path), true).await.0.await.unwrap().into_body();
             assert_eq!(body.data().await.unwrap().unwrap(), "half");
-            origin.log.gate.notify_one();
+            origin.log.gate.add_permits(1);
             body.data().await.unwrap().unwrap_err();
         }
     });
@@ -178,7 +178,7 @@ fn an_answer_that_breaks_off_is_never_whole() {
         let mut client = gw.connect();
         client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
         client.response_head();
-        origin.log.gate.notify_one();
+        origin.log.gate.add_permits(1);
         let rest = client.rest().unwrap_or_default();
         assert!(rest.len() < 10 || path == "/chunks" && !rest.ends_with(b"0\r\n\r\n"));
     }

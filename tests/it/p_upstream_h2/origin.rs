@@ -16,7 +16,7 @@ use http::{HeaderMap, Request, Response};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::m_http2::frames::frame;
@@ -33,7 +33,6 @@ pub struct Call {
 }
 
 /// What an origin has seen.
-#[derive(Default)]
 pub struct Log {
     pub connections: AtomicUsize,
     /// Those that have not ended.
@@ -45,10 +44,34 @@ pub struct Log {
     pub heads: Mutex<Vec<(String, HeaderMap)>>,
     /// What streams were reset with by the gateway.
     pub resets: Mutex<Vec<Reason>>,
-    /// Lets those go on that wait for it.
-    pub gate: Notify,
+    /// Lets as many go on as it has permits; those that come later too.
+    pub gate: Semaphore,
     /// Anything a play wants to remember.
     pub notes: Mutex<Vec<String>>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            connections: AtomicUsize::default(),
+            open: AtomicUsize::default(),
+            calls: AtomicUsize::default(),
+            running: AtomicUsize::default(),
+            most_at_once: AtomicUsize::default(),
+            heads: Mutex::default(),
+            resets: Mutex::default(),
+            gate: Semaphore::new(0),
+            notes: Mutex::default(),
+        }
+    }
+}
+
+impl Log {
+    /// Waits for a permit of the gate.
+    pub async fn pass(&self) {
+        let permit = self.gate.acquire().await;
+        permit.expect("the gate is never closed").forget();
+    }
 }
 
 /// An origin. Dropping it ends its connections.
