@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use crate::admin;
 use crate::beside::Beside;
 use crate::config::changes::Changes;
-use crate::config::plan::{Plan, SocketSpec};
+use crate::config::plan::{Listener, Plan, SocketSpec};
 use crate::config::{Document, Problems};
 use crate::doors::{self, Doors, Prepared, Wares};
 use crate::handover::{Heritage, Launch, Role, TakeFault};
@@ -255,15 +255,16 @@ impl Gateway {
 
     /// The public TCP addresses in the order of the configuration, with their real ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners().into_iter().filter_map(tcp).collect()
+        self.listeners().into_iter().filter_map(|(address, _)| tcp(address)).collect()
     }
 
-    /// All public addresses in the order of the configuration.
-    pub fn listeners(&self) -> Vec<SocketSpec> {
-        self.control()
-            .doors()
+    /// All public addresses in the order of the configuration, each with what is spoken there: `http` or `https`.
+    pub fn listeners(&self) -> Vec<(SocketSpec, &'static str)> {
+        let scheme = |listener: &Listener| if listener.tls.is_some() { "https" } else { "http" };
+        let doors = self.control().doors();
+        doors
             .iter()
-            .map(|d| d.listener.address.clone())
+            .map(|door| (door.listener.address.clone(), scheme(&door.listener)))
             .collect()
     }
 

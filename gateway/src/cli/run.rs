@@ -247,11 +247,11 @@ fn announce(gateway: &Gateway, document: &Document, descriptors: Option<u64>) {
     if document.path().is_some() {
         text.extend(too_few(descriptors, plan));
     }
-    for address in gateway.listeners() {
-        text.push_str(&format!("listening on {}\n", url(&address)));
+    for (address, scheme) in gateway.listeners() {
+        text.push_str(&format!("listening on {}\n", url(&address, scheme)));
     }
     if let Some(address) = gateway.admin_address() {
-        text.push_str(&format!("admin on {}\n", url(address)));
+        text.push_str(&format!("admin on {}\n", url(address, "http")));
     }
     let summary = summary(plan);
     text.push_str(&format!(
@@ -270,9 +270,9 @@ fn too_few(descriptors: Option<u64>, plan: &Plan) -> Option<String> {
     ))
 }
 
-fn url(address: &SocketSpec) -> String {
+fn url(address: &SocketSpec, scheme: &str) -> String {
     match address {
-        SocketSpec::Tcp(address) => format!("http://{address}"),
+        SocketSpec::Tcp(address) => format!("{scheme}://{address}"),
         SocketSpec::Unix(_) => address.to_string(),
     }
 }
