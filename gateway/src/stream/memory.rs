@@ -105,6 +105,13 @@ impl Memory {
         bytes
     }
 
+    /// Whether neither end has written or said anything.
+    pub fn is_untouched(&self) -> bool {
+        let is_new =
+            |way: &Way| way.bytes.borrow().is_empty() && !way.is_finished.get() && !way.is_deaf.get();
+        self.check().is_ok() && self.shared.ways.iter().all(is_new)
+    }
+
     /// Whether the other end has said, and said in order, that no more comes than what is there to be read.
     pub fn is_finished(&self) -> bool {
         !self.shared.is_broken.get() && self.incoming().is_finished.get()

@@ -1,6 +1,7 @@
 //! One connected byte stream, plain, by TLS or within this worker, and the buffers it is read into.
 
 pub mod buffer;
+mod lent;
 pub mod memory;
 mod polled;
 mod socket;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 pub use buffer::{Buffer, Shelf};
+pub use lent::Lent;
 pub use memory::Memory;
 pub use polled::Polled;
 use socket::Socket;

@@ -157,17 +157,25 @@ pub(super) fn answer(text: &Bytes) -> Option<Response<()>> {
     fields.reserve(FIELDS_USUAL);
     for line in lines.take_while(|line| !line.is_empty()) {
         let colon = memchr::memchr(b':', line)?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let is_unique = line[..colon].eq_ignore_ascii_case(REQUEST_ID.as_str().as_bytes());
+        let name = match is_unique {
+            true => REQUEST_ID.clone(),
+            false => HeaderName::from_bytes(&line[..colon]).ok()?,
+        };
         if is_of_connection(&name) {
             continue;
         }
         let value = text.slice_ref(line[colon + 1..].trim_ascii());
-        fields
-            .try_append(name, HeaderValue::from_maybe_shared(value).ok()?)
-            .ok()?;
+        let mut value = HeaderValue::from_maybe_shared(value).ok()?;
+        value.set_sensitive(is_unique);
+        fields.try_append(name, value).ok()?;
     }
     Some(answer)
 }
+
+/// Another one in each answer: in HPACK's table it would push out what comes again, and be looked through for nothing. It is
+/// kept out by being marked as sensitive (RFC 7541 §6.2.3).
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Room for the fields most answers have.
 const FIELDS_USUAL: usize = 16;

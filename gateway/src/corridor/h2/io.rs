@@ -1,8 +1,9 @@
 //! The client's stream as the `h2` crate reads and writes it.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -11,13 +12,19 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::Instant;
 
 use super::gauge::Gauge;
-use crate::stream::{Buffer, Stream};
+use crate::stream::{Buffer, Lent, Shelf, Stream};
+
+/// Bytes that wait to be sent together. The `h2` crate writes each frame of data by itself, and an answer of a kilobyte
+/// costs less than the system call and the record it would go out in. Three full records, which the socket is given at once.
+const OUTBOX_BYTES: usize = 48 * 1024;
 
 /// What the connection's loop sees of its stream while the `h2` crate has it.
 pub(super) struct Wire {
     pub(super) stream: Stream,
     now: Box<dyn Fn() -> Instant>,
     pub(super) gauge: RefCell<Gauge>,
+    /// Written by the `h2` crate and not sent, see [`Wire::poll_drain`].
+    outbox: RefCell<Lent>,
     /// Since when the client takes nothing of what there is for it.
     blocked_since: Cell<Option<Instant>>,
 }
@@ -30,10 +37,11 @@ pub(super) struct Io {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, now: impl Fn() -> Instant + 'static) -> Self {
+    pub(super) fn new(stream: Stream, shelf: &Rc<Shelf>, now: impl Fn() -> Instant + 'static) -> Self {
         Self {
             stream,
             gauge: Gauge::new(now()).into(),
+            outbox: Lent::new(shelf).into(),
             now: Box::new(now),
             blocked_since: Cell::default(),
         }
@@ -47,23 +55,58 @@ impl Wire {
         self.gauge.borrow_mut().observe(bytes, (self.now)());
     }
 
-    fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let coop = ready!(poll_proceed(cx));
-        loop {
-            match self.stream.try_write(pieces) {
+    /// Sends what was written. Whoever polls the `h2` crate does this when that has to wait: nobody else does.
+    pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut outbox = self.outbox.borrow_mut();
+        while !outbox.is_empty() {
+            let coop = ready!(poll_proceed(cx));
+            match self.stream.try_write(&[IoSlice::new(outbox.bytes())]) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    self.blocked_since.set(None);
+                    coop.made_progress();
+                    outbox.consume(n);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if self.blocked_since.get().is_none() {
                         self.blocked_since.set(Some((self.now)()));
                     }
                     ready!(self.stream.poll_writable(cx))?;
                 }
-                done => {
-                    self.blocked_since.set(None);
-                    coop.made_progress();
-                    return Poll::Ready(done);
+                Err(e) => {
+                    outbox.clear();
+                    return Poll::Ready(Err(e));
                 }
             }
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Polls `work`, which uses the `h2` crate, and sends what it has written when it waits.
+    pub(super) async fn draining<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let done = work.as_mut().poll(cx);
+            if done.is_pending() {
+                // What became of it, whoever reads or writes next is told.
+                let _ = self.poll_drain(cx);
+            }
+            done
+        })
+        .await
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.outbox.borrow().bytes().len() >= OUTBOX_BYTES {
+            ready!(self.poll_drain(cx))?;
+        }
+        let mut outbox = self.outbox.borrow_mut();
+        let before = outbox.bytes().len();
+        for piece in pieces {
+            let room = OUTBOX_BYTES - outbox.bytes().len();
+            outbox.put(&piece[..room.min(piece.len())]);
+        }
+        Poll::Ready(Ok(outbox.bytes().len() - before))
     }
 }
 
@@ -102,6 +145,8 @@ impl AsyncRead for Io {
         if wire.gauge.borrow().flood().is_some() {
             return Poll::Pending;
         }
+        // The `h2` crate asks after each request. There is nothing most times, which is known without any room for it.
+        ready!(wire.stream.poll_readable(cx))?;
         let coop = ready!(poll_proceed(cx));
         let space = out.initialize_unfilled();
         let room = space.len();
@@ -139,12 +184,13 @@ impl AsyncWrite for Io {
         true
     }
 
-    /// What a stream took is out, see [`Stream::try_write`].
+    /// Does nothing: the `h2` crate flushes after each frame of data. See [`Wire::poll_drain`].
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.wire.poll_drain(cx))?;
         self.wire.stream.finish_sending();
         Poll::Ready(Ok(()))
     }

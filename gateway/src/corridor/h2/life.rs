@@ -20,6 +20,7 @@ use crate::config::plan::Limits;
 use crate::corridor::connection::LAST_REQUEST_GRACE;
 use crate::corridor::worker::{Counted, Door, Worker};
 use crate::exchange::Caller;
+use crate::stream::{Memory, Stream};
 
 /// How long a client has to take the last word of a connection that is cut.
 const LAST_WORD_TIME: Duration = Duration::from_secs(2);
@@ -34,6 +35,8 @@ pub(super) struct Life {
     pub(super) streams: JoinSet<()>,
     /// How many of them there may be.
     streams_max: usize,
+    /// The ends of a stream that none has walked: a hit needs them to be looked for, and then does not use them.
+    pub(super) spare: Option<(Stream, Memory)>,
     /// Requests so far.
     pub(super) served: u64,
     requests_max: u64,
@@ -96,6 +99,7 @@ impl Life {
             wire,
             streams: JoinSet::new(),
             streams_max: size_of_streams(streams_max(limits)) * WINDING_UP_FACTOR,
+            spare: None,
             served: 0,
             requests_max: limits.keepalive_requests,
             leaving_since: None,
@@ -126,11 +130,11 @@ impl Life {
                 Event::Ended => return true,
                 Event::Flooded(flood) => {
                     log::debug!("an HTTP/2 connection is cut: {}", flood.text());
-                    return cut(connection, Reason::ENHANCE_YOUR_CALM).await;
+                    return self.cut(connection, Reason::ENHANCE_YOUR_CALM).await;
                 }
                 Event::Closing | Event::Due(Due::Quiet) => self.leave(connection),
-                Event::Due(Due::Gone) => return cut(connection, Reason::NO_ERROR).await,
-                Event::Due(Due::Head) => return cut(connection, Reason::ENHANCE_YOUR_CALM).await,
+                Event::Due(Due::Gone) => return self.cut(connection, Reason::NO_ERROR).await,
+                Event::Due(Due::Head) => return self.cut(connection, Reason::ENHANCE_YOUR_CALM).await,
                 // Nobody takes a last word either.
                 Event::Due(Due::Blocked) => {
                     self.wire.stream.close_by_reset();
@@ -191,6 +195,10 @@ impl Life {
                     Some(Err(_)) | None => Event::Ended,
                 });
             }
+            // Answers to all that was asked at once go out together. If it fails, there is nobody to answer any more.
+            if let Poll::Ready(Err(_)) = self.wire.poll_drain(cx) {
+                return Poll::Ready(Event::Ended);
+            }
             if let Some(flood) = self.wire.gauge.borrow().flood() {
                 return Poll::Ready(Event::Flooded(flood));
             }
@@ -241,13 +249,15 @@ impl Life {
         let dues = [quiet, head, blocked].into_iter().flatten();
         dues.min_by_key(|(at, _)| *at)
     }
-}
 
-/// Says why, and ends. Whether the client is to be heard out: with what it has sent unread, a close would be a reset, which
-/// can take the last word away from it.
-async fn cut(connection: &mut Connection<Io, Bytes>, reason: Reason) -> bool {
-    connection.abrupt_shutdown(reason);
-    // Nothing is begun any more: a stream that is accepted now is dropped, and only frames go out.
-    let said = async { while let Some(Ok(_)) = connection.accept().await {} };
-    tokio::time::timeout(LAST_WORD_TIME, said).await.is_ok()
+    /// Says why, and ends. Whether the client is to be heard out: with what it has sent unread, a close would be a reset,
+    /// which can take the last word away from it.
+    async fn cut(&self, connection: &mut Connection<Io, Bytes>, reason: Reason) -> bool {
+        connection.abrupt_shutdown(reason);
+        // Nothing is begun any more: a stream that is accepted now is dropped, and only frames go out.
+        let said = async { while let Some(Ok(_)) = connection.accept().await {} };
+        tokio::time::timeout(LAST_WORD_TIME, self.wire.draining(said))
+            .await
+            .is_ok()
+    }
 }

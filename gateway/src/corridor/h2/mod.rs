@@ -87,9 +87,10 @@ pub(super) async fn serve_from(
 ) {
     let limits = worker.pin().plan.server.limits.clone();
     let clock = Rc::clone(&worker);
-    let wire = Rc::new(Wire::new(stream, move || clock.about_now()));
+    let wire = Rc::new(Wire::new(stream, &worker.shelf, move || clock.about_now()));
     let handshake = builder(&limits).handshake(Io::new(Rc::clone(&wire), begun));
-    let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, handshake).await else {
+    let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, wire.draining(handshake)).await
+    else {
         return;
     };
     let life = Life::new(Rc::clone(&worker), door, caller, Rc::clone(&wire), &limits);

@@ -14,7 +14,7 @@ use super::life::Life;
 use crate::corridor::{Verdict, Visit, of_head_fault};
 use crate::exchange::Exchange;
 use crate::listen::head::head_limits;
-use crate::stream::{Stream, memory};
+use crate::stream::{Memory, Stream, memory};
 use crate::wire::HeadFault;
 
 impl Life {
@@ -26,8 +26,7 @@ impl Life {
         x.greeted = self.caller.greeted.filter(|_| self.served == 1);
         let (parts, body) = request.into_parts();
         let read = self.read(&mut x, &parts, !body.is_end_stream());
-        let (near, far) = memory::pair();
-        let near = Stream::Memory(near);
+        let (near, far) = self.spare.take().unwrap_or_else(ends);
         let mut buffer = worker.shelf.lend();
         let mut visit = Visit {
             worker,
@@ -52,7 +51,13 @@ impl Life {
         let x = visit.x;
         if is_hit {
             worker.tell(&x);
-            return give_back(worker, x);
+            give_back(worker, x);
+            debug_assert!(
+                far.is_untouched(),
+                "a hit is framed here, and not by its own stream"
+            );
+            self.spare = Some((near, far));
+            return;
         }
         let taken = Taken {
             worker: worker.clone(),
@@ -92,6 +97,12 @@ impl Life {
         x.request.is_http2 = true;
         parsed.map(|()| inbound)
     }
+}
+
+/// The corridor's end and ours of a stream that walks.
+fn ends() -> (Stream, Memory) {
+    let (near, far) = memory::pair();
+    (Stream::Memory(near), far)
 }
 
 /// Answers with what is in memory. What the client's window has no room for is left to a task.

@@ -23,7 +23,6 @@
 //! configurations leaves `max_early_data_size` and `enable_early_data` as they are.
 
 mod handshake;
-mod lent;
 mod pieces;
 mod session;
 

@@ -11,9 +11,8 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{CommonState, Error};
 
-use super::lent::Lent;
 use crate::stream::buffer::LARGE_BYTES;
-use crate::stream::{Buffer, Shelf};
+use crate::stream::{Buffer, Lent, Shelf};
 
 /// Plaintext of a full record (RFC 8446 §5.1: no more than 2^14 bytes).
 pub(super) const RECORD_BYTES: usize = 16 * 1024;

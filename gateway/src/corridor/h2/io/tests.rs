@@ -55,7 +55,7 @@ async fn by_tls((a, b): (Stream, Stream)) -> (Stream, Stream) {
 
 fn io(stream: Stream, is_server: bool) -> Io {
     let now = tokio::time::sleep(Duration::ZERO).deadline();
-    let wire = Wire::new(stream, move || now);
+    let wire = Wire::new(stream, &Rc::default(), move || now);
     if !is_server {
         // The other side begins without a preface.
         wire.observe(&[0; PREFACE_BYTES]);
@@ -65,8 +65,9 @@ fn io(stream: Stream, is_server: bool) -> Io {
 
 /// Sends back what comes, as it comes.
 async fn echo(io: Io) {
-    let mut connection = server::handshake(io).await.unwrap();
-    while let Some(asked) = connection.accept().await {
+    let wire = Rc::clone(&io.wire);
+    let mut connection = wire.draining(server::handshake(io)).await.unwrap();
+    while let Some(asked) = wire.draining(connection.accept()).await {
         let (asked, mut respond) = asked.unwrap();
         let mut body = asked.into_body();
         tokio::task::spawn_local(async move {
@@ -82,8 +83,9 @@ async fn echo(io: Io) {
 }
 
 async fn ask(io: Io, bodies: Vec<Bytes>) {
-    let (send, connection) = client::handshake(io).await.unwrap();
-    let connection = tokio::task::spawn_local(connection);
+    let wire = Rc::clone(&io.wire);
+    let (send, connection) = wire.draining(client::handshake(io)).await.unwrap();
+    let connection = tokio::task::spawn_local(async move { wire.draining(connection).await });
     let mut answers = Vec::new();
     for body in &bodies {
         let mut send = send.clone().ready().await.unwrap();

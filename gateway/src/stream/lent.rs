@@ -2,68 +2,76 @@
 
 use std::rc::Rc;
 
-use crate::stream::{Buffer, Shelf};
+use super::{Buffer, Shelf};
 
 /// Bytes on their way through a session. Empty, it holds no memory.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub struct Lent {
     shelf: Rc<Shelf>,
     buffer: Option<Buffer>,
 }
 
 impl Lent {
-    pub(super) fn new(shelf: &Rc<Shelf>) -> Self {
+    /// Empty.
+    pub fn new(shelf: &Rc<Shelf>) -> Self {
         Self {
             shelf: Rc::clone(shelf),
             buffer: None,
         }
     }
 
-    pub(super) fn shelf(&self) -> &Rc<Shelf> {
+    /// Where its buffers come from.
+    pub fn shelf(&self) -> &Rc<Shelf> {
         &self.shelf
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// What there is.
+    pub fn bytes(&self) -> &[u8] {
         self.buffer.as_ref().map_or(&[], Buffer::unread)
     }
 
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    /// What there is, to be changed where it lies.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.buffer.as_mut().map_or(&mut [], Buffer::unread_mut)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 
     /// Whether it holds no memory.
     #[cfg(test)]
-    pub(super) fn is_given_back(&self) -> bool {
+    pub fn is_given_back(&self) -> bool {
         self.buffer.is_none()
     }
 
     /// Room for at least `min` bytes more. If none come, [`Lent::give_back`] is due.
-    pub(super) fn room(&mut self, min: usize) -> &mut [u8] {
+    pub fn room(&mut self, min: usize) -> &mut [u8] {
         self.lend().room(min)
     }
 
     /// Room for what a socket has, more of it if the last time it was filled.
-    pub(super) fn room_to_receive(&mut self, min: usize) -> &mut [u8] {
+    pub fn room_to_receive(&mut self, min: usize) -> &mut [u8] {
         let buffer = self.lend();
         buffer.grow_if_filled();
         buffer.room(min)
     }
 
-    pub(super) fn commit(&mut self, n: usize) {
+    /// The first `n` bytes of the room have come.
+    pub fn commit(&mut self, n: usize) {
         self.lend().commit(n);
         self.give_back();
     }
 
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    /// Appends these.
+    pub fn put(&mut self, bytes: &[u8]) {
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.commit(bytes.len());
     }
 
-    pub(super) fn consume(&mut self, n: usize) {
+    /// The first `n` bytes are used.
+    pub fn consume(&mut self, n: usize) {
         if let Some(buffer) = &mut self.buffer {
             buffer.consume(n);
         } else {
@@ -73,17 +81,19 @@ impl Lent {
     }
 
     /// Lets go of the buffer if there is nothing in it.
-    pub(super) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         if self.is_empty() {
             self.buffer = None;
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets what there is.
+    pub fn clear(&mut self) {
         self.buffer = None;
     }
 
-    pub(super) fn into_buffer(self) -> Buffer {
+    /// What there is, in a buffer.
+    pub fn into_buffer(self) -> Buffer {
         self.buffer.unwrap_or_else(|| self.shelf.lend())
     }
 
