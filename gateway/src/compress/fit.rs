@@ -46,6 +46,9 @@ pub enum Fit {
 
 /// Whether this client gets this answer compressed, and how. `request` is the client's head.
 pub fn fits(candidate: &Candidate<'_>, request: &Fields, rule: &Compression) -> Fit {
+    if candidate.is_part_of_compressible(rule) {
+        return Fit::Varies;
+    }
     if !candidate.is_compressible(rule) {
         return Fit::No;
     }
@@ -66,9 +69,32 @@ pub fn is_read_live(fields: &Fields) -> bool {
 impl Candidate<'_> {
     /// Whether some client may get it compressed. Says nothing about a client, so a cache can ask once for all.
     pub fn is_compressible(&self, rule: &Compression) -> bool {
+        has_whole_content(self.method, self.status)
+            && self.fields.first(Name::ContentRange).is_none()
+            && self.is_of_compressible(rule, self.length)
+    }
+
+    /// Whether it is a part of what some client may get compressed. RFC 9110 §15.3.7: a 206 carries the Vary "that would
+    /// have been sent in a 200 (OK) response to the same request".
+    fn is_part_of_compressible(&self, rule: &Compression) -> bool {
+        self.status == 206
+            && self.fields.values(Name::ContentRange).count() == 1
+            && self.is_of_compressible(rule, self.whole_length())
+    }
+
+    /// Bytes of what this is a part of, or of it itself; None where it is not known.
+    pub fn whole_length(&self) -> Option<u64> {
+        let Some(range) = self.fields.first(Name::ContentRange) else {
+            return self.length;
+        };
+        // RFC 9110 §14.4: "bytes 0-9/100", or "/*" where the whole is not known.
+        let (_, whole) = range.split_at(range.iter().rposition(|b| *b == b'/')? + 1);
+        std::str::from_utf8(whole).ok()?.parse().ok()
+    }
+
+    fn is_of_compressible(&self, rule: &Compression, length: Option<u64>) -> bool {
         !rule.algorithms.is_empty()
-            && has_whole_content(self.method, self.status)
-            && self.length.is_none_or(|l| l >= rule.min_size.max(1))
+            && length.is_none_or(|l| l >= rule.min_size.max(1))
             && media(self.fields).is_some_and(|m| is_listed(m, &rule.types))
             && !forbids_transforming(self.fields)
             && !is_bound_to_its_bytes(self.fields)
@@ -134,10 +160,10 @@ fn forbids_transforming(fields: &Fields) -> bool {
         .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
 }
 
-/// Whether its author has already chosen a coding, sends only a part, or vouches for these bytes and no others.
+/// Whether its author has already chosen a coding, or vouches for these bytes and no others.
 fn is_bound_to_its_bytes(fields: &Fields) -> bool {
     let binds = fields.iter().any(|f| match f.known {
-        Name::ContentEncoding | Name::ContentRange => true,
+        Name::ContentEncoding => true,
         Name::Other => is_proof(f.name),
         _ => false,
     });

@@ -60,7 +60,7 @@ pub(super) fn of_answer(worker: &Worker, x: &mut Exchange, length: Length) -> Op
 pub(super) fn of_ours(worker: &Worker, x: &Exchange, reply: &mut Reply) {
     let length = reply.body.length();
     let is_fit = x.site.as_ref().is_some_and(|site| site.compresses)
-        && (reply.status == 304 || length >= x.snapshot.plan.compression.min_size);
+        && (matches!(reply.status, 206 | 304) || length >= x.snapshot.plan.compression.min_size);
     if !is_fit || length > OWN_BYTES_MAX {
         return;
     }
@@ -72,14 +72,24 @@ pub(super) fn of_ours(worker: &Worker, x: &Exchange, reply: &mut Reply) {
         compress::not_modified(&mut fields, &x.request.fields);
         return take_over(reply, &fields);
     }
-    let Some(plain) = in_memory(&reply.body) else {
-        return;
-    };
     let candidate = Candidate {
         method: x.request.method,
         status: reply.status,
         fields: &fields,
         length: Some(length),
+    };
+    if reply.status == 206 {
+        let is_short = candidate
+            .whole_length()
+            .is_some_and(|whole| whole <= OWN_BYTES_MAX);
+        if is_short && fit(&candidate, x) == Fit::Varies {
+            compress::says_vary(&mut fields);
+            take_over(reply, &fields);
+        }
+        return;
+    }
+    let Some(plain) = in_memory(&reply.body) else {
+        return;
     };
     let coded = match fit(&candidate, x) {
         Fit::No => return,

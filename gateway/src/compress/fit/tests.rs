@@ -223,3 +223,27 @@ fn without_algorithms_nothing_is_compressed_and_nothing_varies() {
     };
     assert_eq!(fits(&candidate, &self::fields(GZIP), &none), Fit::No);
 }
+
+#[test]
+fn a_part_says_that_the_whole_varies_and_is_never_compressed_itself() {
+    let part = |lines: &[(&str, &str)]| {
+        let fields = fields(&[&[("Content-Type", "text/html")], lines].concat());
+        let candidate = Candidate {
+            method: Method::Get,
+            status: 206,
+            fields: &fields,
+            length: Some(10),
+        };
+        fits(&candidate, &self::fields(GZIP), &rule())
+    };
+    assert_eq!(part(&[("Content-Range", "bytes 0-9/4096")]), Fit::Varies);
+    assert_eq!(part(&[("Content-Range", "bytes 0-9/*")]), Fit::Varies);
+    assert_eq!(
+        part(&[("Content-Range", "bytes 0-9/1023")]),
+        Fit::No,
+        "the whole is too short"
+    );
+    let coded = [("Content-Range", "bytes 0-9/4096"), ("Content-Encoding", "br")];
+    assert_eq!(part(&coded), Fit::No);
+    assert_eq!(part(&[]), Fit::No, "a part of nobody knows what");
+}

@@ -79,7 +79,7 @@ fn a_small_file_is_compressed_and_its_conditions_and_ranges_hold() {
     let again = accepting("/a.html", "gzip").header("If-None-Match", &strong);
     client.ask(&again).expect(304).header("etag", &strong);
     let ranged = accepting("/a.html", "gzip").header("Range", "bytes=5-9");
-    client.ask(&ranged).expect(206).body(&body[5..10]);
+    plain_but_varies(client.ask(&ranged).expect(206).body(&body[5..10]));
     for condition in [&weak, &date] {
         let response = client.ask(&ranged.clone().header("If-Range", condition));
         assert_eq!(coded(response.expect(200), "gzip"), body.as_bytes());

@@ -112,6 +112,7 @@ fn conditions_and_ranges_of_a_stored_answer_are_of_the_form_they_are_about() {
     let part = with("Range", "bytes=5-9");
     part.expect(206)
         .no_header("content-encoding")
+        .header("vary", "Accept-Encoding")
         .header("etag", "\"a\"")
         .header("content-range", &format!("bytes 5-9/{}", body.len()))
         .body(&body[5..10]);
