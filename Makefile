@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # The lock file decides: a build asks nothing of the network once its crates are here.
 CARGO := cargo
 
-.PHONY: help demo build test check format lint units bench deb tools clean
+.PHONY: help demo build test check format lint units bench deb audit tools clean
 
 help:
 	@echo 'make demo     four servers and the gateway with its cache on 127.0.0.1:8080, until Ctrl-C'
@@ -15,6 +15,7 @@ help:
 	@echo 'make build    target/release/sluice and target/release/workouts'
 	@echo 'make bench    the small steps one by one, then side by side with nginx, HAProxy and Varnish'
 	@echo 'make deb      target/debian/sluice_VERSION_ARCHITECTURE.deb'
+	@echo 'make audit    licences, sources and known faults of all crates that are linked'
 	@echo 'make clean    removes what was built and what the demo has left in run/'
 
 demo: build
@@ -62,6 +63,16 @@ deb: tools
 	test -x $(CARGO_DEB_AT)/bin/cargo-deb || $(CARGO) install --locked --root $(CARGO_DEB_AT) cargo-deb@$(CARGO_DEB)
 	$(CARGO) build --locked --release --target-dir target -p gateway
 	CARGO_TARGET_DIR=target $(CARGO_DEB_AT)/bin/cargo-deb -p gateway --no-build
+
+# The version that was tried. Known faults are asked for where there is a network; without one the rest can be had by
+# `make audit AUDIT='bans licenses sources'`.
+CARGO_DENY := 0.20.2
+CARGO_DENY_AT := target/tools/cargo-deny-$(CARGO_DENY)
+AUDIT := all
+
+audit: tools
+	test -x $(CARGO_DENY_AT)/bin/cargo-deny || $(CARGO) install --locked --root $(CARGO_DENY_AT) cargo-deny@$(CARGO_DENY)
+	$(CARGO_DENY_AT)/bin/cargo-deny --locked check $(AUDIT)
 
 # cmake: zlib-ng, which Pingora links, is built by it. curl: the demo asks with it.
 tools:
