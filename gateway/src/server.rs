@@ -255,7 +255,10 @@ impl Gateway {
 
     /// The public TCP addresses in the order of the configuration, with their real ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners().into_iter().filter_map(|(address, _)| tcp(address)).collect()
+        self.listeners()
+            .into_iter()
+            .filter_map(|(address, _)| tcp(address))
+            .collect()
     }
 
     /// All public addresses in the order of the configuration, each with what is spoken there: `http` or `https`.
