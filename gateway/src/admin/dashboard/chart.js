@@ -1,4 +1,4 @@
-// Charts of the last hour: lines over slots of equal length, drawn as SVG. A gap is drawn as a gap.
+// Charts of the last minutes, up to an hour: lines over slots of equal length, drawn as SVG. A gap is drawn as a gap.
 
 const PLOT = { height: 100, top: 14, bottom: 16 };
 
@@ -53,13 +53,18 @@ class Chart {
   }
 
   point(x) {
-    this.at = x == null || !this.hour ? null : Math.round((x / Math.max(this.width, 1)) * (SLOTS - 1));
+    this.at = x == null || !this.hour ? null : this.from() + Math.round((x / Math.max(this.width, 1)) * (this.hour.span - 1));
     this.draw();
+  }
+
+  /** The first slot that is drawn. */
+  from() {
+    return SLOTS - this.hour.span;
   }
 
   top() {
     if (this.fixedTop) return this.fixedTop;
-    const max = this.series.flatMap((s) => this.hour.values[s.figure]).reduce((a, b) => Math.max(a, b ?? 0), 0);
+    const max = this.series.flatMap((s) => this.hour.values[s.figure].slice(this.from())).reduce((a, b) => Math.max(a, b ?? 0), 0);
     return this.nice(max, this.floor);
   }
 
@@ -69,7 +74,7 @@ class Chart {
     if (!this.width) return;
     const top = this.top();
     const bottom = PLOT.height - PLOT.bottom;
-    const x = (i) => (i / (SLOTS - 1)) * (this.width - 2) + 1;
+    const x = (i) => ((i - this.from()) / (this.hour.span - 1)) * (this.width - 2) + 1;
     const y = (v) => bottom - (Math.min(v, top) / top) * (bottom - PLOT.top);
     const parts = [];
     for (const share of [0, 0.5, 1]) {
@@ -81,7 +86,9 @@ class Chart {
       const label = svg("text", { class: "tick", x: 0, y: Math.round(y(top * share)) - 3 }, this.axis(top * share));
       parts.push(label);
     }
-    [["start", 0, "60 min ago"], ["middle", this.width / 2, "30"], ["end", this.width, "now"]].forEach(([anchor, at, text]) =>
+    const minutes = this.hour.minutes();
+    const ticks = [["start", 0, `${minutes} min ago`], ["middle", this.width / 2, minutes / 2], ["end", this.width, "now"]];
+    ticks.forEach(([anchor, at, text]) =>
       parts.push(svg("text", { class: "tick", x: at, y: PLOT.height - 3, "text-anchor": anchor }, text)));
     if (this.at != null) {
       const at = Math.round(x(this.at)) + 0.5;
@@ -100,6 +107,7 @@ class Chart {
     const together = this.together();
     const groups = new Map();
     this.hour.values[figure].forEach((value, i) => {
+      if (i < this.from()) return;
       const group = Math.floor((this.hour.slot + i) / together);
       const before = groups.get(group);
       if (value == null) return groups.set(group, before ?? null);
@@ -109,7 +117,7 @@ class Chart {
   }
 
   together() {
-    return Math.max(1, Math.ceil((SLOTS * 1.5) / Math.max(this.width, 1)));
+    return Math.max(1, Math.ceil((this.hour.span * 1.5) / Math.max(this.width, 1)));
   }
 
   /** The value that is drawn at a slot. */
@@ -148,12 +156,15 @@ class Chart {
     say(this.time, this.at == null ? "" : clock(ms));
     say(this.extra, this.more && this.at == null ? this.more(this.hour.now) : "");
     const words = this.series.map((s, i) => `${s.name} ${this.format(values[i])}`).join(", ");
-    mark(this.plot, "aria-label", `${this.title}, last hour; now: ${words}`);
+    mark(this.plot, "aria-label", `${this.title}, last ${this.hour.minutes()} minutes; now: ${words}`);
   }
 }
 
 /** Values of each figure in the last hour: as many slots as the gateway keeps. */
 const SLOTS = 720;
+
+/** How many of them are drawn: a gateway that has just started would else show an hour of nothing. */
+const SPANS = [48, 240, SLOTS];
 
 class Hour {
   constructor(told) {
@@ -165,6 +176,18 @@ class Hour {
     for (const [figure, values] of Object.entries(told.figures)) {
       this.values[figure] = [...Array(Math.max(0, SLOTS - values.length)).fill(null), ...values.slice(-SLOTS)];
     }
+    this.fit();
+  }
+
+  /** Chooses the span that all there is has room in. */
+  fit() {
+    const firsts = Object.values(this.values).map((values) => values.findIndex((value) => value != null));
+    const known = SLOTS - Math.min(SLOTS, ...firsts.filter((first) => first >= 0));
+    this.span = SPANS.find((span) => known <= span) ?? SLOTS;
+  }
+
+  minutes() {
+    return Math.round((this.span * this.stepMs) / 60_000);
   }
 
   /** False if the event does not follow: the gateway has started anew. */
@@ -181,6 +204,7 @@ class Hour {
     this.slot = event.slot;
     this.atMs = event.at_ms;
     this.now = event.figures;
+    this.fit();
     return true;
   }
 }
