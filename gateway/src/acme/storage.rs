@@ -142,6 +142,7 @@ impl Storage {
     }
 
     /// Puts an account aside that its authority does not know any more, under another name: its key may be wanted once.
+    /// Whoever calls holds the account's lock.
     ///
     /// # Errors
     /// It is still there.

@@ -59,6 +59,22 @@ pub(super) async fn account(storage: &Storage, acme: &Acme, http: &Http) -> Resu
     Ok(account)
 }
 
+/// Puts the account aside that its authority does not know, if it is still the one that was `used`; whether it was.
+///
+/// Certificates share an account, and learn one by one that it is forgotten: the first makes another, which the others
+/// must leave alone.
+pub(super) async fn retire(storage: &Storage, used: Option<&[u8]>) -> Result<bool, OrderFault> {
+    let _lock = locked(storage).await?;
+    let Some(used) = used else {
+        return Ok(false);
+    };
+    let is_it = storage.account()?.is_some_and(|kept| kept == used);
+    if is_it {
+        storage.retire_account()?;
+    }
+    Ok(is_it)
+}
+
 async fn locked(storage: &Storage) -> Result<Lock, OrderFault> {
     loop {
         if let Some(lock) = storage.lock_account()? {
@@ -99,5 +115,45 @@ async fn keep(storage: Storage, kept: &Kept, lock: Lock) -> Result<(), OrderFaul
     match written.await {
         Ok(written) => Ok(written?),
         Err(_) => Err(OrderFault::Late),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(folder: &tempfile::TempDir) -> Storage {
+        Storage::new(folder.path(), "https://ca.test/dir")
+    }
+
+    #[tokio::test]
+    async fn an_account_that_others_have_made_meanwhile_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(&folder);
+        storage.keep_account(b"forgotten").unwrap();
+        assert!(retire(&storage, Some(b"forgotten")).await.unwrap());
+        assert_eq!(storage.account().unwrap(), None);
+        // Somebody else has been told so too, before the first one has made another, and after.
+        assert!(!retire(&storage, Some(b"forgotten")).await.unwrap());
+        storage.keep_account(b"new").unwrap();
+        assert!(!retire(&storage, Some(b"forgotten")).await.unwrap());
+        assert!(!retire(&storage, None).await.unwrap());
+        assert_eq!(storage.account().unwrap().unwrap(), b"new");
+    }
+
+    #[tokio::test]
+    async fn whoever_makes_an_account_has_it_made_before_it_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(&folder);
+        storage.keep_account(b"forgotten").unwrap();
+        let lock = storage.lock_account().unwrap();
+        let made = async {
+            tokio::task::yield_now().await;
+            storage.keep_account(b"new").unwrap();
+            drop(lock);
+        };
+        let (retired, ()) = tokio::join!(retire(&storage, Some(b"forgotten")), made);
+        assert!(!retired.unwrap());
+        assert_eq!(storage.account().unwrap().unwrap(), b"new");
     }
 }

@@ -10,7 +10,7 @@ use instant_acme::{
 use rustls::pki_types::Der;
 
 use super::Wanted;
-use super::account::account;
+use super::account::{account, retire};
 use super::fault::OrderFault;
 use super::http::Http;
 use crate::acme::{Challenges, Posted, Window};
@@ -32,16 +32,20 @@ pub(super) struct Errand<'a> {
 impl Errand<'_> {
     /// A new key and its chain, in PEM.
     pub(super) async fn bring(&self) -> Result<String, OrderFault> {
+        let storage = &self.wanted.ordered.storage;
+        // Read before: what stands there afterwards may be what somebody else has made meanwhile.
+        let used = storage.account()?;
         let outcome = self.try_bring().await;
         if !outcome.as_ref().is_err_and(OrderFault::is_unknown_account) {
             return outcome;
         }
         // Authorities for trying forget. Once more, with an account they have just made.
-        log::warn!(
-            "{} does not know the account that was kept: it is put aside, and another one made",
-            self.wanted.acme.directory
-        );
-        self.wanted.ordered.storage.retire_account()?;
+        if retire(storage, used.as_deref()).await? {
+            log::warn!(
+                "{} does not know the account that was kept: it is put aside, and another one made",
+                self.wanted.acme.directory
+            );
+        }
         self.try_bring().await
     }
 
