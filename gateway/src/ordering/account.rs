@@ -24,14 +24,19 @@ struct Kept {
 
 /// The account we have, or a new one.
 pub(super) async fn account(storage: &Storage, acme: &Acme, http: &Http) -> Result<Account, OrderFault> {
+    let builder = || Account::builder_with_http(Box::new(http.clone()));
+    // The usual case needs no lock, which would be held while an authority takes its time to answer.
+    if let Some(kept) = kept(storage)?.filter(|kept| kept.email == acme.email) {
+        return Ok(builder().from_credentials(kept.credentials).await?);
+    }
     // Certificates that begin together shall not make an account each.
     let lock = locked(storage).await?;
-    let builder = || Account::builder_with_http(Box::new(http.clone()));
     let contact = acme.email.as_ref().map(|email| format!("mailto:{email}"));
     let contact: Vec<&str> = contact.as_deref().into_iter().collect();
     let (account, kept) = match kept(storage)? {
         Some(kept) => {
             let account = builder().from_credentials(again(&kept.credentials)?).await?;
+            // Somebody else was faster.
             if kept.email == acme.email {
                 return Ok(account);
             }
@@ -120,7 +125,47 @@ async fn keep(storage: Storage, kept: &Kept, lock: Lock) -> Result<(), OrderFaul
 
 #[cfg(test)]
 mod tests {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+
     use super::*;
+    use crate::kit::clock::Clock;
+
+    /// As it is kept, with the authority's addresses in it: then nobody has to be asked for them.
+    fn text(email: &str) -> Vec<u8> {
+        let random = ring::rand::SystemRandom::new();
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let key = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, key.as_ref());
+        let urls = ["newNonce", "newAccount", "newOrder"].map(|name| (name, "https://ca.test/"));
+        let urls: std::collections::BTreeMap<_, _> = urls.into_iter().collect();
+        let credentials = serde_json::json!({ "id": "https://ca.test/1", "key_pkcs8": key, "urls": urls });
+        serde_json::to_vec(&serde_json::json!({ "email": email, "credentials": credentials })).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_account_that_is_there_waits_for_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(&folder);
+        storage.keep_account(&text("ops@a.test")).unwrap();
+        let mut acme = Acme {
+            email: Some("ops@a.test".to_owned()),
+            directory: "https://ca.test/dir".to_owned(),
+            storage: folder.path().to_owned(),
+            trust: None,
+        };
+        let http = Http::new(&acme, &Clock::system()).unwrap();
+        let _lock = storage.lock_account().unwrap().unwrap();
+        let at_once = async |acme: &Acme| {
+            tokio::select! {
+                biased;
+                found = account(&storage, acme, &http) => Some(found.unwrap()),
+                () = std::future::ready(()) => None,
+            }
+        };
+        assert_eq!(at_once(&acme).await.unwrap().id(), "https://ca.test/1");
+        // With another address it is about to be changed, by one at a time.
+        acme.email = None;
+        assert!(at_once(&acme).await.is_none());
+    }
 
     fn storage(folder: &tempfile::TempDir) -> Storage {
         Storage::new(folder.path(), "https://ca.test/dir")

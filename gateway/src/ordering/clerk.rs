@@ -164,9 +164,10 @@ impl Clerk {
             }
             Ok(None) => longest,
             Err(fault) => {
-                // What was suggested last still holds, or the lifetime decides.
-                log::debug!(
-                    "certificate {}: no time was suggested: {fault}",
+                // What was suggested last still holds, or the lifetime decides. Told all the same, once in six hours: an
+                // authority that is gone is to be noticed before a certificate is due.
+                log::warn!(
+                    "certificate {}: the best time to renew it cannot be asked for: {fault}",
                     self.ordered().name
                 );
                 SUGGESTION_PAUSE
