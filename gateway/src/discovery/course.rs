@@ -33,6 +33,8 @@ pub struct Pace {
     most: Duration,
     backoff_first: Duration,
     backoff_max: Duration,
+    /// Whether the source holds its answers back until something has changed.
+    is_told: bool,
 }
 
 /// What came of a question.
@@ -130,6 +132,7 @@ impl Pace {
             most: interval,
             backoff_first: BACKOFF_FIRST.min(interval),
             backoff_max: BACKOFF_MAX.min(interval),
+            is_told: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Pace {
             most: fallback,
             backoff_first: BACKOFF_FIRST,
             backoff_max: BACKOFF_MAX,
+            is_told: true,
         }
     }
 }
@@ -188,6 +192,10 @@ impl Course {
     }
 
     fn keep(&mut self, kind: Kind, why: String, pace: Pace, now: Mono, draw: f64) -> Step {
+        // It has answered, and holds the next answer back until there is an instance: whoever pauses misses that.
+        if kind == Kind::Empty && pace.is_told {
+            self.failures = 0;
+        }
         Step {
             changed: false,
             say: self.note_trouble(kind, why, now).into_iter().collect(),

@@ -71,6 +71,32 @@ fn failures_double_the_pause_up_to_a_limit_which_is_lower_before_the_first_answe
 }
 
 #[test]
+fn a_source_that_tells_of_changes_is_asked_again_soon_after_it_had_no_server() {
+    let mut course = Course::default();
+    let told = Pace::told(Duration::from_secs(10));
+    let empty = || Answer::Empty("none".to_owned());
+    let answers = [
+        given([1], 0),
+        empty(),
+        empty(),
+        empty(),
+        failed(),
+        failed(),
+        empty(),
+    ];
+    let waits = answers.map(|answer| course.take(answer, told, Mono(0), 0.0).wait);
+    let seconds = waits.map(|wait| wait.as_secs_f64());
+    assert_eq!(seconds, [0.25, 1.0, 1.0, 1.0, 2.0, 4.0, 1.0]);
+    let mut course = Course::default();
+    let waits = [(); 3].map(|()| course.take(empty(), Pace::of(INTERVAL), Mono(0), 0.0).wait);
+    assert_eq!(
+        waits.map(|wait| wait.as_secs()),
+        [1, 2, 4],
+        "one that is asked at intervals"
+    );
+}
+
+#[test]
 fn a_failure_and_an_empty_answer_leave_the_servers_and_are_told_once_each() {
     let mut course = Course::default();
     let empty = || Answer::Empty("gone".to_owned());
