@@ -127,10 +127,14 @@ fn parsed(text: &str) -> Result<DiscoverName, String> {
         return Err(format!("no scheme belongs here: {HELP}"));
     }
     let (name, port) = host::split_port(text).ok_or(HELP)?;
-    let Some(HostPattern::Exact(exact)) = HostPattern::parse(name) else {
+    let Some(HostPattern::Exact(mut exact)) = HostPattern::parse(name) else {
         return Err(HELP.to_owned());
     };
-    if name.starts_with('[') || exact.parse::<std::net::Ipv4Addr>().is_ok() {
+    // resolv.conf(5): a name with a dot at its end is whole, and the search list is left out. Elsewhere it means nothing.
+    if name.ends_with('.') {
+        exact.push('.');
+    }
+    if name.starts_with('[') || exact.trim_end_matches('.').parse::<std::net::Ipv4Addr>().is_ok() {
         return Err("an address needs no looking up: list it in `servers`".to_owned());
     }
     // RFC 2782: "The format of the SRV RR": _Service._Proto.Name; the underscores keep it apart from names of hosts.
@@ -212,11 +216,14 @@ mod tests {
             name: name.to_owned(),
             port,
         };
-        assert_eq!(parsed("App.internal.:8000"), Ok(host("app.internal", 8000)));
+        assert_eq!(parsed("App.internal:8000"), Ok(host("app.internal", 8000)));
+        assert_eq!(parsed("App.internal.:8000"), Ok(host("app.internal.", 8000)));
         assert_eq!(parsed("app_1:80"), Ok(host("app_1", 80)));
         assert_eq!(parsed("_odd.internal:80"), Ok(host("_odd.internal", 80)));
         let service = DiscoverName::Service("_http._tcp.app.internal".to_owned());
         assert_eq!(parsed("_http._tcp.app.internal"), Ok(service));
+        let whole = DiscoverName::Service("_http._tcp.app.internal.".to_owned());
+        assert_eq!(parsed("_http._tcp.app.internal."), Ok(whole));
         for bad in [
             "",
             "app.internal",
@@ -224,6 +231,8 @@ mod tests {
             "app.internal:x",
             "_http._tcp.app:80",
             "10.0.0.1:80",
+            "10.0.0.1.:80",
+            ".:80",
             "[::1]:80",
             "*.app:80",
             "*",
