@@ -13,6 +13,20 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// The longest pause an authority can ask for. Limits of Let's Encrypt are weekly; what is longer is a mistake of it.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// Between one certificate that has come and the next order, where that one is due at once: an authority suggests a time
+/// that has passed, or a clock is ahead. Let's Encrypt signs the same names five times a week and then no more, also for
+/// who has lost a certificate.
+pub const ORDER_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// The same pause, which doubles while it goes on so, at most: then it is an order a day.
+pub const ORDER_PAUSE_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Of its lifetime, the longest pause a certificate is given: one that lives for hours is renewed in time.
+const ORDER_PAUSE_SHARE: u32 = 4;
+
+/// A certificate that is replaced before this part of its lifetime has passed was due too soon. Else two thirds have passed.
+const TOO_SOON_SHARE: u32 = 2;
+
 /// Doublings after which no pause is shorter than its maximum.
 const DOUBLINGS_MAX: u32 = 16;
 
@@ -77,19 +91,39 @@ pub struct Course {
     failures: u32,
     /// Nobody is asked before.
     held_until: Mono,
+    /// When the last one came.
+    came: Option<Mono>,
+    /// Certificates in a row that came too soon after the one before.
+    too_soon: u32,
 }
 
 impl Course {
-    /// An order has failed, or what it brought is as good as due. `retry_after` is what the authority has asked for.
+    /// An order has failed. `retry_after` is what the authority has asked for.
     pub fn failed(&mut self, now: Mono, retry_after: Option<Duration>, draw: f64) {
         let asked = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         self.held_until = now.plus(backoff(self.failures, draw).max(asked));
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// An order has brought what was wanted.
-    pub fn succeeded(&mut self) {
-        *self = Self::default();
+    /// A certificate has come that holds for `lifetime`, ordered here or elsewhere. The next one is not ordered at once,
+    /// whatever is said to be due.
+    pub fn came(&mut self, now: Mono, lifetime: Duration) {
+        let is_too_soon = self
+            .came
+            .is_some_and(|before| now.since(before) < lifetime / TOO_SOON_SHARE);
+        let too_soon = if is_too_soon {
+            self.too_soon.saturating_add(1)
+        } else {
+            0
+        };
+        let pause = ORDER_PAUSE.saturating_mul(1 << too_soon.min(DOUBLINGS_MAX));
+        let pause = pause.min(ORDER_PAUSE_MAX).min(lifetime / ORDER_PAUSE_SHARE);
+        *self = Self {
+            failures: 0,
+            held_until: now.plus(pause),
+            came: Some(now),
+            too_soon,
+        };
     }
 
     /// Somebody else is at it: to be looked at again after `pause`, and nothing else is said by it.
@@ -212,8 +246,32 @@ mod tests {
                 let left = course.wait(Duration::ZERO, at(now));
                 prop_assert_eq!(left, wait.saturating_sub(secs(later)));
             }
-            course.succeeded();
-            prop_assert_eq!(course, Course::default());
+            course.came(at(now).mono, secs(90 * DAY));
+            prop_assert_eq!(course.failures(), 0);
+            prop_assert_eq!(course.wait(Duration::ZERO, at(now)), secs(HOUR));
+        }
+
+        /// The worst there is: each one that comes is due at once.
+        #[test]
+        fn orders_that_are_due_at_once_become_one_a_day_and_never_hold_a_renewal_up(life in 8u64..400 * DAY, n in 1u64..30) {
+            let mut course = Course::default();
+            let (mut now, mut pauses) = (0, Vec::new());
+            for _ in 0..n {
+                course.came(at(now).mono, secs(life));
+                let wait = course.wait(Duration::ZERO, at(now));
+                prop_assert!(wait <= secs(life) / 4 && wait <= secs(DAY), "{wait:?}");
+                prop_assert!(wait >= (secs(life) / 4).min(secs(HOUR)), "{wait:?}");
+                pauses.push(wait);
+                now += wait.as_secs() + 1;
+            }
+            if life >= 10 * DAY {
+                let expected: Vec<_> = (0..n).map(|i| secs((HOUR << i.min(5)).min(DAY))).collect();
+                prop_assert_eq!(&pauses, &expected);
+            }
+            // One that comes in its time is nothing to be careful about.
+            course.came(at(now + life * 2 / 3).mono, secs(life));
+            let wait = course.wait(Duration::ZERO, at(now + life * 2 / 3));
+            prop_assert_eq!(wait, secs(HOUR).min(secs(life) / 4));
         }
 
         #[test]

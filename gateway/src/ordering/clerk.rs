@@ -132,12 +132,36 @@ impl Clerk {
         self.look_due = now.plus(LOOK_PAUSE);
         // One that cannot be read is told when it is wanted.
         if self.ordered().refresh().is_ok_and(|changed| changed) {
-            self.is_another();
-            log::info!(
-                "certificate {}: another one was stored, and is shown now",
-                self.ordered().name
-            );
+            self.took_over();
         }
+    }
+
+    /// Another process has stored what is shown now. How it went here is over, unless that one is of no use either.
+    fn took_over(&mut self) {
+        self.is_another();
+        let now = self.clock.now();
+        let is_due = self.due() <= now.wall;
+        if !is_due {
+            self.course.came(now.mono, self.lifetime());
+        }
+        self.ordered().standing.change(|report| {
+            report.phase = Phase::Waiting;
+            if !is_due {
+                report.fault = None;
+            }
+        });
+        log::info!(
+            "certificate {}: another one was stored, and is shown now",
+            self.ordered().name
+        );
+    }
+
+    /// Of what is held; zero where nothing is.
+    fn lifetime(&self) -> Duration {
+        let held = self.ordered().held();
+        held.map_or(Duration::ZERO, |held| {
+            held.not_after.saturating_sub(held.not_before)
+        })
     }
 
     /// What was drawn and suggested was for the one before.
@@ -192,13 +216,7 @@ impl Clerk {
         };
         match self.ordered().refresh() {
             // Another process was here since; what it brought decides anew.
-            Ok(true) => {
-                self.is_another();
-                self.ordered()
-                    .standing
-                    .change(|report| report.phase = Phase::Waiting);
-                return;
-            }
+            Ok(true) => return self.took_over(),
             Ok(false) => {}
             Err(fault) => log::warn!("certificate {}: {fault}: it is ordered anew", self.ordered().name),
         }
@@ -283,15 +301,14 @@ impl Clerk {
 
     fn came(&mut self) {
         let now = self.clock.now();
-        self.course.succeeded();
+        // Also where it is not due yet: the authority may suggest a time for it that has passed.
+        self.course.came(now.mono, self.lifetime());
         let (until, again) = (self.ordered().held().map(|held| held.not_after), self.due());
         if again <= now.wall {
-            // Else one after the other would be ordered, until the authority has had enough.
-            self.course.failed(now.mono, None, self.draws.f64());
             log::warn!(
-                "certificate {}: the new one is due already; is the clock of this machine right? The next is ordered in {:?}",
+                "certificate {}: the new one is due already; is the clock of this machine right? The next is ordered in {} s",
                 self.ordered().name,
-                self.course.wait(again, now)
+                self.course.wait(again, now).as_secs()
             );
         } else {
             log::info!(

@@ -290,6 +290,55 @@ fn of_two_gateways_that_share_a_folder_one_orders_and_both_show() {
 }
 
 #[test]
+fn what_another_process_has_brought_ends_the_trouble_here() {
+    let ca = Pebble::start(YEAR_S);
+    let storage = tempfile::tempdir().expect("a temporary folder is to be had");
+    let origin = answering();
+    let nobody = super::Authority::new("nobody");
+    let acme = ca.acme_believing(&nobody, storage.path());
+    let troubled = Gateway::start_with_manual_clock(&before(&origin, "\"a.test\"", &acme));
+    wait_until("an attempt has failed", || {
+        order(&troubled.status())["fault"].is_string()
+    });
+
+    let other = Gateway::start(&before(&origin, "\"a.test\"", &ca.acme(storage.path())));
+    ca.way.leads_to(other.address());
+    wait_ordered(&other, 1);
+    // It looks twice a minute, and its own next attempt is a minute away.
+    troubled.advance(Duration::from_secs(31));
+    wait_until("the trouble is over", || {
+        order(&troubled.status())["fault"].is_null()
+    });
+    let client = ca.client();
+    assert!(shown(&troubled, &client) == shown(&other, &client));
+    let status = order(&troubled.status());
+    assert_eq!(status["state"], "waiting");
+    assert_eq!((&status["orders"], &status["failures"]), (&0.into(), &1.into()));
+}
+
+#[test]
+fn a_clock_that_is_ahead_makes_no_order_follow_the_other_without_a_pause() {
+    let ca = Pebble::start(YEAR_S);
+    let storage = tempfile::tempdir().expect("a temporary folder is to be had");
+    let origin = answering();
+    // For whoever lives there, each certificate is due when it comes.
+    let ahead = Clock::system().now().wall + Duration::from_secs(YEAR_S * 4 / 5);
+    let toml = before(&origin, "\"a.test\"", &ca.acme(storage.path()));
+    let gw = Gateway::try_start(&toml, Clock::manual(ahead)).expect("it starts");
+    ca.way.leads_to(gw.address());
+    let mut now = ahead.as_secs_f64();
+    for (n, pause_s) in [(1, 3_600_u32), (2, 7_200), (3, 14_400)] {
+        wait_ordered(&gw, n);
+        wait_until("the next one has to wait", || {
+            next_attempt(&gw) >= (now + f64::from(pause_s)).floor()
+        });
+        let later = Duration::from_secs(u64::from(pause_s) + 1);
+        gw.advance(later);
+        now += later.as_secs_f64();
+    }
+}
+
+#[test]
 fn only_what_an_authority_may_ask_right_now_is_answered_and_all_else_goes_its_way() {
     let ca = Pebble::start(YEAR_S);
     let storage = tempfile::tempdir().expect("a temporary folder is to be had");

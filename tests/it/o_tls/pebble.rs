@@ -106,10 +106,15 @@ impl Pebble {
 
     /// What stands in `acme` of a certificate that is kept in this folder.
     pub fn acme(&self, storage: &std::path::Path) -> String {
+        self.acme_believing(&self.authority, storage)
+    }
+
+    /// The same for whoever believes somebody else, so that its attempts fail.
+    pub fn acme_believing(&self, authority: &Authority, storage: &std::path::Path) -> String {
         format!(
             "acme = {{ email = \"ops@a.test\", directory = \"https://{}/dir\", ca_file = {:?}, storage = {:?}, terms_agreed = true }}",
             self.acme,
-            self.authority.file(),
+            authority.file(),
             storage.display().to_string()
         )
     }
