@@ -81,6 +81,39 @@ fn the_image_does_not_run_as_root_and_says_so_by_number() {
 }
 
 #[test]
+fn the_folders_a_service_may_write_are_the_images_users_too() {
+    let unit = read("deploy/systemd/sluice.service");
+    let places = [
+        ("Runtime", "/run"),
+        ("Logs", "/var/log"),
+        ("Cache", "/var/cache"),
+        ("State", "/var/lib"),
+    ];
+    for (folder, place) in places {
+        let name = unit
+            .lines()
+            .find_map(|l| l.strip_prefix(folder)?.strip_prefix("Directory="));
+        let path = format!("{place}/{}", name.expect("the unit has one"));
+        let is_owned = |copy: &String| copy.contains("--chown=") && copy.ends_with(&format!(" {path}"));
+        assert!(
+            all("COPY").iter().any(is_owned),
+            "{path} is not there to be written"
+        );
+    }
+    let storage = gateway::config::load_text(
+        "sluice.toml",
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[certificates.a]\ndomains = [\"a.test\"]\nacme = { terms_agreed = true }\n".to_owned(),
+        &|_| None,
+    );
+    let storage = storage.expect("it is fine").plan.certificates[0]
+        .acme()
+        .expect("it is ordered")
+        .storage
+        .clone();
+    assert!(storage.starts_with("/var/lib/sluice"), "{storage:?}");
+}
+
+#[test]
 fn what_is_started_needs_no_shell_and_hears_signals() {
     let entry = words(&only("ENTRYPOINT"));
     let command = words(&only("CMD"));
