@@ -90,6 +90,7 @@ fn discovery(service: &Service) -> Option<DiscoverySample<'_>> {
         upstream: &service.plan.name,
         servers: status.servers as u64,
         errors: status.errors,
+        is_up: status.is_known && status.fault.is_none(),
         succeeded_at: status.succeeded_at.map(|at| at.as_secs()),
     })
 }

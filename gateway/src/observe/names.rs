@@ -83,6 +83,8 @@ metrics! {
         "Servers that the source of an upstream has given; missing without discover.";
     DISCOVERY_ERRORS: Counter "sluice_discovery_errors_total" ["upstream"]
         "Questions to the source that brought no whole answer, or one without a server; the last servers stayed in use.";
+    DISCOVERY_UP: Gauge "sluice_discovery_up" ["upstream"]
+        "1 while the source's last answer was whole, 0 while it fails, in part too, or says that there is no server, and before its first answer.";
     DISCOVERY_LAST_SUCCESS: Gauge "sluice_discovery_last_success_timestamp_seconds" ["upstream"]
         "Unix time at which the source last gave servers; missing until it has.";
     MIRRORED: Counter "sluice_mirrored_total" ["upstream", "result"]

@@ -110,6 +110,8 @@ pub struct DiscoverySample<'a> {
     pub servers: u64,
     /// Questions without a whole answer.
     pub errors: u64,
+    /// Whether the last one had one.
+    pub is_up: bool,
     /// When it last gave any, in seconds since the Unix epoch.
     pub succeeded_at: Option<u64>,
 }
@@ -166,7 +168,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
     families
 }
 
-fn discovered(sources: &[DiscoverySample<'_>]) -> [MetricFamily; 3] {
+fn discovered(sources: &[DiscoverySample<'_>]) -> [MetricFamily; 4] {
     let row = |s: &DiscoverySample<'_>, value: u64| Row::of([s.upstream], value);
     let successes = sources.iter().filter_map(|s| Some(row(s, s.succeeded_at?)));
     [
@@ -177,6 +179,10 @@ fn discovered(sources: &[DiscoverySample<'_>]) -> [MetricFamily; 3] {
         family(
             &names::DISCOVERY_ERRORS,
             sources.iter().map(|s| row(s, s.errors)).collect(),
+        ),
+        family(
+            &names::DISCOVERY_UP,
+            sources.iter().map(|s| row(s, u64::from(s.is_up))).collect(),
         ),
         family(&names::DISCOVERY_LAST_SUCCESS, successes.collect()),
     ]

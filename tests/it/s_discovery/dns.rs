@@ -94,6 +94,7 @@ fn a_source_that_fails_or_says_that_there_is_none_keeps_the_last_servers() {
     let metrics = gw.metrics();
     assert!(metrics.sum("sluice_discovery_errors_total", &of_app) >= 3.0);
     assert_eq!(metrics.sum("sluice_discovery_servers", &of_app), 1.0);
+    assert_eq!(metrics.sum("sluice_discovery_up", &of_app), 0.0);
     assert!(metrics.sum("sluice_discovery_last_success_timestamp_seconds", &of_app) > 0.0);
 
     set_services(&names, &[(&b, 0)]);

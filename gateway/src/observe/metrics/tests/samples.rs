@@ -12,6 +12,7 @@ pub fn sample() -> Sample<'static> {
             upstream: "app",
             servers: 2,
             errors: 3,
+            is_up: true,
             succeeded_at: Some(1_700_000_000),
         }],
         caches: vec![CacheSample {
@@ -56,6 +57,7 @@ fn how_it_goes_with_a_source_is_exported_as_it_is() {
         &[
             ("sluice_discovery_servers{upstream=\"app\"}", 2.0),
             ("sluice_discovery_errors_total{upstream=\"app\"}", 3.0),
+            ("sluice_discovery_up{upstream=\"app\"}", 1.0),
             (
                 "sluice_discovery_last_success_timestamp_seconds{upstream=\"app\"}",
                 1_700_000_000.0,
