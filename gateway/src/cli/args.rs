@@ -100,7 +100,7 @@ pub enum Command {
     Reopen(Desk),
     /// Tell a server of an upstream to drain, go down or come up, or give it another weight, until the next start
     Server(Server),
-    /// Show listeners, upstream servers, caches and the last reload
+    /// Show listeners, certificates, upstream servers, caches, the last reload and the last apply
     #[command(after_help = "  \
         sluice status\n  \
         sluice status --json | jq '.upstreams.app.servers[] | select(.state != \"up\")'")]

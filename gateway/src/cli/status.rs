@@ -1,10 +1,15 @@
 //! `sluice status`: what the gateway answers to GET /status, as a table for people.
 
+mod applied;
+mod certificates;
+
 use std::collections::BTreeMap;
 
 use gateway::config::Problems;
 use serde::Deserialize;
 
+use self::applied::LastApply;
+use self::certificates::Certificate;
 use crate::cli::table::{Side, Table};
 use crate::cli::terminal::printable;
 
@@ -19,6 +24,7 @@ pub struct Status {
     /// Of the binary.
     pub upgrade: Upgrade,
     listeners: Vec<Listener>,
+    certificates: BTreeMap<String, Certificate>,
     upstreams: BTreeMap<String, Upstream>,
     caches: BTreeMap<String, Cache>,
 }
@@ -31,6 +37,8 @@ pub struct Config {
     loaded_at: String,
     /// How the last reload went.
     pub last_reload: LastReload,
+    /// None as long as nothing was applied.
+    last_apply: Option<LastApply>,
 }
 
 /// Of the binary.
@@ -91,6 +99,16 @@ struct Listener {
 #[serde(default)]
 struct Upstream {
     servers: Vec<Server>,
+    /// None where nobody is asked for servers.
+    discovery: Option<Discovery>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Discovery {
+    source: String,
+    state: String,
+    fault: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +149,7 @@ impl Status {
             path,
             loaded_at,
             last_reload,
+            last_apply,
         } = &self.config;
         let draining = if self.draining { ", draining" } else { "" };
         let mut out = format!(
@@ -138,6 +157,7 @@ impl Status {
             self.version
         );
         out = printable(&out) + &self.upgrade.lines();
+        out.push_str(&last_apply.as_ref().map(LastApply::line).unwrap_or_default());
         if !last_reload.ok {
             let at = printable(&last_reload.at);
             out.push_str(&format!("the reload at {at} was refused:\n"));
@@ -148,14 +168,20 @@ impl Status {
         }
         out.push('\n');
         out.push_str(&listeners(&self.listeners).text(colour));
+        if !self.certificates.is_empty() {
+            out.push('\n');
+            out.push_str(&certificates::table(&self.certificates).text(colour));
+            out.push_str(&faults(certificates::faults(&self.certificates), colour));
+        }
         if !self.upstreams.is_empty() {
             out.push('\n');
             out.push_str(&servers(&self.upstreams).text(colour));
+            out.push_str(&faults(discovery_faults(&self.upstreams), colour));
         }
         if !self.caches.is_empty() {
             out.push('\n');
             out.push_str(&caches(&self.caches).text(colour));
-            out.push_str(&disk_faults(&self.caches, colour));
+            out.push_str(&faults(disk_faults(&self.caches), colour));
         }
         out
     }
@@ -194,6 +220,13 @@ fn servers(upstreams: &BTreeMap<String, Upstream>) -> Table {
         ("LATENCY", Side::Right),
     ]);
     for (name, upstream) in upstreams {
+        if upstream.servers.is_empty() {
+            // Else an upstream that refuses every request would be the one that nobody sees.
+            let state = upstream.discovery.as_ref().map_or("-", |d| &d.state);
+            let mut row = [""; 9].map(|_| "-".to_owned());
+            (row[0], row[1], row[2]) = (name.clone(), "none".to_owned(), state.to_owned());
+            table.row(row);
+        }
         for server in &upstream.servers {
             let backup = if server.backup { " (backup)" } else { "" };
             table.row([
@@ -279,19 +312,40 @@ pub fn rough_bytes(bytes: u64) -> String {
     }
 }
 
-/// A line for each cache whose disk is out of use.
-fn disk_faults(caches: &BTreeMap<String, Cache>, colour: bool) -> String {
+/// Caches whose disk is out of use.
+fn disk_faults(caches: &BTreeMap<String, Cache>) -> impl Iterator<Item = (&String, String)> {
+    caches.iter().filter_map(|(name, cache)| {
+        let fault = cache.disk_fault.as_ref()?;
+        Some((name, format!("the disk is out of use: {fault}")))
+    })
+}
+
+/// Upstreams whose source does not say which servers there are.
+fn discovery_faults(upstreams: &BTreeMap<String, Upstream>) -> impl Iterator<Item = (&String, String)> {
+    upstreams.iter().filter_map(|(name, upstream)| {
+        let Discovery { source, fault, .. } = upstream.discovery.as_ref()?;
+        Some((
+            name,
+            format!(
+                "{source} does not say which servers there are: {}",
+                fault.as_ref()?
+            ),
+        ))
+    })
+}
+
+/// A line each: of what, and what is wrong.
+fn faults<'a>(faults: impl Iterator<Item = (&'a String, String)>, colour: bool) -> String {
     let [red, plain] = if colour {
         ["\x1b[1;31m", "\x1b[0m"]
     } else {
         [""; 2]
     };
-    let fault = |(name, cache): (&String, &Cache)| {
-        let fault = cache.disk_fault.as_ref()?;
+    let line = |(name, fault): (&String, String)| {
         let (name, fault) = (printable(name), printable(&fault.replace('\n', " ")));
-        Some(format!("{red}{name}: the disk is out of use: {fault}{plain}\n"))
+        format!("{red}{name}: {fault}{plain}\n")
     };
-    caches.iter().filter_map(fault).collect()
+    faults.map(line).collect()
 }
 
 #[cfg(test)]
@@ -330,6 +384,24 @@ app       b:80 (backup)  down   -               1          0         0         7
         assert!(coloured.contains("\x1b[32mup\x1b[0m"));
         let escapes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
         assert_eq!(escapes.replace_all(&coloured, ""), status.render(false));
+    }
+
+    #[test]
+    fn an_upstream_without_a_server_has_a_row_and_a_source_that_fails_a_line() {
+        let status: Status = serde_json::from_str(
+            r#"{ "upstreams": {
+                "app": { "servers": [], "discovery": { "source": "dns app.internal:80", "state": "waiting", "fault": "no\nanswer" } },
+                "new": { "servers": [] } } }"#,
+        )
+        .unwrap();
+        let text = status.render(false);
+        let expected = "\
+UPSTREAM  SERVER  STATE    BREAKER  WEIGHT  IN FLIGHT  REQUESTS  FAILURES  LATENCY
+app       none    waiting  -             -          -         -         -        -
+new       none    -        -             -          -         -         -        -
+app: dns app.internal:80 does not say which servers there are: no answer
+";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     fn with_caches(caches: &str) -> String {
