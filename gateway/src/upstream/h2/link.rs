@@ -18,11 +18,21 @@ use super::{HEADER_LIST_BYTES_MAX, LINK_WINDOW_BYTES, SEND_BYTES_MAX, STREAM_WIN
 use crate::kit::clock::Mono;
 use crate::stream::{Polled, Stream};
 
-/// How long a connection with running requests may be silent before it is asked whether it is there.
-const SILENCE: Duration = Duration::from_secs(10);
+/// When a connection is asked whether it is there, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How long it may be silent while something is asked of it.
+    pub(super) silence: Duration,
+    /// How long the answer to the question may take.
+    pub(super) pong_timeout: Duration,
+}
 
-/// How long the answer to that may take.
-const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// As it is kept with every server: one that stops for a few seconds loses nothing, and one that has gone is found out within
+/// half a minute.
+pub(super) const PACE: Pace = Pace {
+    silence: Duration::from_secs(10),
+    pong_timeout: Duration::from_secs(10),
+};
 
 /// Silent periods between two such questions, beyond 5 minutes: gRPC's servers cut off who asks more often than that while
 /// they have nothing to say.
@@ -37,8 +47,11 @@ pub(super) struct Link {
     active: Cell<usize>,
     /// Requests it has ever had.
     served: Cell<u64>,
-    /// Whether anything of an answer has come lately, or a request has begun.
+    /// Whether anything of an answer has come lately.
     is_heard: Cell<bool>,
+    /// Whether a request has begun lately, or was running. It says nothing of the server: on a connection that has died
+    /// requests go on to begin, each until it is given up.
+    was_asked: Cell<bool>,
     /// Since when it has no request; None while it has, or while nobody has looked.
     quiet_since: Cell<Option<Mono>>,
     /// Somebody may wait for a place on it.
@@ -58,7 +71,7 @@ impl Link {
     /// many requests it takes at once.
     ///
     /// Its task tells `changed` when requests have to go elsewhere.
-    pub(super) async fn open(stream: Stream, changed: Rc<Notify>) -> io::Result<Rc<Self>> {
+    pub(super) async fn open(stream: Stream, pace: Pace, changed: Rc<Notify>) -> io::Result<Rc<Self>> {
         let handshake = builder().handshake(Polled(stream));
         let (send, mut connection) = handshake.await.map_err(of_start)?;
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -74,10 +87,11 @@ impl Link {
             active: Cell::default(),
             served: Cell::default(),
             is_heard: Cell::default(),
+            was_asked: Cell::default(),
             quiet_since: Cell::default(),
             changed,
         });
-        tokio::task::spawn_local(drive(Rc::clone(&link), connection));
+        tokio::task::spawn_local(drive(Rc::clone(&link), connection, pace));
         Ok(link)
     }
 
@@ -110,7 +124,7 @@ impl Link {
             return None;
         }
         self.active.set(self.active.get() + 1);
-        self.is_heard.set(true);
+        self.was_asked.set(true);
         self.quiet_since.set(None);
         let served = self.served.replace(self.served.get() + 1);
         Some(Room {
@@ -176,10 +190,10 @@ fn of_start(error: ::h2::Error) -> io::Error {
 }
 
 /// A connection's task: to its end, or until it turns out to be dead.
-async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>) {
+async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>, pace: Pace) {
     let ping = connection.ping_pong();
     {
-        let mut watch = pin!(watch(&link, ping));
+        let mut watch = pin!(watch(&link, ping, pace));
         let mut ended = pin!(&mut connection);
         poll_fn(|cx| match ended.as_mut().poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(()),
@@ -197,29 +211,43 @@ async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>) {
     link.changed.notify_waiters();
 }
 
+/// Periods in which something was asked and nothing was heard.
+#[derive(Debug, Default)]
+pub(super) struct Silences(u32);
+
+impl Silences {
+    /// A period is over. Whether it is time to ask.
+    pub(super) fn pass(&mut self, is_heard: bool, was_asked: bool) -> bool {
+        if is_heard || !was_asked {
+            self.0 = 0;
+            return false;
+        }
+        self.0 += 1;
+        self.0 % SILENCES_PER_PING == 1
+    }
+}
+
 /// Returns when a connection does not answer any more.
-async fn watch(link: &Link, ping: Option<PingPong>) {
+async fn watch(link: &Link, ping: Option<PingPong>, pace: Pace) {
     let Some(mut ping) = ping else {
         return std::future::pending().await;
     };
-    let mut silences = 0;
+    let mut silences = Silences::default();
     loop {
-        sleep(SILENCE).await;
-        if link.is_heard.replace(false) || link.active.get() == 0 {
-            silences = 0;
+        sleep(pace.silence).await;
+        let is_running = link.active.get() > 0;
+        let was_asked = link.was_asked.replace(is_running) || is_running;
+        if !silences.pass(link.is_heard.replace(false), was_asked) {
             continue;
         }
-        silences += 1;
-        if silences % SILENCES_PER_PING != 1 {
-            continue;
-        }
-        match timeout(PONG_TIMEOUT, ping.ping(Ping::opaque())).await {
+        match timeout(pace.pong_timeout, ping.ping(Ping::opaque())).await {
             Ok(Ok(_)) => {}
             // The connection's own end tells it better.
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => {
                 log::warn!(
-                    "a server of HTTP/2 has not answered a PING for {PONG_TIMEOUT:?}: the connection is given up"
+                    "a server of HTTP/2 has not answered a PING for {:?}: the connection is given up",
+                    pace.pong_timeout
                 );
                 return;
             }

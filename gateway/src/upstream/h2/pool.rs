@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::link::{Link, Room};
+use super::link::{Link, PACE, Room};
 use super::{LINKS_MAX, STREAMS_MAX};
 use crate::kit::clock::Mono;
 use crate::stream::{IoFault, Stream};
@@ -70,7 +70,7 @@ impl Links {
             changed.await;
         };
         let opened = match open.await {
-            Ok(stream) => Link::open(stream, Rc::clone(&group.changed))
+            Ok(stream) => Link::open(stream, PACE, Rc::clone(&group.changed))
                 .await
                 .map_err(IoFault::Broken),
             Err(fault) => Err(fault),

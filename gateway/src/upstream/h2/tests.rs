@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::head::{self, Asked};
+use super::link::{Link, Pace, Silences};
 use super::*;
 use crate::kit::clock::Mono;
 use crate::stream::{IoFault, Stream};
@@ -241,5 +244,60 @@ fn a_connection_grows_old_while_it_has_no_request_and_not_before() {
         assert_eq!(links.len(), 1);
         links.sweep(at(1061));
         assert!(links.is_empty());
+    });
+}
+
+proptest! {
+    /// Against a look at the whole past: asked at the first silence since something was heard or nothing was wanted, and at
+    /// every 31st from there.
+    #[test]
+    fn a_server_is_asked_when_it_begins_to_be_silent_and_seldom_from_then_on(
+        past in proptest::collection::vec((prop::bool::weighted(0.02), prop::bool::weighted(0.98)), 0..200),
+    ) {
+        let mut silences = Silences::default();
+        for (at, (is_heard, was_asked)) in past.iter().enumerate() {
+            let is_silent = |(is_heard, was_asked): &&(bool, bool)| !is_heard && *was_asked;
+            let run = past[..=at].iter().rev().take_while(is_silent).count();
+            prop_assert_eq!(silences.pass(*is_heard, *was_asked), run % 31 == 1);
+        }
+    }
+}
+
+/// A server that takes everything, says nothing after its settings, and counts the questions whether it is there.
+async fn say_nothing(mut stream: UnixStream, pings: Rc<Cell<usize>>) -> std::io::Result<()> {
+    stream.read_exact(&mut [0; 24]).await?;
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] == 6 {
+            pings.set(pings.get() + 1);
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_has_died_is_found_out_though_requests_go_on_to_come() {
+    on_a_worker(async {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let pings = Rc::<Cell<usize>>::default();
+        tokio::task::spawn_local(say_nothing(theirs, Rc::clone(&pings)));
+        let pace = Pace {
+            silence: Duration::from_millis(5),
+            pong_timeout: Duration::from_millis(5),
+        };
+        let link = Link::open(Stream::Unix(ours), pace, Rc::default()).await.unwrap();
+        let traffic = async {
+            while link.is_open() {
+                // Begun, and given up.
+                drop(link.room());
+                tokio::task::yield_now().await;
+            }
+        };
+        let patience = tokio::time::timeout(Duration::from_secs(60), traffic);
+        patience.await.expect("it is given up");
+        assert_eq!(pings.get(), 1);
     });
 }
