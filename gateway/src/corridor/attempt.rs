@@ -340,7 +340,12 @@ fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
         AnswerFault::Closed => {
             // Where the server has done nothing with it, it is as if it had never been reached.
             let (failure, is_stale) = match origin.fate() {
-                Fate::Unspeakable => return TryFault::Client(Refusal::BadRequest),
+                Fate::Unspeakable => {
+                    log::debug!(
+                        "a request was refused: HTTP/2 has no words for its target, its host or a field"
+                    );
+                    return TryFault::Client(Refusal::BadRequest);
+                }
                 Fate::Invalid => return invalid("a stream that breaks a rule of HTTP/2"),
                 Fate::Untouched => (Failure::Connect, origin.is_first),
                 Fate::Refused => (Failure::Connect, false),

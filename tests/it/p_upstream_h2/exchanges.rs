@@ -69,6 +69,15 @@ fn an_http_1_1_client_asks_a_server_of_http_2() {
 }
 
 #[test]
+fn a_target_that_browsers_would_encode_reaches_the_server_encoded() {
+    let origin = Framed::new(|mut call| async move { call.reply("x").await });
+    let gw = Gateway::start(&all_to(&[origin.address], ""));
+    gw.get("/a`<b>?q=\"<c>\"`").expect(200).body("x");
+    let (line, _) = origin.only();
+    assert!(line.ends_with("/a%60%3Cb%3E?q=%22%3Cc%3E%22`"), "{line}");
+}
+
+#[test]
 fn what_has_no_body_has_none_and_no_length_is_made_up() {
     let origin = Framed::new(|mut call| async move {
         match call.path().as_str() {

@@ -11,6 +11,7 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Way;
 use crate::kit::grpc::is_grpc;
@@ -30,7 +31,7 @@ pub(super) fn request(text: &Bytes, way: &Way) -> Option<(Request<()>, Length)> 
         .map(|l| l.strip_suffix(b"\r").unwrap_or(l));
     let mut words = lines.next()?.split(|b| *b == b' ');
     let method = Method::from_bytes(words.next()?).ok()?;
-    let target = PathAndQuery::from_maybe_shared(text.slice_ref(words.next()?)).ok()?;
+    let target = target(text.slice_ref(words.next()?))?;
     let mut fields = HeaderMap::with_capacity(FIELDS_USUAL);
     let mut length = Length::None;
     let mut host = None;
@@ -67,6 +68,27 @@ pub(super) fn request(text: &Bytes, way: &Way) -> Option<(Request<()>, Length)> 
     *request.uri_mut() = uri.build().ok()?;
     *request.headers_mut() = fields;
     Some((request, length))
+}
+
+/// What the `http` crate refuses in a path; `#` it takes for the end.
+const REFUSED_IN_PATH: &AsciiSet = &CONTROLS.add(b'#').add(b'<').add(b'>').add(b'`');
+
+/// What it refuses in a query.
+const REFUSED_IN_QUERY: &AsciiSet = &CONTROLS.add(b'#').add(b'"').add(b'<').add(b'>');
+
+/// A target as the `http` crate takes it. What RFC 3986 does not allow in one and clients send all the same goes to a server
+/// of HTTP/1.1 as it is; here it is percent-encoded, which means the same.
+fn target(text: Bytes) -> Option<PathAndQuery> {
+    if memchr::memchr(b'#', &text).is_none()
+        && let Ok(target) = PathAndQuery::from_maybe_shared(text.clone())
+    {
+        return Some(target);
+    }
+    let text = std::str::from_utf8(&text).ok()?;
+    let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+    let path = utf8_percent_encode(path, REFUSED_IN_PATH);
+    let query = utf8_percent_encode(query, REFUSED_IN_QUERY);
+    PathAndQuery::try_from(format!("{path}{query}")).ok()
 }
 
 /// Room for the fields most requests have.

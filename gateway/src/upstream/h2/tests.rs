@@ -52,6 +52,22 @@ fn a_request_without_a_host_names_the_server_and_a_body_keeps_its_length() {
     assert_eq!(request.headers()["content-length"], "7");
 }
 
+proptest! {
+    /// Clients send them as they are, whatever RFC 3986 says: everything visible is taken, and means the same.
+    #[test]
+    fn every_target_that_is_taken_from_a_client_can_be_said_in_http_2(target in r#"/[!-"$-~]{0,20}"#) {
+        let text = Bytes::from(format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        let (request, _) = head::request(&text, &way()).expect("it can be said");
+        let said = request.uri().path_and_query().expect("it has a target").as_str();
+        if !target.contains(['"', '<', '>', '`']) {
+            prop_assert_eq!(said, target.as_str());
+        }
+        let meant = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<_>>();
+        prop_assert_eq!(meant(said), meant(&target));
+        prop_assert_eq!(said.find('?').is_some(), target.find('?').is_some());
+    }
+}
+
 fn written(
     status: u16,
     named: &[(&'static str, &str)],
