@@ -51,11 +51,7 @@ impl TryFault {
 
     /// An answer of that status, where a stored one is better.
     pub(super) fn of_status(status: u16) -> Self {
-        Self::Server(Failed {
-            failure: Failure::Status(status),
-            refusal: Refusal::NoServer,
-            is_stale: false,
-        })
+        Self::Server(Failed::of(Failure::Status(status), Refusal::NoServer))
     }
 
     /// An answer that nothing was asked for.
@@ -68,8 +64,34 @@ impl TryFault {
 pub(super) struct Failed {
     pub(super) failure: Failure,
     pub(super) refusal: Refusal,
-    /// An idle connection had ended before the request reached it: nobody's failure.
-    pub(super) is_stale: bool,
+    pub(super) blame: Blame,
+}
+
+/// Whose failure it is, and so where the request may go next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The server's: to another one.
+    Server,
+    /// The server's, on a connection that others shared: to another one, and where there is none once more to the same on
+    /// another connection.
+    Link,
+    /// Nobody's: an idle connection had ended before the request reached it. To whom it may concern.
+    Stale,
+}
+
+impl Failed {
+    /// A failure of the server.
+    pub(super) fn of(failure: Failure, refusal: Refusal) -> Self {
+        Self {
+            failure,
+            refusal,
+            blame: Blame::Server,
+        }
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.blame == Blame::Stale
+    }
 }
 
 /// One try: a connection, the request on it, the head of the answer. Its span is this one; `is_wary` = no idle connection
@@ -150,7 +172,7 @@ async fn share(
     let spent = worker.mono().since(now);
     x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
     let room = room.map_err(|fault| unconnected(service, address, fault))?;
-    let is_reused = room.is_reused && !is_wary;
+    let (is_reused, is_shared) = (room.is_reused && !is_wary, room.is_shared);
     let way = Way {
         scheme: if service.tls.is_some() { "https" } else { "http" },
         authority: match address {
@@ -159,7 +181,7 @@ async fn share(
         },
     };
     let (near, fate) = begin(room, way);
-    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate, !is_wary))
+    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate, !is_wary, is_shared))
 }
 
 fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault {
@@ -177,11 +199,7 @@ fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault
             Refusal::ConnectFailed
         }
     };
-    TryFault::Server(Failed {
-        failure: Failure::Connect,
-        refusal,
-        is_stale: false,
-    })
+    TryFault::Server(Failed::of(Failure::Connect, refusal))
 }
 
 /// A connection on which HTTP can be spoken. `connect_timeout` is for all of it.
@@ -326,11 +344,10 @@ async fn read_answer(
     match read {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(answer_fault(origin, fault)),
-        Err(IoFault::TimedOut | IoFault::Broken(_)) => Err(TryFault::Server(Failed {
-            failure: Failure::Timeout,
-            refusal: Refusal::OriginTimeout,
-            is_stale: false,
-        })),
+        Err(IoFault::TimedOut | IoFault::Broken(_)) => Err(TryFault::Server(Failed::of(
+            Failure::Timeout,
+            Refusal::OriginTimeout,
+        ))),
     }
 }
 
@@ -339,7 +356,7 @@ fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
         AnswerFault::Invalid(rule) => invalid(rule),
         AnswerFault::Closed => {
             // Where the server has done nothing with it, it is as if it had never been reached.
-            let (failure, is_stale) = match origin.fate() {
+            let (failure, blame) = match origin.fate() {
                 Fate::Unspeakable => {
                     log::debug!(
                         "a request was refused: HTTP/2 has no words for its target, its host or a field"
@@ -347,27 +364,34 @@ fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
                     return TryFault::Client(Refusal::BadRequest);
                 }
                 Fate::Invalid => return invalid("a stream that breaks a rule of HTTP/2"),
-                Fate::Untouched => (Failure::Connect, origin.is_first),
-                Fate::Refused => (Failure::Connect, false),
-                Fate::Reset => (Failure::Reset, false),
-                Fate::Gone | Fate::Fine => (Failure::Reset, origin.is_reused && !origin.has_answered()),
+                Fate::Untouched if origin.is_first => (Failure::Connect, Blame::Stale),
+                Fate::Untouched | Fate::Refused => (Failure::Connect, Blame::Server),
+                Fate::Gone | Fate::Fine => (Failure::Reset, blame_of_end(origin)),
+                Fate::Reset => (Failure::Reset, Blame::Server),
             };
             TryFault::Server(Failed {
                 failure,
                 refusal: Refusal::OriginReset,
-                is_stale,
+                blame,
             })
         }
     }
 }
 
+/// Whose failure it is that a connection has ended.
+fn blame_of_end(origin: &Origin) -> Blame {
+    match (origin.is_reused, origin.is_shared) {
+        _ if origin.has_answered() => Blame::Server,
+        // One that others were running on had not grown old.
+        (_, true) => Blame::Link,
+        (true, false) => Blame::Stale,
+        (false, false) => Blame::Server,
+    }
+}
+
 fn invalid(rule: &str) -> TryFault {
     log::warn!("an origin's answer was refused: {rule}");
-    TryFault::Server(Failed {
-        failure: Failure::InvalidResponse,
-        refusal: Refusal::InvalidAnswer,
-        is_stale: false,
-    })
+    TryFault::Server(Failed::of(Failure::InvalidResponse, Refusal::InvalidAnswer))
 }
 
 fn upload_fault(fault: &UploadFault) -> TryFault {
@@ -376,16 +400,12 @@ fn upload_fault(fault: &UploadFault) -> TryFault {
         UploadFault::Malformed(_) => TryFault::Client(Refusal::BadRequest),
         UploadFault::ClientTooSlow => TryFault::Client(Refusal::BodyTimeout),
         UploadFault::ClientGone => TryFault::ClientGone,
-        UploadFault::Origin(IoFault::Broken(_)) => TryFault::Server(Failed {
-            failure: Failure::Reset,
-            refusal: Refusal::OriginReset,
-            is_stale: false,
-        }),
-        UploadFault::Origin(IoFault::TimedOut) => TryFault::Server(Failed {
-            failure: Failure::Timeout,
-            refusal: Refusal::OriginTimeout,
-            is_stale: false,
-        }),
+        UploadFault::Origin(IoFault::Broken(_)) => {
+            TryFault::Server(Failed::of(Failure::Reset, Refusal::OriginReset))
+        }
+        UploadFault::Origin(IoFault::TimedOut) => {
+            TryFault::Server(Failed::of(Failure::Timeout, Refusal::OriginTimeout))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::afterwards;
-use super::attempt::{Failed, TryFault, try_server};
+use super::attempt::{Blame, Failed, TryFault, try_server};
 use super::deliver::deliver;
 use super::mirror::Copying;
 use super::worker::Worker;
@@ -33,6 +33,8 @@ struct Tries<'a> {
     further: u32,
     /// From then on only new connections: where one idle connection has ended, others may be about to.
     has_met_stale: bool,
+    /// Whether a server that failed was asked once more.
+    has_returned: bool,
     /// Held while a further try runs.
     permit: Option<Retry>,
 }
@@ -206,18 +208,14 @@ pub(super) async fn try_servers(
 async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: &mut Upload<'_>) -> Outcome {
     let mut tries = Tries::new(service, worker.mono());
     let Some(mut lease) = pick(worker, x, &tries) else {
-        return Err(TryFault::Server(Failed {
-            failure: Failure::Connect,
-            refusal: nobody(service),
-            is_stale: false,
-        }));
+        return Err(TryFault::Server(Failed::of(Failure::Connect, nobody(service))));
     };
     loop {
         x.tries += 1;
         x.server = Some(lease.index());
         let began = worker.mono();
         let span = trace::begin_try(worker, x, began);
-        let outcome = try_server(worker, x, service, &lease, upload, (span, tries.has_met_stale)).await;
+        let outcome = try_server(worker, x, service, &lease, upload, (span, tries.is_wary())).await;
         trace::end_try(worker, x, &outcome);
         match outcome {
             Ok(origin) => {
@@ -236,11 +234,15 @@ async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: 
             Err(TryFault::Server(failed)) => {
                 let now = worker.mono();
                 tries.note(&failed, &lease, now);
+                let server = lease.index();
                 // Given back first: its place may be the very one that is free.
                 drop(lease);
                 match tries.go_on(worker, &failed, x, upload, now) {
                     Some(next) => lease = next,
-                    None => return Err(TryFault::Server(failed)),
+                    None => {
+                        tries.end_with(&failed, server);
+                        return Err(TryFault::Server(failed));
+                    }
                 }
             }
             Err(other) => {
@@ -259,6 +261,7 @@ impl<'a> Tries<'a> {
             tried: Vec::new(),
             further: 0,
             has_met_stale: false,
+            has_returned: false,
             permit: None,
         }
     }
@@ -271,11 +274,7 @@ impl<'a> Tries<'a> {
             self.count(lease, ServerResult::Ok);
             return None;
         }
-        let failed = Failed {
-            failure: Failure::Status(status),
-            refusal: Refusal::NoServer,
-            is_stale: false,
-        };
+        let failed = Failed::of(Failure::Status(status), Refusal::NoServer);
         self.note(&failed, lease, now);
         self.service
             .plan
@@ -288,7 +287,7 @@ impl<'a> Tries<'a> {
 
     /// Takes a failure into the server's record.
     fn note(&mut self, failed: &Failed, lease: &Lease, now: Mono) {
-        if failed.is_stale {
+        if failed.is_stale() {
             return;
         }
         self.tried.push(lease.server().id());
@@ -306,6 +305,19 @@ impl<'a> Tries<'a> {
         self.service.servers[lease.index()].metrics.count(result);
     }
 
+    /// A failure that the client is told. Nobody's failure is none as long as nobody notices; here somebody does, and has to
+    /// find it among the counts.
+    fn end_with(&self, failed: &Failed, server: usize) {
+        if failed.is_stale() {
+            self.service.servers[server].metrics.count(ServerResult::Error);
+        }
+    }
+
+    /// Whether connections that there are have turned out not to be trusted.
+    fn is_wary(&self) -> bool {
+        self.has_met_stale || self.has_returned
+    }
+
     /// The server of the next try, if there is one.
     fn go_on(
         &mut self,
@@ -318,12 +330,21 @@ impl<'a> Tries<'a> {
         if !self.may_go_on(failed, x, upload, now) {
             return None;
         }
-        let next = pick(worker, x, self)?;
-        if !failed.is_stale {
+        let next = pick(worker, x, self).or_else(|| self.pick_again(worker, failed, x))?;
+        if !failed.is_stale() {
             self.further += 1;
             self.service.metrics.retry(reason(failed.failure));
         }
         Some(next)
+    }
+
+    /// The server that has just failed, once more, where there is no other one: the failure may be its connection's.
+    fn pick_again(&mut self, worker: &Worker, failed: &Failed, x: &Exchange) -> Option<Lease> {
+        if failed.blame != Blame::Link || std::mem::replace(&mut self.has_returned, true) {
+            return None;
+        }
+        self.tried.pop();
+        pick(worker, x, self)
     }
 
     /// Whether there may be another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
@@ -331,7 +352,7 @@ impl<'a> Tries<'a> {
     fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Mono) -> bool {
         let retries = &self.service.plan.retries;
         let can_repeat = allows_method(retries, x) && upload.can_restart();
-        if failed.is_stale {
+        if failed.is_stale() {
             // Not counted. It happens once at most: what breaks on a new connection is the server.
             self.has_met_stale = true;
             return can_repeat || failed.failure == Failure::Connect && upload.can_restart();

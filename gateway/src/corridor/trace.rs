@@ -69,7 +69,7 @@ pub(super) fn end_try(worker: &Worker, x: &mut Exchange, outcome: &Result<Origin
         under_way.time.ended = Some(worker.mono());
         under_way.end = Some(match outcome {
             Ok(_) => TryEnd::Answered(status),
-            Err(TryFault::Server(failed)) if failed.is_stale => TryEnd::Stale,
+            Err(TryFault::Server(failed)) if failed.is_stale() => TryEnd::Stale,
             Err(TryFault::Server(failed)) => TryEnd::Failed(failed.failure),
             Err(TryFault::Client(_) | TryFault::ClientGone | TryFault::Exhausted | TryFault::Refused(_)) => {
                 TryEnd::Abandoned

@@ -29,6 +29,8 @@ pub struct Origin {
     fate: Option<Rc<Cell<Fate>>>,
     /// Whether a request that was not touched may go to the same server again.
     pub is_first: bool,
+    /// Whether other requests were running on the connection when this one began.
+    pub is_shared: bool,
 }
 
 /// What has been read from a connection. Apart from the stream, because writing goes on while reading does.
@@ -61,13 +63,15 @@ impl Origin {
             is_reused,
             fate: None,
             is_first: false,
+            is_shared: false,
         }
     }
 
     /// The same over HTTP/2, where a request that has come to nothing can have come to several things. `is_first`: it has not
-    /// met a connection before that had ended.
+    /// met a connection before that had ended; `is_shared`: it is not alone on this one.
     #[must_use]
-    pub fn told_by(mut self, fate: Rc<Cell<Fate>>, is_first: bool) -> Self {
+    pub fn told_by(mut self, fate: Rc<Cell<Fate>>, is_first: bool, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
         self.fate = Some(fate);
         self.is_first = is_first;
         self

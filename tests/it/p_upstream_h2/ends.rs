@@ -265,6 +265,44 @@ fn a_server_that_is_killed_takes_what_runs_with_it_and_nothing_else() {
     });
     let calls = origin.log.calls.load(Ordering::SeqCst);
     assert_eq!((calls, origin.connections()), (11, 2));
+    let address = origin.address.to_string();
+    let failed = [("server", address.as_str()), ("result", "error")];
+    assert_eq!(gw.metrics().sum("sluice_upstream_requests_total", &failed), 5.0);
+}
+
+#[test]
+fn what_may_be_repeated_is_asked_once_more_when_the_only_server_has_cut_it_off() {
+    let origin = Framed::new(|mut call: Call| async move {
+        if call.path() == "/held" && call.log.connections.load(Ordering::SeqCst) == 1 {
+            return call.wait_reset().await;
+        }
+        call.reply("x").await;
+    });
+    let gw = Gateway::start(&all_to(&[origin.address], ""));
+
+    run(async {
+        let client = Client::open(gw.address()).await;
+        client.ask(get("/")).await.expect(200, "x");
+        let mut held = Vec::new();
+        for n in 1..=4 {
+            held.push(client.begin(get("/held"), true).await.0);
+            soon("it has come", async {
+                while origin.running() < n {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+        origin.cut();
+        for answer in held {
+            whole(answer).await.unwrap().expect(200, "x");
+        }
+    });
+    assert_eq!(origin.connections(), 2);
+    // The first one may have met a connection that had grown old. The others were not alone on it.
+    let address = origin.address.to_string();
+    let failed = [("server", address.as_str()), ("result", "error")];
+    assert_eq!(gw.metrics().sum("sluice_upstream_requests_total", &failed), 3.0);
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub struct Room {
     link: Rc<Link>,
     /// Whether the connection has had requests before: then its end may only mean that it had grown old.
     pub is_reused: bool,
+    /// Whether others are running on it. Then it has not grown old, and its end is the server's failure.
+    pub is_shared: bool,
 }
 
 impl Link {
@@ -120,16 +122,18 @@ impl Link {
 
     /// A place on it, if it has one.
     pub(super) fn room(self: &Rc<Self>) -> Option<Room> {
-        if self.active.get() >= self.capacity() {
+        let others = self.active.get();
+        if others >= self.capacity() {
             return None;
         }
-        self.active.set(self.active.get() + 1);
+        self.active.set(others + 1);
         self.was_asked.set(true);
         self.quiet_since.set(None);
         let served = self.served.replace(self.served.get() + 1);
         Some(Room {
             link: Rc::clone(self),
             is_reused: served > 0,
+            is_shared: others > 0,
         })
     }
 
