@@ -32,6 +32,10 @@ use crate::wire::{Name, Version};
 /// Tries whose spans are kept. A configuration may allow more, and the first ones tell what the matter is.
 const TRIES_MAX: usize = 16;
 
+/// Bytes of a client's `tracestate` that go to the collector, once with each span. W3C Trace Context, "tracestate limits": "at
+/// least 512 characters" are to be passed on. A part of one would be another one, so a longer one is left out; origins get it.
+const STATE_BYTES_MAX: usize = 512;
+
 /// A try begins. Its span, which the server is told.
 pub(super) fn begin_try(worker: &Worker, x: &mut Exchange, now: Mono) -> SpanId {
     let span = SpanId::of(worker.draw());
@@ -179,7 +183,7 @@ impl Story<'_> {
             id: self.diary.own.trace,
             is_sampled: self.diary.own.is_sampled,
             state: state
-                .filter(|_| self.diary.parent.is_some())
+                .filter(|state| self.diary.parent.is_some() && state.len() <= STATE_BYTES_MAX)
                 .map(|state| String::from_utf8_lossy(state).into_owned()),
             spans,
         }

@@ -48,6 +48,27 @@ fn a_trace_goes_on_and_a_trusted_proxy_decides_whether_it_is_kept() {
 }
 
 #[test]
+fn a_state_that_is_longer_than_usual_goes_to_the_origin_and_not_into_every_span() {
+    let (origin, collector) = (Origin::new().otherwise(reply(200)), collector());
+    let gw = Gateway::start(&traced(&origin, &collector, "sample = 1"));
+    let (usual, longer) = (format!("v={}", "x".repeat(510)), format!("v={}", "x".repeat(511)));
+    for (path, state) in [("/usual", &usual), ("/longer", &longer)] {
+        let parent = format!("00-{TRACE}-{SPAN}-01");
+        let asked = Request::get(path).header("traceparent", &parent);
+        gw.ask(&asked.header("tracestate", state)).expect(200);
+        assert_eq!(origin.only(path).value("tracestate"), Some(state.as_str()));
+    }
+    assert!(gw.stop());
+
+    for request in requests(&spans_at(&collector)) {
+        match attribute(request, "url.path").as_str() {
+            Some("/usual") => assert_eq!(request["traceState"], usual.as_str()),
+            _ => assert_eq!(request.get("traceState"), None),
+        }
+    }
+}
+
+#[test]
 fn a_stranger_cannot_have_its_requests_kept() {
     let (origin, collector) = (Origin::new().otherwise(reply(200)), collector());
     let gw = Gateway::start(&traced(&origin, &collector, "sample = 0"));
