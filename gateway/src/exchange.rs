@@ -126,7 +126,8 @@ pub struct Exchange {
     pub status: u16,
     /// Why it was refused.
     pub refusal: Option<Refusal>,
-    /// How the origin has broken its answer off, when the client had a part of it already.
+    /// How the answer has broken off when the client had a part of it already: by its origin, by what is stored of it, by the
+    /// route's time.
     pub broken_off: Option<Failure>,
     /// Body bytes from the client.
     pub bytes_received: u64,

@@ -62,6 +62,7 @@ impl Visit<'_> {
                 self.refuse(Refusal::RequestTimeout, Vec::new()).await
             }
             Err(_) => {
+                self.x.broken_off.get_or_insert(Failure::Timeout);
                 self.stream.close_by_reset();
                 Next::Abandon
             }

@@ -16,6 +16,7 @@ use crate::relay::follow::{FollowFault, Outlet};
 use crate::reply::Refusal;
 use crate::reply::head::{self, Announced, Delivery, Shown, finish, is_edited, write_stored};
 use crate::snapshot::Service;
+use crate::upstream::Failure;
 use crate::wire::edit::write_line;
 use crate::wire::{Length, Method, Name};
 
@@ -257,6 +258,7 @@ impl Visit<'_> {
             Err(FollowFault::Disk(text)) => {
                 self.forget_damaged(&text);
                 if outlet.has_begun {
+                    self.x.broken_off = Some(Failure::Reset);
                     self.stream.close_by_reset();
                     return Next::Abandon;
                 }
@@ -269,8 +271,9 @@ impl Visit<'_> {
                 }
             }
             Err(fault @ (FollowFault::Client(_) | FollowFault::Broken)) => {
-                if let FollowFault::Client(fault) = &fault {
-                    self.x.cut_off(fault);
+                match &fault {
+                    FollowFault::Client(fault) => self.x.cut_off(fault),
+                    FollowFault::Broken | FollowFault::Disk(_) => self.x.broken_off = Some(Failure::Reset),
                 }
                 // A client that has a part must not take it for the whole.
                 self.stream.close_by_reset();

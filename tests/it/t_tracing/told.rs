@@ -1,5 +1,5 @@
 use harness::origin::{raw, reply};
-use harness::{Gateway, Origin, Request};
+use harness::{Gate, Gateway, Origin, Request};
 
 use super::{attribute, collector, parts, requests, spans_at, traced, tries};
 
@@ -144,6 +144,41 @@ fn errors_are_kept_though_they_were_not_drawn_and_those_of_the_client_are_not() 
     let mut kept: Vec<_> = kept.iter().map(|(path, error)| (&**path, &**error)).collect();
     kept.sort_unstable();
     assert_eq!(kept, [("/breaks", "invalid_answer"), ("/fails", "500")]);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_an_error_on_a_route_with_a_cache_and_when_the_routes_time_is_over() {
+    let (breaking, never) = (Gate::new(), Gate::new());
+    let part = || reply(200).header("Cache-Control", "max-age=60").body("part");
+    let origin = Origin::new()
+        .on("/breaks", part().pause(&breaking).claims(100).hang_up())
+        .on("/late", reply(200).body("part").pause(&never).body("rest"));
+    let collector = collector();
+    let gw = Gateway::start(&format!(
+        "[caches.edge]\nmemory = \"1MiB\"\n{}\n[routes.cache]\nstore = \"edge\"\n\
+         [[routes]]\nname = \"late\"\nmatch = {{ path_prefix = \"/late\" }}\nupstream = \"origin\"\ntimeout = \"500ms\"\n",
+        traced(&origin, &collector, "sample = 0")
+    ));
+    for (path, gate) in [("/breaks", Some(&breaking)), ("/late", None)] {
+        let mut client = gw.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        client.response_head();
+        gate.into_iter().for_each(Gate::open);
+        let _ = client.rest();
+    }
+    assert!(gw.stop());
+
+    let spans = spans_at(&collector);
+    let mut kept: Vec<_> = requests(&spans)
+        .into_iter()
+        .map(|request| ["url.path", "sluice.kept", "error.type"].map(|key| attribute(request, key)))
+        .collect();
+    kept.sort_unstable_by_key(|request| request[0].as_str().map(str::to_owned));
+    assert_eq!(
+        kept,
+        [["/breaks", "error", "reset"], ["/late", "error", "timeout"]]
+    );
+    never.open();
 }
 
 #[test]
