@@ -392,7 +392,7 @@ fn reason(failure: Failure) -> RetryReason {
 }
 
 /// Why there is no server to ask.
-fn nobody(service: &Service) -> Refusal {
+pub(super) fn nobody(service: &Service) -> Refusal {
     match service.pool.members().is_empty() {
         true => Refusal::NotDiscovered,
         false => Refusal::NoServer,

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use harness::Gateway;
+use harness::{Gateway, Request};
+use serde_json::Value;
 
 use super::{addresses, app, origins, wait_addresses, wait_source};
 
@@ -55,6 +56,9 @@ fn a_file_that_is_not_there_yet_holds_up_nobody_and_is_read_when_it_comes() {
     let gw = Gateway::start(&app(&by_file(&path)));
     wait_source(&gw, "waiting");
     gw.get("/").expect(503);
+    let question = Request::post("/explain", r#"{ "url": "http://a.test/" }"#);
+    let explained: Value = serde_json::from_str(&gw.ask_admin(&question).text()).unwrap();
+    assert_eq!(explained["reason"], "not_discovered", "{explained:#}");
 
     let toml = format!(
         "[[servers]]\naddress = \"{}\"\nweight = 7\nbackup = true\n",

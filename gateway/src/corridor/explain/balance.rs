@@ -4,7 +4,7 @@ use super::{ServerSeen, Walk};
 use crate::balance::{Bid, Outlook, ServerStatus, Standing};
 use crate::config::plan::LoadBalancing;
 use crate::corridor::hand::Room;
-use crate::corridor::proxy::ask_of;
+use crate::corridor::proxy::{ask_of, nobody};
 use crate::guard::concurrency::Admission;
 use crate::reply::Refusal;
 use crate::snapshot::Service;
@@ -26,9 +26,14 @@ impl Walk {
             .collect();
         let policy = service.plan.load_balancing.name();
         let Some(chosen) = outlook.chosen else {
-            self.note(Room::Balance, format!("{policy}: no server can be chosen"));
+            let refusal = nobody(service);
+            let why = match refusal {
+                Refusal::NotDiscovered => "none has been discovered yet",
+                _ => "no server can be chosen",
+            };
+            self.note(Room::Balance, format!("{policy}: {why}"));
             self.note_servers();
-            return Err(Refusal::NoServer);
+            return Err(refusal);
         };
         let because = match (outlook.is_bound, may_be.len()) {
             (true, _) => "the client is bound to".to_owned(),
