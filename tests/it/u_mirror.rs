@@ -35,9 +35,7 @@ fn a_copy_is_the_same_request_with_a_word_that_it_is_one() {
     let origin = Origin::new().otherwise(reply(200).body("the answer"));
     let mirror = Origin::new().otherwise(reply(200).body("another answer"));
     let gw = Gateway::start(&mirrored(&origin, &mirror, "rewrite = { add_prefix = \"/v2\" }"));
-    let request = Request::post("/a?b=c", "the body")
-        .header("Authorization", "Bearer x")
-        .header("X-Sluice-Mirror", "mine");
+    let request = Request::post("/a?b=c", "the body").header("Authorization", "Bearer x");
     gw.ask(&request).expect(200).body("the answer");
     gw.ask(&Request::get("/a?b=c")).expect(200).body("the answer");
     wait_mirrored(&gw, "ok", 2.0);
@@ -51,9 +49,27 @@ fn a_copy_is_the_same_request_with_a_word_that_it_is_one() {
             assert_eq!(copy.value(name), seen.value(name), "{name}");
         }
         assert_eq!(copy.value("x-sluice-mirror"), Some("1"));
-        assert!(!seen.has("x-sluice-mirror"), "a client cannot say it");
+        assert!(!seen.has("x-sluice-mirror"));
     }
     assert_eq!(copies.len(), 2);
+}
+
+#[test]
+fn what_says_that_it_is_a_copy_is_not_copied_whoever_sends_it() {
+    let origin = Origin::new().otherwise(reply(200));
+    let mirror = Origin::new().otherwise(reply(200));
+    let gw = Gateway::start(&mirrored(&origin, &mirror, ""));
+    for request in [Request::get("/marked"), Request::post("/marked", "x")] {
+        gw.ask(&request.header("X-Sluice-Mirror", "mine")).expect(200);
+    }
+    gw.get("/plain").expect(200);
+    wait_mirrored(&gw, "ok", 1.0);
+    assert_eq!((mirror.seen("/marked"), mirror.seen("/plain")), (0, 1));
+    let seen = origin.requests("/marked");
+    assert!(
+        seen.iter().all(|seen| !seen.has("x-sluice-mirror")),
+        "a client cannot say it to an origin"
+    );
 }
 
 #[test]

@@ -85,13 +85,12 @@ fn has_body(x: &Exchange) -> bool {
     !matches!(x.length, Length::None | Length::Known(0))
 }
 
-/// Whether the request is one of those that are copied. A tunnel cannot be, and a copy is not copied again: two gateways could send it to and fro for ever.
+/// Whether the request is one of those that are copied. A tunnel cannot be, and a copy is not copied again: two gateways that
+/// mirror to each other could send it to and fro for ever. Anybody is believed that it is one: two such gateways need not be
+/// among each other's trusted proxies, and whoever says it of itself is only left out of the mirror.
 pub(super) fn is_wanted(x: &Exchange) -> bool {
-    let is_copy = x.is_peer_trusted
-        && x.request
-            .fields
-            .iter()
-            .any(|f| is_alike(f.name, MIRROR_NAME.as_bytes()));
+    let mut fields = x.request.fields.iter();
+    let is_copy = fields.any(|f| is_alike(f.name, MIRROR_NAME.as_bytes()));
     !x.is_behind && !is_copy && upgrade_of(x).is_none()
 }
 
