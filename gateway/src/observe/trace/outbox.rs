@@ -38,13 +38,13 @@ impl Dropped {
     }
 }
 
-/// Where finished traces wait. Shared by all workers; no lock, and nothing is woken but by the first span and by a full
-/// batch.
+/// Where finished traces wait. Shared by all workers; no lock, and nothing is woken but by the first span, by a full batch and
+/// by what has no place.
 #[derive(Debug)]
 pub struct Outbox {
     sender: UnboundedSender<Trace>,
     queued: AtomicUsize,
-    /// A whole batch is there.
+    /// A whole batch is there, or no more has a place.
     pub full: Notify,
     exported: AtomicU64,
     /// In the order of [`Dropped::ALL`].
@@ -75,9 +75,12 @@ impl Outbox {
         let before = self.queued.fetch_add(spans, Ordering::AcqRel);
         if before + spans > queue_max || self.sender.send(trace).is_err() {
             self.queued.fetch_sub(spans, Ordering::AcqRel);
+            // A queue shorter than a batch may be full long before its time has come.
+            self.full.notify_one();
             return self.drop_spans(Dropped::QueueFull, spans);
         }
-        if before < BATCH_SPANS_MAX && before + spans >= BATCH_SPANS_MAX {
+        let enough = BATCH_SPANS_MAX.min(queue_max);
+        if before < enough && before + spans >= enough {
             self.full.notify_one();
         }
     }
@@ -192,6 +195,29 @@ mod tests {
         let mut batch = vec![trace(12)];
         inbox.fill(&outbox, &mut batch);
         assert_eq!((batch.len(), outbox.queued()), (6, 100));
+    }
+
+    /// Whether somebody who waits for it has been woken since this was last asked.
+    fn is_rung(outbox: &Outbox) -> bool {
+        let rung = std::pin::pin!(outbox.full.notified());
+        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+        rung.poll(&mut nobody).is_ready()
+    }
+
+    #[test]
+    fn who_empties_it_is_woken_by_a_batch_and_by_a_queue_that_is_full_before() {
+        for (queue_max, offers) in [
+            (usize::MAX, &[(511, false), (1, true), (1, false)][..]),
+            (100, &[(60, false), (40, true), (1, true), (1, true)]),
+            (100, &[(60, false), (41, true), (39, false), (1, true)]),
+            (1, &[(3, true)]),
+        ] {
+            let (outbox, _inbox) = Outbox::new();
+            for (spans, rings) in offers {
+                outbox.offer(trace(*spans), queue_max);
+                assert_eq!(is_rung(&outbox), *rings, "{spans} of {offers:?}");
+            }
+        }
     }
 
     #[test]
