@@ -22,8 +22,8 @@ pub struct ConcurrencyLimitId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthId(pub usize);
 
-/// `[redis]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `[redis]`. Its `Debug` has no password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Redis {
     /// "redis://user:password@host:port/db"; checked, and shown nowhere without its password taken out.
     pub url: String,

@@ -70,6 +70,14 @@ impl Redis {
     }
 }
 
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Redis");
+        shown.field("url", &self.shown()).field("timeout", &self.timeout);
+        shown.finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,8 +119,10 @@ mod tests {
         #[test]
         fn a_password_is_never_shown(password in "[a-z0-9%:]{6,12}", user in "[A-Z]{0,3}", database in "(/[0-9])?") {
             let url = format!("redis://{user}:{password}@HOST:6379{database}");
-            let shown = Redis { url, timeout: Duration::ZERO }.shown();
-            prop_assert_eq!(shown, format!("redis://{user}:***@HOST:6379{database}"));
+            let redis = Redis { url, timeout: Duration::ZERO };
+            let shown = format!("redis://{user}:***@HOST:6379{database}");
+            prop_assert_eq!(redis.shown(), shown.as_str());
+            prop_assert_eq!(format!("{redis:?}"), format!("Redis {{ url: {shown:?}, timeout: 0ns }}"));
         }
     }
 
