@@ -218,9 +218,9 @@ impl Stretch {
         }
     }
 
-    /// How long it was; None while it lasts.
-    pub fn length(self) -> Option<Duration> {
-        self.ended.map(|ended| ended.since(self.began))
+    /// How long it was, or has been by now: a request may be given up within it.
+    pub fn until(self, now: Mono) -> Duration {
+        self.ended.unwrap_or(now).since(self.began)
     }
 }
 

@@ -343,6 +343,8 @@ impl Worker {
 }
 
 fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
+    let now = x.began.mono.plus(duration);
+    let length = |time: Option<Stretch>| time.map(|time| time.until(now));
     Line {
         start: x.began,
         duration,
@@ -381,9 +383,9 @@ fn line(x: &Exchange, duration: Duration, is_slow: bool) -> Line<'_> {
             .as_ref()
             .map_or(&x.answer.fields, |stored| &stored.meta().fields),
         slow: is_slow.then(|| Timings {
-            guard: x.guard_time.and_then(Stretch::length),
-            cache: x.cache_time.and_then(Stretch::length),
-            queue: x.queue_time.and_then(Stretch::length),
+            guard: length(x.guard_time),
+            cache: length(x.cache_time),
+            queue: length(x.queue_time),
             body: x.timings.first_byte.map(|first| duration.saturating_sub(first)),
             ..x.timings
         }),

@@ -95,6 +95,34 @@ fn who_has_waited_long_enough_is_refused_and_takes_nothing() {
 }
 
 #[test]
+fn the_log_tells_how_long_a_client_has_waited_that_went_while_it_did() {
+    let gate = Gate::new();
+    let origin = Origin::new().otherwise(held(&gate));
+    let upstream = "overload = { max_requests = 1, queue = 5, queue_timeout = \"60s\" }";
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let gw = Gateway::start(&format!(
+        "[access_log]\npath = {log:?}\nslow_threshold = \"0s\"\n{}",
+        with_overload(&origin, upstream, "")
+    ));
+    let inside = gw.ask_apart(&Request::get("/held"));
+    origin.wait_seen("/held", 1);
+    let mut waiting = gw.connect();
+    waiting.send(Request::get("/waiting").bytes());
+    wait_inside(&gw, 2);
+    waiting.reset();
+    wait_inside(&gw, 1);
+    gate.open();
+    inside.response().expect(200);
+    assert!(gw.stop());
+
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let line = lines.lines().find(|line| line.contains("/waiting")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert!(line["queue_ms"].is_number(), "{line:#}");
+}
+
+#[test]
 fn requests_that_are_answered_by_one_take_one_place() {
     const CLIENTS: u32 = 8;
     let gate = Gate::new();
