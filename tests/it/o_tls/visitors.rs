@@ -65,4 +65,10 @@ fn where_certificates_are_optional_none_is_let_in_and_a_bad_one_is_not() {
         assert!(!gets_in(&gw, &authority, version, Some(&stranger)));
     }
     assert_eq!(origin.total(), 4);
+    let question = Request::post("/explain", r#"{ "url": "https://a.test/" }"#);
+    let explained = gw.ask_admin(&question).text();
+    assert!(
+        explained.contains("the TLS handshake is taken to go well"),
+        "{explained}"
+    );
 }

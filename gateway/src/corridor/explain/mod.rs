@@ -345,7 +345,17 @@ impl Walk {
             Some(name) => format!("{name}, {}", listener.address),
             None => listener.address.to_string(),
         };
+        let client_auth = listener.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
+        let assumed = client_auth.map(|auth| match auth.required {
+            true => {
+                "the TLS handshake is taken to go well; whose certificate the client shows is not known here"
+            }
+            false => "the TLS handshake is taken to go well, and the client to show no certificate",
+        });
         self.note(Room::Listen, format!("by {name} ({why})"));
+        if let Some(text) = assumed {
+            self.looking.assume(Room::Listen, text.to_owned());
+        }
     }
 
     fn note_request(&mut self) {
