@@ -144,13 +144,16 @@ async fn connect(
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
     let connected = open(worker, x, service, server.address(), now).await;
-    let spent = worker.mono().since(now);
-    x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
-    trace::note_connect(x, spent);
+    note_connect(x, worker.mono().since(now));
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
         Err(fault) => Err(unconnected(service, server.address(), fault)),
     }
+}
+
+fn note_connect(x: &mut Exchange, spent: Duration) {
+    x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
+    trace::note_connect(x, spent);
 }
 
 /// A place on a connection that requests share. `connect_timeout` is for getting one, whether it has to be opened or not.
@@ -169,8 +172,10 @@ async fn share(
         let room = tokio::time::timeout(service.plan.connect_timeout, room).await;
         room.unwrap_or(Err(IoFault::TimedOut))
     };
-    let spent = worker.mono().since(now);
-    x.timings.connect = Some(x.timings.connect.unwrap_or_default() + spent);
+    // Like an idle connection, a place that is there has taken no time.
+    if !matches!(&room, Ok(room) if !room.was_awaited) {
+        note_connect(x, worker.mono().since(now));
+    }
     let room = room.map_err(|fault| unconnected(service, address, fault))?;
     let (is_reused, is_shared) = (room.is_reused && !is_wary, room.is_shared);
     let way = Way {

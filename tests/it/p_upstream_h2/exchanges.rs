@@ -269,6 +269,44 @@ fn an_answer_is_kept_as_one_of_http_1_1_is() {
 }
 
 #[test]
+fn the_first_request_of_a_connection_tells_what_it_took_and_the_next_one_that_it_was_there() {
+    let origin = Framed::new(|mut call| async move { call.reply("x").await });
+    let collector = harness::Origin::new().on("/v1/traces", harness::origin::reply(200).body("{}"));
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let gw = Gateway::start(&format!(
+        "[access_log]\npath = {log:?}\nslow_threshold = \"0s\"\n\
+         [tracing]\notlp_endpoint = \"http://{}\"\nsample = 1\n{}",
+        collector.address(),
+        all_to(&[origin.address], "")
+    ));
+    let mut client = gw.connect();
+    for _ in 0..2 {
+        client.ask(&Request::get("/")).expect(200);
+    }
+    drop(client);
+    assert!(gw.stop());
+
+    let spans = crate::t_tracing::spans_at(&collector);
+    let attribute = crate::t_tracing::attribute;
+    let mut told: Vec<_> = crate::t_tracing::tries(&spans)
+        .into_iter()
+        .map(|span| {
+            (
+                attribute(span, "sluice.reused"),
+                attribute(span, "sluice.connect_ms"),
+            )
+        })
+        .map(|(reused, connect)| (reused == true, connect.is_null()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [(false, false), (true, true)]);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let has_connect = |line: &str| line.contains("connect_ms");
+    assert_eq!(lines.lines().map(has_connect).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
 fn over_tls_the_server_has_to_agree_to_http_2() {
     let authority = Authority::new("Authority");
     let leaf = authority.sign(&["127.0.0.1"]);

@@ -29,7 +29,7 @@ fn traced(origin: &Origin, collector: &Origin, lines: &str) -> String {
 
 /// The spans a collector was sent, in order of arrival.
 #[track_caller]
-fn spans_at(collector: &Origin) -> Vec<Value> {
+pub fn spans_at(collector: &Origin) -> Vec<Value> {
     let mut spans = Vec::new();
     for seen in collector.requests("/v1/traces") {
         assert_eq!(seen.method, "POST");
@@ -46,7 +46,7 @@ fn spans_at(collector: &Origin) -> Vec<Value> {
 }
 
 /// What an attribute of a span says, whichever type it has.
-fn attribute<'s>(span: &'s Value, key: &str) -> &'s Value {
+pub fn attribute<'s>(span: &'s Value, key: &str) -> &'s Value {
     let attributes = span["attributes"].as_array().expect("a span has attributes");
     let found = attributes.iter().find(|a| a["key"] == key);
     let value = found.and_then(|a| a["value"].as_object()?.values().next());
@@ -59,7 +59,7 @@ fn requests(spans: &[Value]) -> Vec<&Value> {
 }
 
 /// The spans of tries.
-fn tries(spans: &[Value]) -> Vec<&Value> {
+pub fn tries(spans: &[Value]) -> Vec<&Value> {
     spans.iter().filter(|span| span["kind"] == 3).collect()
 }
 

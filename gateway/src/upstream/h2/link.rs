@@ -66,6 +66,8 @@ pub struct Room {
     pub is_reused: bool,
     /// Whether others are running on it. Then it has not grown old, and its end is the server's failure.
     pub is_shared: bool,
+    /// Whether it had to be waited for: until the connection was open, or until another request was over.
+    pub was_awaited: bool,
 }
 
 impl Link {
@@ -134,6 +136,7 @@ impl Link {
             link: Rc::clone(self),
             is_reused: served > 0,
             is_shared: others > 0,
+            was_awaited: false,
         })
     }
 

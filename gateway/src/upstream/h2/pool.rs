@@ -54,35 +54,9 @@ impl Links {
         if let Some(room) = group.room() {
             return Ok(room);
         }
-        let _waiting = Counted::new(&group, |group| &group.waiting);
-        let faults = group.faults.get();
-        let opening = loop {
-            let changed = group.changed.notified();
-            if let Some(room) = group.room() {
-                return Ok(room);
-            }
-            if group.faults.get() != faults {
-                return Err(group.fault());
-            }
-            if group.may_open() {
-                break Counted::new(&group, |group| &group.opening);
-            }
-            changed.await;
-        };
-        let opened = match open.await {
-            Ok(stream) => Link::open(stream, PACE, Rc::clone(&group.changed))
-                .await
-                .map_err(IoFault::Broken),
-            Err(fault) => Err(fault),
-        };
-        // Whoever waits for it is told by the end of the count.
-        let link = opened.inspect_err(|fault| group.note(fault))?;
-        group.capacity.set(link.capacity().max(1));
-        group.links.borrow_mut().push(Rc::clone(&link));
-        drop(opening);
-        // A server may say goodbye with its first word.
-        link.room()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+        let mut room = group.wait(open).await?;
+        room.was_awaited = true;
+        Ok(room)
     }
 
     /// Closes what has had nothing to do for too long; called about once a second.
@@ -127,6 +101,42 @@ impl Links {
 }
 
 impl Group {
+    /// A place that there is not yet.
+    async fn wait(
+        self: &Rc<Self>,
+        open: impl Future<Output = Result<Stream, IoFault>>,
+    ) -> Result<Room, IoFault> {
+        let _waiting = Counted::new(self, |group| &group.waiting);
+        let faults = self.faults.get();
+        let opening = loop {
+            let changed = self.changed.notified();
+            if let Some(room) = self.room() {
+                return Ok(room);
+            }
+            if self.faults.get() != faults {
+                return Err(self.fault());
+            }
+            if self.may_open() {
+                break Counted::new(self, |group| &group.opening);
+            }
+            changed.await;
+        };
+        let opened = match open.await {
+            Ok(stream) => Link::open(stream, PACE, Rc::clone(&self.changed))
+                .await
+                .map_err(IoFault::Broken),
+            Err(fault) => Err(fault),
+        };
+        // Whoever waits for it is told by the end of the count.
+        let link = opened.inspect_err(|fault| self.note(fault))?;
+        self.capacity.set(link.capacity().max(1));
+        self.links.borrow_mut().push(Rc::clone(&link));
+        drop(opening);
+        // A server may say goodbye with its first word.
+        link.room()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
+    }
+
     /// A place on a connection there is, the youngest first: the others may then grow old and go.
     fn room(&self) -> Option<Room> {
         let mut links = self.links.borrow_mut();

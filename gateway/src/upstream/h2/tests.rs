@@ -155,6 +155,7 @@ fn requests_share_a_connection_up_to_what_its_server_allows() {
         for n in 0..7_usize {
             let room = links.room(KEY, IDLE, opened(3, &count)).await.unwrap();
             assert_eq!((room.is_reused, room.is_shared), (n % 3 != 0, n % 3 != 0));
+            assert_eq!(room.was_awaited, n % 3 == 0);
             rooms.push(room);
         }
         assert_eq!((count.get(), links.len()), (3, 3));
@@ -241,7 +242,8 @@ fn where_there_are_as_many_connections_as_may_be_a_place_is_waited_for() {
             rooms.pop();
         };
         let (room, ()) = tokio::join!(one_more, leaving);
-        assert!(room.unwrap().is_reused);
+        let room = room.unwrap();
+        assert!(room.is_reused && room.was_awaited);
         assert_eq!(count.get(), LINKS_MAX);
     });
 }
