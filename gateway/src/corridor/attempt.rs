@@ -19,7 +19,7 @@ use crate::snapshot::Service;
 use crate::stream::tls::{HandshakeFault, connect as greet};
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
-use crate::upstream::h2::{Fate, Way, begin};
+use crate::upstream::h2::{Fate, Peer, begin};
 use crate::upstream::head::{self, Outgoing};
 use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
 use crate::wire::{Answer, Length, Method, Name, Version, framing, syntax};
@@ -168,7 +168,8 @@ async fn share(
     let now = worker.mono();
     let room = {
         let open = open(worker, x, service, address, now);
-        let room = worker.links.room(key, service.plan.idle_timeout, open);
+        let peer = || peer_of(service, address);
+        let room = worker.links.room(key, peer, service.plan.idle_timeout, open);
         let room = tokio::time::timeout(service.plan.connect_timeout, room).await;
         room.unwrap_or(Err(IoFault::TimedOut))
     };
@@ -178,15 +179,19 @@ async fn share(
     }
     let room = room.map_err(|fault| unconnected(service, address, fault))?;
     let (is_reused, is_shared) = (room.is_reused && !is_wary, room.is_shared);
-    let way = Way {
+    let (near, fate) = begin(room);
+    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate, !is_wary, is_shared))
+}
+
+fn peer_of(service: &Service, address: &Address) -> Peer {
+    Peer {
+        name: format!("upstream {}: {address}", service.plan.name),
         scheme: if service.tls.is_some() { "https" } else { "http" },
         authority: match address {
             Address::Tcp { .. } => address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),
         },
-    };
-    let (near, fate) = begin(room, way);
-    Ok(Origin::new(Stream::Memory(near), worker.shelf.lend(), is_reused).told_by(fate, !is_wary, is_shared))
+    }
 }
 
 fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault {

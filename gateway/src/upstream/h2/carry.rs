@@ -12,7 +12,6 @@ use ::h2::{Reason, RecvStream, SendStream};
 use bytes::{Buf, Bytes, BytesMut};
 use http::Response;
 
-use super::Way;
 use super::head::{self, Asked, Coming};
 use super::link::Room;
 use crate::stream::{Memory, memory};
@@ -55,17 +54,17 @@ pub enum Fate {
 /// Begins a request: what is written to the memory goes to the server, and its answer is read from there.
 ///
 /// Why an answer has not come is told by the fate, once the memory has broken.
-pub fn begin(room: Room, way: Way) -> (Memory, Rc<Cell<Fate>>) {
+pub fn begin(room: Room) -> (Memory, Rc<Cell<Fate>>) {
     let (near, far) = memory::pair();
     let fate = Rc::<Cell<Fate>>::default();
-    tokio::task::spawn_local(carry(far, room, way, Rc::clone(&fate)));
+    tokio::task::spawn_local(carry(far, room, Rc::clone(&fate)));
     (near, fate)
 }
 
-async fn carry(far: Memory, room: Room, way: Way, fate: Rc<Cell<Fate>>) {
+async fn carry(far: Memory, room: Room, fate: Rc<Cell<Fate>>) {
     let done = tokio::select! {
         biased;
-        done = exchange(&far, &room, &way) => done,
+        done = exchange(&far, &room) => done,
         // Nobody waits for the answer any more. Dropping the stream says so, by CANCEL.
         () = far.abandoned() => return,
     };
@@ -83,12 +82,12 @@ async fn carry(far: Memory, room: Room, way: Way, fate: Rc<Cell<Fate>>) {
 }
 
 /// The whole of it. A stream is given back if its end is still to come though nothing is missing.
-async fn exchange(far: &Memory, room: &Room, way: &Way) -> Result<Option<RecvStream>, Fate> {
+async fn exchange(far: &Memory, room: &Room) -> Result<Option<RecvStream>, Fate> {
     let mut outbox = BytesMut::new();
     let Some(text) = read_head(far, &mut outbox).await else {
         return Ok(None);
     };
-    let (request, length) = head::request(&text, way).ok_or(Fate::Unspeakable)?;
+    let (request, length) = head::request(&text, room.peer()).ok_or(Fate::Unspeakable)?;
     let asked = Asked {
         is_head: request.method() == http::Method::HEAD,
     };

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::Way;
+use super::Peer;
 use crate::kit::grpc::is_grpc;
 use crate::wire::Length;
 use crate::wire::edit::write_line;
@@ -25,7 +25,7 @@ pub(super) type Coming = ResponseFuture;
 /// A request as the frames have it, and how its body follows in the memory. None if HTTP/2 cannot say it.
 ///
 /// The values share the memory of `text`.
-pub(super) fn request(text: &Bytes, way: &Way) -> Option<(Request<()>, Length)> {
+pub(super) fn request(text: &Bytes, peer: &Peer) -> Option<(Request<()>, Length)> {
     let mut lines = text
         .split(|b| *b == b'\n')
         .map(|l| l.strip_suffix(b"\r").unwrap_or(l));
@@ -57,10 +57,10 @@ pub(super) fn request(text: &Bytes, way: &Way) -> Option<(Request<()>, Length)> 
         fields.try_append(name, value).ok()?;
     }
     let host = host.filter(|host| !host.is_empty());
-    let authority = host.unwrap_or_else(|| Bytes::copy_from_slice(way.authority.as_bytes()));
+    let authority = host.unwrap_or_else(|| Bytes::copy_from_slice(peer.authority.as_bytes()));
     // RFC 9113 §8.3.1: "An intermediary that forwards a request ... MAY retain any Host header field" - one is enough.
     let uri = Uri::builder()
-        .scheme(way.scheme)
+        .scheme(peer.scheme)
         .authority(&authority[..])
         .path_and_query(target);
     let mut request = Request::new(());

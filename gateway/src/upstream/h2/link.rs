@@ -14,7 +14,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::{HEADER_LIST_BYTES_MAX, LINK_WINDOW_BYTES, SEND_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX};
+use super::{
+    HEADER_LIST_BYTES_MAX, LINK_WINDOW_BYTES, Peer, SEND_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
 use crate::kit::clock::Mono;
 use crate::stream::{Polled, Stream};
 
@@ -41,6 +43,8 @@ const SILENCES_PER_PING: u32 = 31;
 /// A connection that requests share.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Where it leads.
+    peer: Rc<Peer>,
     /// None: it takes no more requests.
     send: RefCell<Option<SendRequest<Bytes>>>,
     /// Requests on it.
@@ -75,7 +79,12 @@ impl Link {
     /// many requests it takes at once.
     ///
     /// Its task tells `changed` when requests have to go elsewhere.
-    pub(super) async fn open(stream: Stream, pace: Pace, changed: Rc<Notify>) -> io::Result<Rc<Self>> {
+    pub(super) async fn open(
+        stream: Stream,
+        peer: Rc<Peer>,
+        pace: Pace,
+        changed: Rc<Notify>,
+    ) -> io::Result<Rc<Self>> {
         let handshake = builder().handshake(Polled(stream));
         let (send, mut connection) = handshake.await.map_err(of_start)?;
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -87,6 +96,7 @@ impl Link {
         })
         .await?;
         let link = Rc::new(Self {
+            peer,
             send: Some(send).into(),
             active: Cell::default(),
             served: Cell::default(),
@@ -154,6 +164,11 @@ impl Link {
 }
 
 impl Room {
+    /// Where it leads.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.link.peer
+    }
+
     /// What a request is begun with; None if the connection takes none any more.
     pub(super) fn sender(&self) -> Option<SendRequest<Bytes>> {
         self.link.send.borrow().clone()
@@ -205,7 +220,7 @@ async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>, pace: 
         poll_fn(|cx| match ended.as_mut().poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
-                log::debug!("a connection to a server of HTTP/2 has ended: {error}");
+                log::debug!("{}: a connection of HTTP/2 has ended: {error}", link.peer.name);
                 Poll::Ready(())
             }
             Poll::Pending => watch.as_mut().poll(cx),
@@ -253,7 +268,8 @@ async fn watch(link: &Link, ping: Option<PingPong>, pace: Pace) {
             Ok(Err(_)) => return std::future::pending().await,
             Err(_) => {
                 log::warn!(
-                    "a server of HTTP/2 has not answered a PING for {:?}: the connection is given up",
+                    "{}: it has not answered a PING of HTTP/2 for {:?}: the connection is given up",
+                    link.peer.name,
                     pace.pong_timeout
                 );
                 return;

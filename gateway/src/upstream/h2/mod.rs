@@ -52,9 +52,11 @@ const SEND_BYTES_MAX: usize = 64 * 1024;
 /// A header list of an answer, counted as HTTP/2 does: no more than what the relay takes of HTTP/1.1.
 const HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
 
-/// What a server is told of who asks, where the request does not say it itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+/// A server that connections lead to, and what is said of it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its upstream and its address, for the log.
+    pub name: String,
     /// "https" over TLS, "http" without (RFC 9113 §8.3.1).
     pub scheme: &'static str,
     /// For requests that name no host.

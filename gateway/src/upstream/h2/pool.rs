@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::link::{Link, PACE, Room};
-use super::{LINKS_MAX, STREAMS_MAX};
+use super::{LINKS_MAX, Peer, STREAMS_MAX};
 use crate::kit::clock::Mono;
 use crate::stream::{IoFault, Stream};
 
@@ -25,6 +25,7 @@ pub struct Links {
 /// Those to one server.
 #[derive(Debug)]
 struct Group {
+    peer: Rc<Peer>,
     links: RefCell<Vec<Rc<Link>>>,
     /// Being opened.
     opening: Cell<usize>,
@@ -42,14 +43,15 @@ struct Group {
 
 impl Links {
     /// A place for a request: on a connection there is, or on one that `open` brings. Takes as long as `open` does, or as
-    /// long as there is no place: the limit is the caller's.
+    /// long as there is no place: the limit is the caller's. `peer` is asked for where there is no connection yet.
     pub async fn room(
         &self,
         key: Key,
+        peer: impl FnOnce() -> Peer,
         idle_timeout: Duration,
         open: impl Future<Output = Result<Stream, IoFault>>,
     ) -> Result<Room, IoFault> {
-        let group = self.group(key);
+        let group = self.group(key, peer);
         group.idle_timeout.set(idle_timeout);
         if let Some(room) = group.room() {
             return Ok(room);
@@ -82,10 +84,11 @@ impl Links {
         self.len() == 0
     }
 
-    fn group(&self, key: Key) -> Rc<Group> {
+    fn group(&self, key: Key, peer: impl FnOnce() -> Peer) -> Rc<Group> {
         let mut groups = self.groups.borrow_mut();
         let group = groups.entry(key).or_insert_with(|| {
             Rc::new(Group {
+                peer: Rc::new(peer()),
                 links: RefCell::default(),
                 opening: Cell::default(),
                 waiting: Cell::default(),
@@ -122,7 +125,7 @@ impl Group {
             changed.await;
         };
         let opened = match open.await {
-            Ok(stream) => Link::open(stream, PACE, Rc::clone(&self.changed))
+            Ok(stream) => Link::open(stream, Rc::clone(&self.peer), PACE, Rc::clone(&self.changed))
                 .await
                 .map_err(IoFault::Broken),
             Err(fault) => Err(fault),

@@ -17,8 +17,9 @@ use crate::kit::clock::Mono;
 use crate::stream::{IoFault, Stream};
 use crate::wire::Length;
 
-fn way() -> Way {
-    Way {
+fn peer() -> Peer {
+    Peer {
+        name: "upstream a: 10.0.0.1:80".to_owned(),
         scheme: "http",
         authority: "10.0.0.1:80".to_owned(),
     }
@@ -30,7 +31,7 @@ fn a_request_of_the_relay_becomes_one_of_http_2() {
         b"POST /a?b=c HTTP/1.1\r\nHost: a.test:8080\r\nX-One: 1\r\nX-One: 2\r\nCookie: a=1\r\nTE: trailers\r\n\
           Transfer-Encoding: chunked\r\n\r\n",
     );
-    let (request, length) = head::request(&text, &way()).unwrap();
+    let (request, length) = head::request(&text, &peer()).unwrap();
     assert_eq!(length, Length::Chunked);
     assert_eq!(request.method(), "POST");
     assert_eq!(request.uri(), "http://a.test:8080/a?b=c");
@@ -46,7 +47,7 @@ fn a_request_of_the_relay_becomes_one_of_http_2() {
 #[test]
 fn a_request_without_a_host_names_the_server_and_a_body_keeps_its_length() {
     let text = Bytes::from_static(b"PUT / HTTP/1.1\r\nHost: \r\nContent-Length: 7\r\n\r\n");
-    let (request, length) = head::request(&text, &way()).unwrap();
+    let (request, length) = head::request(&text, &peer()).unwrap();
     assert_eq!(request.uri(), "http://10.0.0.1:80/");
     assert_eq!(length, Length::Known(7));
     assert_eq!(request.headers()["content-length"], "7");
@@ -57,7 +58,7 @@ proptest! {
     #[test]
     fn every_target_that_is_taken_from_a_client_can_be_said_in_http_2(target in r#"/[!-"$-~]{0,20}"#) {
         let text = Bytes::from(format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
-        let (request, _) = head::request(&text, &way()).expect("it can be said");
+        let (request, _) = head::request(&text, &peer()).expect("it can be said");
         let said = request.uri().path_and_query().expect("it has a target").as_str();
         if !target.contains(['"', '<', '>', '`']) {
             prop_assert_eq!(said, target.as_str());
@@ -153,16 +154,16 @@ fn requests_share_a_connection_up_to_what_its_server_allows() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for n in 0..7_usize {
-            let room = links.room(KEY, IDLE, opened(3, &count)).await.unwrap();
+            let room = links.room(KEY, peer, IDLE, opened(3, &count)).await.unwrap();
             assert_eq!((room.is_reused, room.is_shared), (n % 3 != 0, n % 3 != 0));
             assert_eq!(room.was_awaited, n % 3 == 0);
             rooms.push(room);
         }
         assert_eq!((count.get(), links.len()), (3, 3));
         drop(rooms);
-        let other = links.room((2, 0), IDLE, opened(3, &count)).await.unwrap();
+        let other = links.room((2, 0), peer, IDLE, opened(3, &count)).await.unwrap();
         assert!(!other.is_reused, "another server has other connections");
-        let again = links.room(KEY, IDLE, opened(3, &count)).await.unwrap();
+        let again = links.room(KEY, peer, IDLE, opened(3, &count)).await.unwrap();
         assert!(again.is_reused && !again.is_shared && count.get() == 4);
     });
 }
@@ -173,7 +174,7 @@ fn no_request_has_more_than_its_share_of_a_server_that_sets_no_limit() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for _ in 0..=STREAMS_MAX {
-            rooms.push(links.room(KEY, IDLE, opened(1000, &count)).await.unwrap());
+            rooms.push(links.room(KEY, peer, IDLE, opened(1000, &count)).await.unwrap());
         }
         assert_eq!(count.get(), 2);
     });
@@ -186,7 +187,7 @@ fn who_comes_together_waits_for_one_connection() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (links, open) = (Rc::clone(&links), opened(100, &count));
-                tokio::task::spawn_local(async move { links.room(KEY, IDLE, open).await.unwrap() })
+                tokio::task::spawn_local(async move { links.room(KEY, peer, IDLE, open).await.unwrap() })
             })
             .collect();
         let mut rooms = Vec::new();
@@ -210,7 +211,7 @@ fn a_connection_that_cannot_be_had_is_missed_by_all_who_wait_for_it() {
                         tokio::task::yield_now().await;
                         Err(IoFault::from(std::io::Error::from_raw_os_error(111)))
                     };
-                    links.room(KEY, IDLE, open).await.err()
+                    links.room(KEY, peer, IDLE, open).await.err()
                 })
             })
             .collect();
@@ -223,7 +224,7 @@ fn a_connection_that_cannot_be_had_is_missed_by_all_who_wait_for_it() {
         }
         assert_eq!(asked.get(), 1);
         // Whoever comes later tries anew.
-        let room = links.room(KEY, IDLE, opened(1, &asked)).await;
+        let room = links.room(KEY, peer, IDLE, opened(1, &asked)).await;
         assert!(room.is_ok() && asked.get() == 2);
     });
 }
@@ -234,9 +235,9 @@ fn where_there_are_as_many_connections_as_may_be_a_place_is_waited_for() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for _ in 0..LINKS_MAX {
-            rooms.push(links.room(KEY, IDLE, opened(1, &count)).await.unwrap());
+            rooms.push(links.room(KEY, peer, IDLE, opened(1, &count)).await.unwrap());
         }
-        let one_more = links.room(KEY, IDLE, opened(1, &count));
+        let one_more = links.room(KEY, peer, IDLE, opened(1, &count));
         let leaving = async {
             tokio::task::yield_now().await;
             rooms.pop();
@@ -253,7 +254,7 @@ fn a_connection_grows_old_while_it_has_no_request_and_not_before() {
     on_a_worker(async {
         let (links, count) = (Links::default(), Rc::default());
         let at = |seconds| Mono::default().plus(Duration::from_secs(seconds));
-        let room = links.room(KEY, IDLE, opened(1, &count)).await.unwrap();
+        let room = links.room(KEY, peer, IDLE, opened(1, &count)).await.unwrap();
         links.sweep(at(1000));
         assert_eq!(links.len(), 1, "it is in use");
         drop(room);
@@ -306,7 +307,9 @@ fn a_connection_that_has_died_is_found_out_though_requests_go_on_to_come() {
             silence: Duration::from_millis(5),
             pong_timeout: Duration::from_millis(5),
         };
-        let link = Link::open(Stream::Unix(ours), pace, Rc::default()).await.unwrap();
+        let link = Link::open(Stream::Unix(ours), Rc::new(peer()), pace, Rc::default())
+            .await
+            .unwrap();
         let traffic = async {
             while link.is_open() {
                 // Begun, and given up.
