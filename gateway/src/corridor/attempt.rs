@@ -191,6 +191,7 @@ fn peer_of(service: &Service, address: &Address) -> Peer {
             Address::Tcp { .. } => address.to_string(),
             Address::Unix(_) => "localhost".to_owned(),
         },
+        open: service.metrics.http2_connections.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc, Metric};
 use prometheus::proto::{self, MetricFamily, MetricType};
-use prometheus::{Histogram, HistogramOpts, IntCounter, Opts};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts};
 
 use super::names::{DURATION_BUCKETS, Described};
 
@@ -32,6 +32,14 @@ pub(super) trait Series: Metric + Clone {
 
 impl Series for IntCounter {
     const TYPE: MetricType = MetricType::COUNTER;
+
+    fn new(opts: Opts) -> prometheus::Result<Self> {
+        Self::with_opts(opts)
+    }
+}
+
+impl Series for IntGauge {
+    const TYPE: MetricType = MetricType::GAUGE;
 
     fn new(opts: Opts) -> prometheus::Result<Self> {
         Self::with_opts(opts)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::family::Family;
 
@@ -222,6 +222,8 @@ pub struct UpstreamMetrics {
     pub(super) duration: Histogram,
     /// In the order of [`RetryReason::ALL`].
     pub(super) retries: [IntCounter; RetryReason::ALL.len()],
+    /// Open connections that requests share.
+    pub http2_connections: IntGauge,
 }
 
 impl UpstreamMetrics {

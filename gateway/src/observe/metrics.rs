@@ -39,6 +39,7 @@ pub struct Metrics {
     upstream_duration: Family<Histogram>,
     upstream_retries: Family<IntCounter>,
     upstream_ejections: Family<IntCounter>,
+    upstream_http2_connections: Family<IntGauge>,
     mirrored: Family<IntCounter>,
     cache_requests: Family<IntCounter>,
     cache_purges: Family<IntCounter>,
@@ -74,6 +75,7 @@ impl Metrics {
             upstream_duration: registered(r, Family::new(&names::UPSTREAM_DURATION)),
             upstream_retries: registered(r, Family::new(&names::UPSTREAM_RETRIES)),
             upstream_ejections: registered(r, Family::new(&names::UPSTREAM_EJECTIONS)),
+            upstream_http2_connections: registered(r, Family::new(&names::UPSTREAM_HTTP2_CONNECTIONS)),
             mirrored: registered(r, Family::new(&names::MIRRORED)),
             cache_requests: registered(r, Family::new(&names::CACHE_REQUESTS)),
             cache_purges: registered(r, Family::new(&names::CACHE_PURGES)),
@@ -133,6 +135,7 @@ impl Metrics {
         UpstreamMetrics {
             duration: self.upstream_duration.series([name]),
             retries: RetryReason::ALL.map(retries),
+            http2_connections: self.upstream_http2_connections.series([name]),
         }
     }
 
@@ -242,6 +245,7 @@ impl Metrics {
         let keep = |values: &[String]| upstreams.contains(values[0].as_str());
         self.upstream_duration.retain(keep);
         self.upstream_retries.retain(keep);
+        self.upstream_http2_connections.retain(keep);
         self.mirrored.retain(keep);
     }
 

@@ -79,6 +79,8 @@ metrics! {
         "Further tries by what made them necessary.";
     UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]
         "Times outlier detection has ejected the server.";
+    UPSTREAM_HTTP2_CONNECTIONS: Gauge "sluice_upstream_http2_connections" ["upstream"]
+        "Open connections to its servers that requests share; 0 where they speak HTTP/1.1.";
     DISCOVERY_SERVERS: Gauge "sluice_discovery_servers" ["upstream"]
         "Servers that the source of an upstream has given; missing without discover.";
     DISCOVERY_ERRORS: Counter "sluice_discovery_errors_total" ["upstream"]

@@ -311,10 +311,16 @@ fn a_connection_with_nothing_to_do_is_closed_in_time() {
     let gw = Gateway::start_with_manual_clock(&all_to(&[origin.address], "idle_timeout = \"1h\""));
     gw.get("/").expect(200);
     assert_eq!(origin.open(), 1);
+    let counted = |gw: &Gateway| {
+        gw.metrics()
+            .sum("sluice_upstream_http2_connections", &[("upstream", "origin")])
+    };
+    assert_eq!(counted(&gw), 1.0);
     wait_until("it is closed", || {
         gw.advance(std::time::Duration::from_secs(3600));
         origin.open() == 0
     });
+    wait_until("it is counted no more", || counted(&gw) == 0.0);
     gw.get("/").expect(200);
     assert_eq!(origin.connections(), 2);
 }

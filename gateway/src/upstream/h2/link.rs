@@ -11,6 +11,7 @@ use std::time::Duration;
 use ::h2::client::{Builder, Connection, SendRequest};
 use ::h2::{Ping, PingPong};
 use bytes::Bytes;
+use prometheus::IntGauge;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -95,6 +96,7 @@ impl Link {
             Poll::Pending => Poll::Ready(Ok(())),
         })
         .await?;
+        let open = Open::count(&peer);
         let link = Rc::new(Self {
             peer,
             send: Some(send).into(),
@@ -105,7 +107,7 @@ impl Link {
             quiet_since: Cell::default(),
             changed,
         });
-        tokio::task::spawn_local(drive(Rc::clone(&link), connection, pace));
+        tokio::task::spawn_local(drive(Rc::clone(&link), connection, pace, open));
         Ok(link)
     }
 
@@ -192,6 +194,22 @@ impl Drop for Room {
     }
 }
 
+/// A connection among those that are open, to its end.
+struct Open(IntGauge);
+
+impl Open {
+    fn count(peer: &Peer) -> Self {
+        peer.open.inc();
+        Self(peer.open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder
@@ -212,7 +230,7 @@ fn of_start(error: ::h2::Error) -> io::Error {
 }
 
 /// A connection's task: to its end, or until it turns out to be dead.
-async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>, pace: Pace) {
+async fn drive(link: Rc<Link>, mut connection: Connection<Polled, Bytes>, pace: Pace, _open: Open) {
     let ping = connection.ping_pong();
     {
         let mut watch = pin!(watch(&link, ping, pace));

@@ -21,6 +21,8 @@
 //!
 //! [`PIPE_BYTES`]: crate::stream::memory::PIPE_BYTES
 
+use prometheus::IntGauge;
+
 mod carry;
 mod head;
 mod link;
@@ -61,4 +63,6 @@ pub struct Peer {
     pub scheme: &'static str,
     /// For requests that name no host.
     pub authority: String,
+    /// Open connections of all workers to its upstream.
+    pub open: IntGauge,
 }

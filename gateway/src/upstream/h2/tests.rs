@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use prometheus::IntGauge;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -22,6 +23,7 @@ fn peer() -> Peer {
         name: "upstream a: 10.0.0.1:80".to_owned(),
         scheme: "http",
         authority: "10.0.0.1:80".to_owned(),
+        open: IntGauge::new("open", "open").unwrap(),
     }
 }
 
