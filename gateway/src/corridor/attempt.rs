@@ -72,8 +72,8 @@ pub(super) struct Failed {
 pub(super) enum Blame {
     /// The server's: to another one.
     Server,
-    /// The server's, on a connection that others shared: to another one, and where there is none once more to the same on
-    /// another connection.
+    /// The server's, but perhaps of that connection only: others shared it, or the server refuses more on it. To another one,
+    /// and where there is none once more to the same on another connection.
     Link,
     /// Nobody's: an idle connection had ended before the request reached it. To whom it may concern.
     Stale,
@@ -169,7 +169,9 @@ async fn share(
     let room = {
         let open = open(worker, x, service, address, now);
         let peer = || peer_of(service, address);
-        let room = worker.links.room(key, peer, service.plan.idle_timeout, open);
+        let room = worker
+            .links
+            .room(key, peer, (service.plan.idle_timeout, is_wary), open);
         let room = tokio::time::timeout(service.plan.connect_timeout, room).await;
         room.unwrap_or(Err(IoFault::TimedOut))
     };
@@ -376,7 +378,9 @@ fn answer_fault(origin: &Origin, fault: AnswerFault) -> TryFault {
                 }
                 Fate::Invalid => return invalid("a stream that breaks a rule of HTTP/2"),
                 Fate::Untouched if origin.is_first => (Failure::Connect, Blame::Stale),
-                Fate::Untouched | Fate::Refused => (Failure::Connect, Blame::Server),
+                Fate::Untouched => (Failure::Connect, Blame::Server),
+                // RFC 9113 §8.7: it "can be automatically retried" - also there, if not on that connection.
+                Fate::Refused => (Failure::Connect, Blame::Link),
                 Fate::Gone | Fate::Fine => (Failure::Reset, blame_of_end(origin)),
                 Fate::Reset => (Failure::Reset, Blame::Server),
             };

@@ -45,6 +45,24 @@ fn a_refused_stream_is_asked_again_by_any_method() {
 }
 
 #[test]
+fn a_refused_stream_is_asked_again_at_the_only_server_over_another_connection_and_once() {
+    let refuse: Answer = |stream| frame(3, 0, stream, &7u32.to_be_bytes());
+    let origin = Bare::new(vec![refuse, bare_answer]);
+    let gw = Gateway::start(&all_to(&[origin.address], ""));
+    for _ in 0..3 {
+        gw.ask(&Request::post("/", "precious")).expect(200);
+    }
+    assert_eq!(origin.connections(), 2);
+
+    let origin = Bare::new(vec![refuse]);
+    let gw = Gateway::start(&all_to(&[origin.address], ""));
+    for _ in 0..3 {
+        gw.ask(&Request::post("/", "precious")).expect(502).problem();
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
 fn a_stream_that_is_reset_otherwise_may_have_been_acted_upon() {
     let reset: Answer = |stream| frame(3, 0, stream, &2u32.to_be_bytes());
     let origin = Bare::new(vec![reset, bare_answer]);

@@ -75,6 +75,9 @@ async fn carry(far: Memory, room: Room, fate: Rc<Cell<Fate>>) {
             let _ = tokio::time::timeout(LAST_FRAME_TIME, last_frame(rest)).await;
         }
         Err(end) => {
+            if end == Fate::Refused {
+                room.refuse();
+            }
             fate.set(end);
             far.break_off();
         }

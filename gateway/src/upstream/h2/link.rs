@@ -57,6 +57,8 @@ pub(super) struct Link {
     /// Whether a request has begun lately, or was running. It says nothing of the server: on a connection that has died
     /// requests go on to begin, each until it is given up.
     was_asked: Cell<bool>,
+    /// Whether the last it has said was that it will not have a request.
+    is_refusing: Cell<bool>,
     /// Since when it has no request; None while it has, or while nobody has looked.
     quiet_since: Cell<Option<Mono>>,
     /// Somebody may wait for a place on it.
@@ -104,6 +106,7 @@ impl Link {
             served: Cell::default(),
             is_heard: Cell::default(),
             was_asked: Cell::default(),
+            is_refusing: Cell::default(),
             quiet_since: Cell::default(),
             changed,
         });
@@ -127,6 +130,11 @@ impl Link {
     /// Whether it takes requests, now or later.
     pub(super) fn is_open(&self) -> bool {
         self.send.borrow().is_some()
+    }
+
+    /// Whether the last it has said was that it will not have a request.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.is_refusing.get()
     }
 
     /// Takes no more requests. It ends when those it has have ended.
@@ -184,6 +192,13 @@ impl Room {
     /// Something of an answer has come.
     pub(super) fn hear(&self) {
         self.link.is_heard.set(true);
+        self.link.is_refusing.set(false);
+    }
+
+    /// The server will not have the request.
+    pub(super) fn refuse(&self) {
+        self.link.is_heard.set(true);
+        self.link.is_refusing.set(true);
     }
 }
 

@@ -16,6 +16,9 @@ use crate::stream::{IoFault, Stream};
 /// What connections are found again by: the number of the server and that of what it was greeted with, 0 for nothing.
 pub type Key = (u64, u64);
 
+/// So many connections that all refuse requests show that it is the server: then none is opened for one more try.
+const LINKS_COMPARED: usize = 2;
+
 /// A worker's connections.
 #[derive(Debug, Default)]
 pub struct Links {
@@ -44,19 +47,20 @@ struct Group {
 impl Links {
     /// A place for a request: on a connection there is, or on one that `open` brings. Takes as long as `open` does, or as
     /// long as there is no place: the limit is the caller's. `peer` is asked for where there is no connection yet.
+    /// `is_wary`: on a connection that has just refused one, only if another one refuses them too.
     pub async fn room(
         &self,
         key: Key,
         peer: impl FnOnce() -> Peer,
-        idle_timeout: Duration,
+        (idle_timeout, is_wary): (Duration, bool),
         open: impl Future<Output = Result<Stream, IoFault>>,
     ) -> Result<Room, IoFault> {
         let group = self.group(key, peer);
         group.idle_timeout.set(idle_timeout);
-        if let Some(room) = group.room() {
+        if let Some(room) = group.room(is_wary) {
             return Ok(room);
         }
-        let mut room = group.wait(open).await?;
+        let mut room = group.wait(is_wary, open).await?;
         room.was_awaited = true;
         Ok(room)
     }
@@ -107,13 +111,14 @@ impl Group {
     /// A place that there is not yet.
     async fn wait(
         self: &Rc<Self>,
+        is_wary: bool,
         open: impl Future<Output = Result<Stream, IoFault>>,
     ) -> Result<Room, IoFault> {
         let _waiting = Counted::new(self, |group| &group.waiting);
         let faults = self.faults.get();
         let opening = loop {
             let changed = self.changed.notified();
-            if let Some(room) = self.room() {
+            if let Some(room) = self.room(is_wary) {
                 return Ok(room);
             }
             if self.faults.get() != faults {
@@ -140,10 +145,16 @@ impl Group {
             .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
     }
 
-    /// A place on a connection there is, the youngest first: the others may then grow old and go.
-    fn room(&self) -> Option<Room> {
+    /// A place on a connection there is, the youngest first: the others may then grow old and go. Those that have refused a
+    /// request come last, and not at all for a wary one while there is no other to compare with.
+    fn room(&self, is_wary: bool) -> Option<Room> {
         let mut links = self.links.borrow_mut();
-        let room = links.iter().rev().find_map(Link::room);
+        let willing = links.iter().rev().filter(|link| !link.is_refusing());
+        let room = willing.into_iter().find_map(Link::room);
+        let room = room.or_else(|| match is_wary && links.len() < LINKS_COMPARED {
+            true => None,
+            false => links.iter().rev().find_map(Link::room),
+        });
         links.retain(|link| link.is_open());
         room
     }

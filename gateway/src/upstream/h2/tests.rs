@@ -148,6 +148,8 @@ fn opened(streams: u32, opened: &Rc<Cell<usize>>) -> impl Future<Output = Result
 }
 
 const IDLE: Duration = Duration::from_secs(60);
+/// Of a request that has met nothing bad yet.
+const CALM: (Duration, bool) = (IDLE, false);
 const KEY: Key = (1, 0);
 
 #[test]
@@ -156,17 +158,41 @@ fn requests_share_a_connection_up_to_what_its_server_allows() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for n in 0..7_usize {
-            let room = links.room(KEY, peer, IDLE, opened(3, &count)).await.unwrap();
+            let room = links.room(KEY, peer, CALM, opened(3, &count)).await.unwrap();
             assert_eq!((room.is_reused, room.is_shared), (n % 3 != 0, n % 3 != 0));
             assert_eq!(room.was_awaited, n % 3 == 0);
             rooms.push(room);
         }
         assert_eq!((count.get(), links.len()), (3, 3));
         drop(rooms);
-        let other = links.room((2, 0), peer, IDLE, opened(3, &count)).await.unwrap();
+        let other = links.room((2, 0), peer, CALM, opened(3, &count)).await.unwrap();
         assert!(!other.is_reused, "another server has other connections");
-        let again = links.room(KEY, peer, IDLE, opened(3, &count)).await.unwrap();
+        let again = links.room(KEY, peer, CALM, opened(3, &count)).await.unwrap();
         assert!(again.is_reused && !again.is_shared && count.get() == 4);
+    });
+}
+
+#[test]
+fn who_was_refused_gets_another_connection_and_who_is_refused_everywhere_opens_no_more() {
+    on_a_worker(async {
+        let (links, count) = (Links::default(), Rc::default());
+        let wary = (IDLE, true);
+        let first = links.room(KEY, peer, CALM, opened(100, &count)).await.unwrap();
+        first.refuse();
+        links.room(KEY, peer, CALM, opened(100, &count)).await.unwrap();
+        assert_eq!(count.get(), 1, "another request may be luckier");
+        let second = links.room(KEY, peer, wary, opened(100, &count)).await.unwrap();
+        assert_eq!((second.is_reused, count.get()), (false, 2));
+        second.refuse();
+        first.hear();
+        let room = links.room(KEY, peer, wary, opened(100, &count)).await.unwrap();
+        assert!(
+            room.is_shared && count.get() == 2,
+            "the first one takes requests again"
+        );
+        first.refuse();
+        links.room(KEY, peer, wary, opened(100, &count)).await.unwrap();
+        assert_eq!(count.get(), 2);
     });
 }
 
@@ -176,7 +202,7 @@ fn no_request_has_more_than_its_share_of_a_server_that_sets_no_limit() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for _ in 0..=STREAMS_MAX {
-            rooms.push(links.room(KEY, peer, IDLE, opened(1000, &count)).await.unwrap());
+            rooms.push(links.room(KEY, peer, CALM, opened(1000, &count)).await.unwrap());
         }
         assert_eq!(count.get(), 2);
     });
@@ -189,7 +215,7 @@ fn who_comes_together_waits_for_one_connection() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (links, open) = (Rc::clone(&links), opened(100, &count));
-                tokio::task::spawn_local(async move { links.room(KEY, peer, IDLE, open).await.unwrap() })
+                tokio::task::spawn_local(async move { links.room(KEY, peer, CALM, open).await.unwrap() })
             })
             .collect();
         let mut rooms = Vec::new();
@@ -213,7 +239,7 @@ fn a_connection_that_cannot_be_had_is_missed_by_all_who_wait_for_it() {
                         tokio::task::yield_now().await;
                         Err(IoFault::from(std::io::Error::from_raw_os_error(111)))
                     };
-                    links.room(KEY, peer, IDLE, open).await.err()
+                    links.room(KEY, peer, CALM, open).await.err()
                 })
             })
             .collect();
@@ -226,7 +252,7 @@ fn a_connection_that_cannot_be_had_is_missed_by_all_who_wait_for_it() {
         }
         assert_eq!(asked.get(), 1);
         // Whoever comes later tries anew.
-        let room = links.room(KEY, peer, IDLE, opened(1, &asked)).await;
+        let room = links.room(KEY, peer, CALM, opened(1, &asked)).await;
         assert!(room.is_ok() && asked.get() == 2);
     });
 }
@@ -237,9 +263,9 @@ fn where_there_are_as_many_connections_as_may_be_a_place_is_waited_for() {
         let (links, count) = (Links::default(), Rc::default());
         let mut rooms = Vec::new();
         for _ in 0..LINKS_MAX {
-            rooms.push(links.room(KEY, peer, IDLE, opened(1, &count)).await.unwrap());
+            rooms.push(links.room(KEY, peer, CALM, opened(1, &count)).await.unwrap());
         }
-        let one_more = links.room(KEY, peer, IDLE, opened(1, &count));
+        let one_more = links.room(KEY, peer, CALM, opened(1, &count));
         let leaving = async {
             tokio::task::yield_now().await;
             rooms.pop();
@@ -256,7 +282,7 @@ fn a_connection_grows_old_while_it_has_no_request_and_not_before() {
     on_a_worker(async {
         let (links, count) = (Links::default(), Rc::default());
         let at = |seconds| Mono::default().plus(Duration::from_secs(seconds));
-        let room = links.room(KEY, peer, IDLE, opened(1, &count)).await.unwrap();
+        let room = links.room(KEY, peer, CALM, opened(1, &count)).await.unwrap();
         links.sweep(at(1000));
         assert_eq!(links.len(), 1, "it is in use");
         drop(room);
