@@ -197,8 +197,10 @@ mod tests {
     use super::*;
 
     fn is_name(text: &str) -> bool {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b == b'_';
-        !text.is_empty() && text.bytes().all(allowed) && !text.contains("__")
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(allowed)
+            && !text.contains("__")
     }
 
     #[test]
