@@ -124,3 +124,27 @@ refusals! {
     /// This machine is out of something: descriptors, memory.
     Exhausted: 503, "exhausted", "Service Unavailable", "The gateway is out of a resource right now.";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_in_the_table_of_the_manual_with_its_status() {
+        let manual = include_str!("../../../README.md");
+        let rows: Vec<_> = manual.lines().filter(|line| line.starts_with("| ")).collect();
+        let is_there = |facts: &Facts| {
+            let (word, status) = (format!("`{}`", facts.word), facts.status.to_string());
+            let has_both = |row: &&str| {
+                let mut cells = row.split('|').skip(1);
+                let statuses = cells.next().is_some_and(|cell| cell.contains(&status));
+                statuses && cells.next().is_some_and(|cell| cell.contains(&word))
+            };
+            rows.iter().any(|row| has_both(&row))
+        };
+        let all = Refusal::ALL.iter().map(|refusal| refusal.facts());
+        let missing: Vec<_> = all.filter(|facts| !is_there(facts)).map(|f| f.word).collect();
+        // Of the first no client hears; what a route's own `try_files` ends with has the status that is written there.
+        assert_eq!(missing, ["reader_timeout", "configured"]);
+    }
+}
