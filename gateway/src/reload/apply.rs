@@ -81,12 +81,16 @@ impl Applies {
         })
     }
 
-    fn conclude(&self, outcome: Outcome, reason: Option<String>, requests: u64) -> Option<Watch> {
+    /// Ends the watch, if there is one; what became of one that has ended stays as it was told. Without `requests` those
+    /// that were counted last stand.
+    fn conclude(&self, outcome: Outcome, reason: Option<String>, requests: Option<u64>) -> Option<Watch> {
         let mut state = self.state.lock();
+        let watch = state.watch.take()?;
         if let Some(last) = &mut state.last {
-            (last.outcome, last.reason, last.requests) = (outcome, reason, requests);
+            (last.outcome, last.reason) = (outcome, reason);
+            last.requests = requests.unwrap_or(last.requests);
         }
-        state.watch.take()
+        Some(watch)
     }
 }
 
@@ -282,7 +286,7 @@ impl Control {
         match placed {
             None => {}
             Some(Ok(())) => {
-                let _ = self.applies.conclude(Outcome::Kept, None, requests);
+                let _ = self.applies.conclude(Outcome::Kept, None, Some(requests));
                 self.state.metrics.applied(Outcome::Kept.name());
                 log::info!("the applied configuration is kept, after {requests} requests");
             }
@@ -307,7 +311,7 @@ impl Control {
                 self.took_effect(warnings);
                 if let Some(watch) =
                     self.applies
-                        .conclude(Outcome::RolledBack, Some(reason.clone()), requests)
+                        .conclude(Outcome::RolledBack, Some(reason.clone()), Some(requests))
                 {
                     watch.staged.reject();
                 }
@@ -335,7 +339,7 @@ impl Control {
         let reason = "the configuration's file was changed in the meantime".to_owned();
         if let Some(watch) = self
             .applies
-            .conclude(Outcome::Superseded, Some(reason.clone()), 0)
+            .conclude(Outcome::Superseded, Some(reason.clone()), None)
         {
             watch.staged.discard();
             self.state.metrics.applied(Outcome::Superseded.name());

@@ -124,6 +124,7 @@ fn what_stands_its_time_is_kept_and_only_then_in_the_file() {
     // What is in the file is what is in use.
     play.gw.ask_admin(&Request::new("POST", "/reload")).expect(200);
     play.gw.get("/").expect(200).body("new");
+    assert_eq!(play.last(), last, "a reload is nothing to its outcome");
 }
 
 #[test]
@@ -148,6 +149,8 @@ fn what_fails_goes_before_its_time_and_is_not_in_the_file() {
     assert_eq!(play.file(".rejected").as_ref(), Some(&bad));
     assert_eq!((play.file(".applying"), play.file(".before-apply")), (None, None));
     assert_eq!((play.counted("kept"), play.counted("rolled_back")), (0.0, 1.0));
+    play.gw.ask_admin(&Request::new("POST", "/reload")).expect(200);
+    assert_eq!(play.last(), last, "a reload is nothing to its outcome");
     // And again, held to what was before it and not to what it has done.
     play.ask_often(200);
     play.watch(&bad);
