@@ -141,7 +141,6 @@ impl Control {
                 return Err(ApplyFault::Config(problems));
             }
         };
-        let now = self.took_effect(warnings.clone());
         if wanted.guard.is_none()
             && let Err(fault) = staged.put_in_place()
         {
@@ -151,6 +150,8 @@ impl Control {
             }
             return Err(ApplyFault::Disk(fault));
         }
+        // Only here has it come to stay: until now the report is that of the configuration before it.
+        let now = self.took_effect(warnings.clone());
         let id = self.note(wanted, now);
         match &wanted.guard {
             None => self.state.metrics.applied(Outcome::Kept.name()),

@@ -206,6 +206,29 @@ fn without_a_guard_it_is_a_reload_of_that_file() {
 }
 
 #[test]
+fn what_cannot_get_its_place_in_the_file_has_not_taken_effect() {
+    let play = Play::start();
+    let reloaded_at = || play.gw.status()["config"]["last_reload"]["at"].clone();
+    let before = reloaded_at();
+    play.gw.advance(WINDOW);
+    let mut in_the_way = play.gw.config_file().into_os_string();
+    in_the_way.push(".before-apply");
+    fs::create_dir(&in_the_way).expect("nothing is there");
+    let refused = play.order(&play.text(200, "new"), "");
+    refused.expect(500);
+    play.gw.get("/").expect(200).body("old");
+    assert_eq!((reloaded_at(), play.last()), (before, Value::Null));
+    assert_eq!(
+        (play.file("").as_ref(), play.file(".applying")),
+        (Some(&play.old), None)
+    );
+
+    fs::remove_dir(&in_the_way).expect("it is empty");
+    play.order(&play.text(200, "new"), "").expect(200);
+    play.gw.get("/").expect(200).body("new");
+}
+
+#[test]
 fn what_cannot_be_used_changes_nothing_and_its_problems_are_those_of_its_file() {
     let play = Play::start();
     let broken = play.text(200, "new").replace("respond", "respnod");
