@@ -136,6 +136,8 @@ impl Control {
     /// # Errors
     /// All problems; nothing has changed then.
     pub fn reload(&self) -> Result<Changes, Problems> {
+        let _one_at_a_time = self.reloading.lock();
+        // Asked under the lock under which an upgrade says that it begins and that it is over: it is not missed.
         if self.upgrades.defer_reload() {
             log::info!(
                 "an upgrade is under way: the new process reads the configuration, or it is reloaded here afterwards"
@@ -147,7 +149,6 @@ impl Control {
         if self.is_draining() {
             return Err(self.problem("server", "the gateway is stopping".to_owned()));
         }
-        let _one_at_a_time = self.reloading.lock();
         if let Some(file) = self.applies.watched()
             && self.applies.holds(self.document.path())
         {

@@ -147,7 +147,7 @@ impl Upgrades {
         self.launch.as_ref().is_some_and(Launch::has_changed)
     }
 
-    /// A reload has to wait for an upgrade. True if there is one.
+    /// A reload has to wait for an upgrade. True if there is one. To be asked by whoever holds the lock of reloads.
     pub(super) fn defer_reload(&self) -> bool {
         let defers = self.is_under_way();
         if defers {
@@ -198,12 +198,16 @@ impl Control {
         if upgrades.is_under_way.swap(true, Ordering::AcqRel) {
             return Err(UpgradeFault::UnderWay);
         }
-        // A reload that has begun ends first; no other one begins.
+        // A reload that has begun ends first; those that come from here on see that an upgrade is under way.
         drop(self.reloading.lock());
         let outcome = self.try_upgrade();
         *upgrades.link.lock() = None;
-        upgrades.is_under_way.store(false, Ordering::Release);
-        let has_missed_reload = upgrades.has_missed_reload.swap(false, Ordering::AcqRel);
+        let has_missed_reload = {
+            // A reload is deferred before this and made up for below, or comes after it and is not deferred.
+            let _one_at_a_time = self.reloading.lock();
+            upgrades.is_under_way.store(false, Ordering::Release);
+            upgrades.has_missed_reload.swap(false, Ordering::AcqRel)
+        };
         match &outcome {
             Ok(successor) => {
                 log::info!(
