@@ -1,17 +1,12 @@
-use harness::{Connection, Request, Sluice, wait_until};
+use harness::{Request, Sluice, wait_until};
 use rustix::process::Signal;
 
-use super::{SAYS_HI, counted, upgrade_of, wait_generation};
+use super::{SAYS_HI, counted, fifo, get, upgrade_of, wait_generation};
 
 /// A new process has so long: more than a good one needs on a machine that is busy, and no good one is started in these
 /// plays while it matters.
 const IMPATIENT: &str = "[server]\nthreads = 2\ndrain_timeout = \"5s\"\nupgrade_timeout = \"200ms\"\n";
 const PATIENT: &str = "[server]\nthreads = 2\ndrain_timeout = \"5s\"\n";
-
-fn get(sluice: &Sluice) -> String {
-    let response = Connection::open(sluice.address()).ask(&Request::get("/"));
-    response.expect(200).text()
-}
 
 /// Orders an upgrade that comes to nothing, and looks at everything that is told of it.
 #[track_caller]
@@ -91,17 +86,24 @@ fn a_configuration_with_a_mistake_is_told_by_its_text() {
 
 #[test]
 fn only_one_upgrade_at_a_time_and_a_reload_waits_for_it() {
-    let sluice = Sluice::start(&format!("{IMPATIENT}{SAYS_HI}"));
-    let flag = sluice.folder().join("began");
-    sluice.replace_program(&format!("touch {}; exec sleep 600", flag.display()));
+    let sluice = Sluice::start(&format!("{PATIENT}{SAYS_HI}"));
+    let (began, hold) = (sluice.folder().join("began"), fifo(&sluice, "hold"));
+    let (began_at, hold_at) = (began.display(), hold.display());
+    // Who reads there waits for somebody who writes.
+    sluice.replace_program(&format!("touch {began_at}; read word < {hold_at}; exit 3"));
     let admin = sluice.admin();
     let first = std::thread::spawn(move || admin.ask(&Request::new("POST", "/upgrade")));
-    wait_until("it has begun", || flag.exists());
-    sluice.replace_config(&format!("{IMPATIENT}{}", SAYS_HI.replace("hi", "hello")));
-    // Until the first one is given up; then a second one is allowed.
+    wait_until("it has begun", || began.exists());
     let second = admin.ask(&Request::new("POST", "/upgrade"));
-    assert!(matches!(second.status, 409 | 422), "{second}");
-    first.join().unwrap().expect(422);
+    assert!(second.expect(409).text().contains("under way"), "{second}");
+    sluice.replace_config(&format!("{PATIENT}{}", SAYS_HI.replace("hi", "hello")));
+    let deferred = admin.reload();
+    assert!(deferred.expect(422).text().contains("under way"), "{deferred}");
+    assert_eq!(get(&sluice), "hi");
+
+    std::fs::write(&hold, "go on\n").unwrap();
+    let failed = first.join().unwrap();
+    assert!(failed.expect(422).text().contains("exit status: 3"), "{failed}");
     wait_until("the configuration that came meanwhile is in use", || {
         get(&sluice) == "hello"
     });

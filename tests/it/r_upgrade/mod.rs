@@ -7,8 +7,11 @@ mod load;
 /// Signals, commands, and what the service manager hears.
 mod orders;
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use harness::metrics::Metrics;
-use harness::{Admin, Sluice, wait_until};
+use harness::{Admin, Connection, Request, Sluice, wait_until};
 use serde_json::Value;
 
 /// Answers everything by itself.
@@ -35,4 +38,17 @@ fn wait_generation(sluice: &Sluice, generation: u64) {
     wait_until(&format!("generation {generation} serves"), || {
         upgrade_of(sluice.admin())["generation"] == generation
     });
+}
+
+fn get(sluice: &Sluice) -> String {
+    let response = Connection::open(sluice.address()).ask(&Request::get("/"));
+    response.expect(200).text()
+}
+
+/// A pipe in the gateway's folder: who opens it waits for somebody at its other end.
+fn fifo(sluice: &Sluice, name: &str) -> PathBuf {
+    let path = sluice.folder().join(name);
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.is_ok_and(|status| status.success()), "no pipe at {path:?}");
+    path
 }
