@@ -466,7 +466,13 @@ async fn beside(
         ends: reached(&phase, |phase| phase == Phase::Ended),
     };
     let admin = admin::serve(Arc::clone(&control), admin_socket, token, times);
-    let watch = file_watch::run(Arc::clone(&control), files);
+    let opened = reached(&phase, |phase| phase != Phase::Starting);
+    let its_control = Arc::clone(&control);
+    let watch = async move {
+        // Until the doors are open their sockets are in nobody's hands whom a reload could ask: it would bind them again.
+        opened.await;
+        file_watch::run(its_control, files).await;
+    };
     let turns = turn(Arc::clone(&control));
     let discovery = rediscover(Arc::clone(&control));
     let applied = look_after(Arc::clone(&control));

@@ -1,3 +1,5 @@
+/// What comes while a new process does not serve yet.
+mod beginning;
 /// New processes that come to nothing.
 mod failing;
 /// What goes on in the new process, and what ends in the old one.
@@ -51,4 +53,14 @@ fn fifo(sluice: &Sluice, name: &str) -> PathBuf {
     let made = Command::new("mkfifo").arg(&path).status();
     assert!(made.is_ok_and(|status| status.success()), "no pipe at {path:?}");
     path
+}
+
+/// Lets the next process say "new as PID", and go on when something is written into the pipe.
+fn hold_program(sluice: &Sluice) -> PathBuf {
+    let (hold, real) = (fifo(sluice, "hold"), harness::process::binary("sluice"));
+    let (hold_at, real) = (hold.display(), real.display());
+    sluice.replace_program(&format!(
+        "echo new as $$; read word < {hold_at}; exec {real} \"$@\""
+    ));
+    hold
 }
