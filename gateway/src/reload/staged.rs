@@ -14,6 +14,9 @@ use rustix::fs::OFlags;
 
 use crate::config::{FILE_BYTES_MAX, reason};
 
+/// Of a mode, who may do what; not that it runs as somebody else.
+const MODE_BITS: u32 = 0o777;
+
 /// A text beside the configuration's file that is to take its place.
 #[derive(Debug)]
 pub struct Staged {
@@ -76,7 +79,15 @@ impl Staged {
             // Only root gives files away; a group of one's own can be given by everybody.
             let _ = chown(path, None, Some(old.gid()));
         }
-        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))?;
+        let has_group = file.metadata()?.gid() == old.gid();
+        let mode = mode_like(old.mode(), has_group);
+        if mode != old.mode() & MODE_BITS {
+            let (name, gid) = (self.config.display(), old.gid());
+            log::warn!(
+                "the new text of {name} cannot be given to its group ({gid}), and gets mode {mode:03o}: put the gateway's user into that group"
+            );
+        }
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     }
@@ -166,6 +177,19 @@ pub fn read_candidate(file: &Path, config: &Path) -> Result<String, FileFault> {
         return Err(fault("it is longer than 16 MiB, which no configuration is"));
     }
     Ok(text)
+}
+
+/// The mode of a file that is to be as closed as one of this mode, whose group it has or has not.
+///
+/// Without the group, its members are as all others to the new file, and the members of the file's own group were as all
+/// others to the old one: nobody may do with the new one what the old one kept from them.
+fn mode_like(old: u32, has_group: bool) -> u32 {
+    let old = old & MODE_BITS;
+    if has_group {
+        return old;
+    }
+    let (owner, group, others) = (old & 0o700, old >> 3 & 0o7, old & 0o7);
+    owner | others << 3 | (others & group)
 }
 
 /// A file that is not there is as good as removed.

@@ -103,3 +103,41 @@ fn a_configuration_that_is_not_there_has_nothing_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     assert!(Staged::write(&folder.path().join("none.toml"), "new").is_err());
 }
+
+#[test]
+fn without_its_group_a_file_is_closed_to_the_group_it_gets() {
+    for (old, new) in [
+        (0o640, 0o600),
+        (0o100_660, 0o600),
+        (0o600, 0o600),
+        (0o644, 0o644),
+        (0o604, 0o640),
+        (0o4755, 0o755),
+    ] {
+        assert_eq!(mode_like(old, true), old & 0o777, "{old:o}");
+        assert_eq!(mode_like(old, false), new, "{old:o}");
+    }
+}
+
+/// Says nothing where the user has no second group, and is not root.
+#[test]
+fn a_group_of_one_s_own_is_kept() {
+    let folder = Folder::with("old");
+    let own = fs::metadata(folder.config()).unwrap().gid();
+    let groups = rustix::process::getgroups().unwrap();
+    let other = groups
+        .iter()
+        .map(|group| group.as_raw())
+        .find(|group| *group != own);
+    // Root may give any group; others have none to give but theirs.
+    let other = other.or(rustix::process::geteuid().is_root().then_some(own + 1));
+    let Some(other) = other else { return };
+    chown(folder.config(), None, Some(other)).unwrap();
+    fs::set_permissions(folder.config(), fs::Permissions::from_mode(0o640)).unwrap();
+    Staged::write(&folder.config(), "new")
+        .unwrap()
+        .put_in_place()
+        .unwrap();
+    let facts = fs::metadata(folder.config()).unwrap();
+    assert_eq!((facts.gid(), facts.mode() & 0o777), (other, 0o640));
+}
