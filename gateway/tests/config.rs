@@ -328,6 +328,23 @@ admin.address takes effect after a restart
     );
 }
 
+#[test]
+fn a_token_that_the_next_start_reads_is_told_as_that() {
+    let with = |token_file: &str| {
+        plan(&format!(
+            "[admin]\naddress = \"127.0.0.1:1\"\n{token_file}\n{OLD}"
+        ))
+    };
+    let (none, one) = (with(""), with("token_file = \"/etc/sluice/token\""));
+    for (before, after) in [(&none, &one), (&one, &none)] {
+        let told = Changes::between(before, after).to_string();
+        assert_eq!(
+            told,
+            "altered [admin]\nadmin.token_file takes effect after a restart\n"
+        );
+    }
+}
+
 fn read_back(plan: &Plan) -> Plan {
     let text = config::effective(plan);
     match config::load_text("effective.toml", text.as_str(), &|_| None) {

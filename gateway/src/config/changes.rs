@@ -71,9 +71,11 @@ impl Changes {
             ("routes", is_reordered(&routes.0, &routes.1)),
         ];
         let address = |plan: &Plan| plan.admin.as_ref().map(|a| a.address.clone());
+        let token_file = |plan: &Plan| plan.admin.as_ref().and_then(|a| a.token_file.clone());
         let restart = [
             ("server.threads", old.server.threads != new.server.threads),
             ("admin.address", address(old) != address(new)),
+            ("admin.token_file", token_file(old) != token_file(new)),
         ];
         Self {
             certificates: of_both(old, new, |plan| named(&plan.certificates, |c| &c.name)),
