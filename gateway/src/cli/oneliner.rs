@@ -116,8 +116,8 @@ fn is_itself(from: &str, server: &str) -> bool {
 fn without_scheme(word: &str) -> Result<&str, Fault> {
     if word.starts_with("https://") {
         return Err(Fault::usage(
-            format!("{word}: TLS is not in this build yet"),
-            "write http://",
+            format!("{word}: without a configuration there is no TLS"),
+            "write http://; or a configuration, with `tls` in the upstream or `certificates` in the listener",
         ));
     }
     Ok(word
@@ -201,7 +201,10 @@ mod tests {
             (":8080", "https://app"),
             ("https://:1", ":9000"),
         ] {
-            assert_eq!(proxy(from, &[to]).unwrap_err().code(), 2, "{from} {to}");
+            let fault = proxy(from, &[to]).unwrap_err();
+            assert_eq!(fault.code(), 2, "{from} {to}");
+            let is_tls = from.starts_with("https") || to.starts_with("https");
+            assert_eq!(fault.to_string().contains("no TLS"), is_tls, "{fault}");
         }
     }
 
