@@ -2,19 +2,19 @@
 //!
 //! The watch is the gateway's: this command only tells what comes of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gateway::config::{self, Problems};
+use gateway::config::Problems;
 use gateway::kit::units::{format_duration, parse_duration};
-use gateway::reload::{Condition, GUARD_MAX, GUARD_MIN, environment};
+use gateway::reload::{Condition, GUARD_MAX, GUARD_MIN};
 use serde::Deserialize;
 
 use crate::cli::client::Answer;
 use crate::cli::desk::Desk;
-use crate::cli::orders::{print, read};
+use crate::cli::orders::{print, read, told, with_excerpts};
 use crate::cli::{Fault, args, terminal};
 
 /// Between two looks at what becomes of it; the gateway looks every second.
@@ -163,32 +163,4 @@ fn last_apply(desk: &Desk, answer: &Answer) -> Result<serde_json::Value, Fault> 
     }
     let status: Status = read(desk, answer)?;
     Ok(status.config.last_apply.unwrap_or_default())
-}
-
-/// One line per change.
-fn told(what: &str, changes: &str) -> String {
-    let lines: Vec<String> = changes.lines().map(terminal::printable).collect();
-    match lines.as_slice() {
-        [] => format!("{what}\n"),
-        [only] => format!("{what}: {only}\n"),
-        more => format!("{what}:\n  {}\n", more.join("\n  ")),
-    }
-}
-
-/// The gateway shows no lines of a file, which may hold secrets. Who may read the file sees them.
-fn with_excerpts(mut problems: Problems, file: &Path) -> Problems {
-    let known = match config::load(file, &environment) {
-        Ok(loaded) => loaded.warnings,
-        Err(problems) => problems,
-    };
-    for problem in &mut problems.0 {
-        let is_same = |other: &&config::Problem| {
-            (other.line, other.column, &other.message) == (problem.line, problem.column, &problem.message)
-        };
-        let excerpt = known.0.iter().find(is_same).map(|same| same.excerpt.clone());
-        if let Some(excerpt) = excerpt {
-            problem.excerpt = excerpt;
-        }
-    }
-    problems
 }

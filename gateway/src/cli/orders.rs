@@ -1,6 +1,6 @@
 //! What a running gateway is told over its admin address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gateway::config::{self, Problem, Problems};
@@ -40,30 +40,36 @@ pub fn reload(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, F
     let reloaded: Reloaded = read(&desk, &answer)?;
     if refused {
         terminal::complain("not reloaded, the configuration before it stays in use", "");
-        return Err(Fault::Config(with_excerpts(reloaded.problems, config)));
+        return Err(Fault::Config(with_own_excerpts(reloaded.problems, config)));
     }
-    let warnings = with_excerpts(reloaded.warnings, config);
+    let warnings = with_own_excerpts(reloaded.warnings, config);
     terminal::tell(&warnings.render(terminal::stderr_has_colour()));
-    terminal::say(&changes(&reloaded.text))
+    terminal::say(&told("reloaded", &reloaded.text))
 }
 
-/// One line per change, below each other where they are more than one.
-fn changes(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(terminal::printable).collect();
+/// What was done and what changed by it: one line per change, below each other where they are more than one.
+pub fn told(what: &str, changes: &str) -> String {
+    let lines: Vec<String> = changes.lines().map(terminal::printable).collect();
     match lines.as_slice() {
-        [] => "reloaded\n".to_owned(),
-        [only] => format!("reloaded: {only}\n"),
-        more => format!("reloaded:\n  {}\n", more.join("\n  ")),
+        [] => format!("{what}\n"),
+        [only] => format!("{what}: {only}\n"),
+        more => format!("{what}:\n  {}\n", more.join("\n  ")),
     }
 }
 
-/// The gateway shows no lines of its file, which may hold secrets. Who may read the file sees them.
-fn with_excerpts(mut problems: Problems, config: Option<PathBuf>) -> Problems {
-    let known = configuration(config).map(|path| config::load(&path, &environment));
-    let known = match known {
-        Ok(Ok(loaded)) => loaded.warnings,
-        Ok(Err(problems)) => problems,
-        Err(_) => return problems,
+/// Problems of the configuration, with its lines where it is to be found.
+fn with_own_excerpts(problems: Problems, config: Option<PathBuf>) -> Problems {
+    match configuration(config) {
+        Ok(path) => with_excerpts(problems, &path),
+        Err(_) => problems,
+    }
+}
+
+/// The gateway shows no lines of a file, which may hold secrets. Who may read the file sees them.
+pub fn with_excerpts(mut problems: Problems, file: &Path) -> Problems {
+    let known = match config::load(file, &environment) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems,
     };
     let place = |p: &Problem| (p.line, p.column, p.message.clone());
     for problem in &mut problems.0 {
@@ -145,7 +151,7 @@ pub fn status(config: Option<PathBuf>, words: &args::Desk) -> Result<ExitCode, F
     }
     let mut status: Status = read(&desk, &answer)?;
     let reload = &mut status.config.last_reload;
-    reload.problems = with_excerpts(std::mem::take(&mut reload.problems), config);
+    reload.problems = with_own_excerpts(std::mem::take(&mut reload.problems), config);
     terminal::say(&status.render(terminal::stdout_has_colour()))
 }
 
