@@ -32,7 +32,7 @@ use crate::state::State;
 use crate::workers::{Handle, Order, Seed};
 use crate::{VERSION, watch as file_watch};
 
-use taken::{Taken, take_up};
+use taken::{Taken, take_up, take_up_rosters};
 
 /// How long the access log may take to write what is left when everything else has ended.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
@@ -176,6 +176,9 @@ impl Gateway {
             .build()?;
         let for_guards = Beside::new(runtime.handle(), &clock);
         let shared = for_guards.shared(&loaded.plan);
+        let _held = heritage
+            .as_deref()
+            .map(|heritage| take_up_rosters(heritage, &loaded.plan, &state));
         let mut snapshot = Snapshot::wire(loaded.plan, loaded.hash, &state, shared.as_ref(), now, None);
         if let Some(heritage) = heritage.as_deref() {
             take_up(heritage, &snapshot, &state, now);

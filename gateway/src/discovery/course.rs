@@ -105,6 +105,8 @@ pub struct Step {
 pub struct Course {
     servers: Vec<UpstreamServer>,
     has_answered: bool,
+    /// Whether there has been no whole answer since these were inherited.
+    is_inherited: bool,
     /// Without an answer that was whole, in a row.
     failures: u32,
     trouble: Option<Trouble>,
@@ -159,6 +161,13 @@ impl Course {
         self.has_answered
     }
 
+    /// Goes on from what was answered elsewhere, as if it had been answered here.
+    pub fn inherit(&mut self, servers: Vec<UpstreamServer>) {
+        // Whoever was answered has told of it.
+        let _ = self.replace(servers);
+        self.is_inherited = true;
+    }
+
     /// Takes an answer. `draw` is from 0 to 1.
     pub fn take(&mut self, answer: Answer, pace: Pace, now: Mono, draw: f64) -> Step {
         match answer {
@@ -169,10 +178,16 @@ impl Course {
             }
             Answer::Failed(why) => self.keep(Kind::Failing, why, pace, now, draw),
             Answer::Servers {
-                servers,
+                mut servers,
                 again_after,
                 missing,
             } => {
+                match &missing {
+                    // Which of them belong to the part that is missing, only the one who was answered elsewhere knew.
+                    Some(_) if self.is_inherited => servers.extend_from_slice(&self.servers),
+                    Some(_) => {}
+                    None => self.is_inherited = false,
+                }
                 let mut step = self.replace(servers);
                 step.wait = again_after.clamp(pace.least, pace.most);
                 match missing {

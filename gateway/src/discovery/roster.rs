@@ -65,6 +65,22 @@ impl Roster {
         Arc::clone(&self.0.lock().given)
     }
 
+    /// Goes on with what another process was given at that time since the Unix epoch, as long as the source has said nothing
+    /// here. None of these is new then, and those are that come later.
+    pub fn inherit(&self, servers: Vec<UpstreamServer>, given_at: Duration) {
+        let mut inner = self.0.lock();
+        if servers.is_empty() || inner.course.has_answered() {
+            return;
+        }
+        inner.course.inherit(servers);
+        inner.succeeded_at = Some(given_at);
+        inner.given = Arc::new(Given {
+            servers: inner.course.servers().to_vec(),
+            new_since: None,
+            is_known: true,
+        });
+    }
+
     /// How it goes.
     pub fn status(&self) -> RosterStatus {
         let inner = self.0.lock();
@@ -118,27 +134,80 @@ mod tests {
     use crate::config::plan::Address;
     use crate::kit::clock::Clock;
 
+    const PACE: Duration = Duration::from_secs(1);
+
+    fn servers(addresses: &[&str]) -> Vec<UpstreamServer> {
+        let server = |address: &&str| UpstreamServer {
+            address: Address::parse(address).unwrap(),
+            weight: NonZeroU32::MIN,
+            backup: false,
+            down: false,
+            max_conns: 0,
+            slow_start: Duration::ZERO,
+        };
+        addresses.iter().map(server).collect()
+    }
+
+    fn answer(addresses: &[&str]) -> Answer {
+        Answer::Servers {
+            servers: servers(addresses),
+            again_after: Duration::ZERO,
+            missing: None,
+        }
+    }
+
+    #[test]
+    fn what_is_inherited_holds_until_the_source_says_otherwise() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        let roster = Roster::default();
+        let take = |answer| roster.take(answer, Pace::of(PACE), clock.now(), 0.0).changed;
+        roster.inherit(Vec::new(), Duration::from_secs(900));
+        assert!(!roster.given().is_known, "nothing is no answer");
+        roster.inherit(servers(&["a:1", "b:1"]), Duration::from_secs(900));
+        let first = roster.given();
+        assert_eq!(
+            (first.servers.clone(), first.new_since),
+            (servers(&["a:1", "b:1"]), None)
+        );
+        assert!(first.is_known && roster.status().succeeded_at == Some(Duration::from_secs(900)));
+        assert!(!take(Answer::Failed("away".to_owned())) && !take(answer(&[])));
+        assert!(!take(answer(&["a:1", "b:1"])) && Arc::ptr_eq(&first, &roster.given()));
+        roster.inherit(servers(&["z:1"]), Duration::from_secs(900));
+        assert!(
+            Arc::ptr_eq(&first, &roster.given()),
+            "the source itself has spoken"
+        );
+        assert!(take(answer(&["a:1", "c:1"])));
+        assert_eq!(roster.given().new_since, Some(clock.now().mono));
+    }
+
+    #[test]
+    fn of_what_is_inherited_a_part_of_an_answer_takes_nothing_away() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        let roster = Roster::default();
+        let take = |answer| roster.take(answer, Pace::of(PACE), clock.now(), 0.0).changed;
+        let part = |addresses: &[&str]| Answer::Servers {
+            servers: servers(addresses),
+            again_after: Duration::ZERO,
+            missing: Some("one target".to_owned()),
+        };
+        roster.inherit(servers(&["a:1", "b:1"]), Duration::from_secs(900));
+        assert!(!take(part(&["a:1"])));
+        assert!(take(part(&["c:1"])));
+        assert_eq!(roster.given().servers, servers(&["c:1", "a:1", "b:1"]));
+        assert!(take(answer(&["a:1"])), "all of it is what there is");
+        // From here on whoever asks knows what belongs to which part.
+        assert!(take(part(&["c:1"])));
+        assert_eq!(roster.given().servers, servers(&["c:1"]));
+    }
+
     #[test]
     fn only_who_comes_after_the_first_answer_is_new() {
         let clock = Clock::manual(Duration::from_secs(1_000));
         let roster = Roster::default();
         let ask = |addresses: &[&str]| {
-            let server = |address: &&str| UpstreamServer {
-                address: Address::parse(address).unwrap(),
-                weight: NonZeroU32::MIN,
-                backup: false,
-                down: false,
-                max_conns: 0,
-                slow_start: Duration::ZERO,
-            };
-            let answer = Answer::Servers {
-                servers: addresses.iter().map(server).collect(),
-                again_after: Duration::ZERO,
-                missing: None,
-            };
-            roster
-                .take(answer, Pace::of(Duration::from_secs(1)), clock.now(), 0.0)
-                .changed
+            let pace = Pace::of(PACE);
+            roster.take(answer(addresses), pace, clock.now(), 0.0).changed
         };
         assert!(!roster.given().is_known && !ask(&[]));
         assert!(ask(&["a:1"]));

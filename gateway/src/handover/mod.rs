@@ -24,7 +24,7 @@ mod take;
 
 pub use give::{Course, GiveFault, Launch, Successor, hand_over};
 pub use link::{Deadline, Link, LinkFault};
-pub use message::{FORMAT, Item, Offer, Role, StandingOrder};
+pub use message::{FORMAT, FoundServers, Item, Offer, Role, StandingOrder};
 pub use take::{Heritage, TakeFault};
 
 /// Set for a process that is to take over. Its value is the [`FORMAT`] that it will be spoken to in.

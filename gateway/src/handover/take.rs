@@ -11,7 +11,7 @@ use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_peercred};
 use rustix::net::{AddressFamily, getsockname};
 
 use super::link::{Deadline, Link, LinkFault};
-use super::message::{FORMAT, Item, Offer, Reply, Role, StandingOrder, Word};
+use super::message::{FORMAT, FoundServers, Item, Offer, Reply, Role, StandingOrder, Word};
 use crate::config::plan::SocketSpec;
 use crate::kit::clock::Clock;
 use crate::listen::{Bound, Listening};
@@ -145,6 +145,11 @@ impl Heritage {
     /// What operators have told of servers.
     pub fn orders(&self) -> &[StandingOrder] {
         &self.offer.orders
+    }
+
+    /// What sources of servers have given.
+    pub fn found(&self) -> &[FoundServers] {
+        &self.offer.found
     }
 
     /// Upgrades that have led to this process, and those that have failed on the way.

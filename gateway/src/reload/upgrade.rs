@@ -13,12 +13,16 @@ use super::Control;
 use crate::config::plan::SocketSpec;
 use crate::doors;
 use crate::handover::{
-    Course, Deadline, FORMAT, GiveFault, Heritage, Item, Launch, Link, Offer, Role, StandingOrder, Successor,
-    hand_over,
+    Course, Deadline, FORMAT, FoundServers, GiveFault, Heritage, Item, Launch, Link, Offer, Role,
+    StandingOrder, Successor, hand_over,
 };
 use crate::kit::clock::Now;
 use crate::listen::{BindFault, Bound};
 use crate::upstream::Order;
+
+/// Servers of all sources together that are handed over: some MiB, which fit into what the processes say to each other.
+/// The new process asks the sources of the others before it knows theirs, and is upgraded to all the same.
+const FOUND_SERVERS_MAX: usize = 20_000;
 
 /// How the process was started, and how its upgrades went.
 pub struct Upgrades {
@@ -282,8 +286,32 @@ impl Control {
             sockets: items,
             tickets: self.state.tls.ticket_keys(self.clock.mono()),
             orders: self.standing_orders(),
+            found: self.found_servers(),
         };
         Ok((offer, sockets))
+    }
+
+    /// What is known from each source: the new process has asked none when its doors open.
+    fn found_servers(&self) -> Vec<FoundServers> {
+        let snapshot = self.snapshot();
+        let (mut found, mut told) = (Vec::<FoundServers>::new(), 0);
+        for service in &snapshot.services {
+            let Some((discover, discovered)) =
+                service.plan.discover.as_ref().zip(service.discovered.as_ref())
+            else {
+                continue;
+            };
+            let source = &discover.source;
+            let given = discovered.roster.given();
+            let is_news = given.is_known && !found.iter().any(|other| other.are_of(source));
+            if !is_news || told + given.servers.len() > FOUND_SERVERS_MAX {
+                continue;
+            }
+            told += given.servers.len();
+            let given_at = discovered.roster.status().succeeded_at.unwrap_or_default();
+            found.push(FoundServers::new(source, &given.servers, given_at));
+        }
+        found
     }
 
     fn standing_orders(&self) -> Vec<StandingOrder> {

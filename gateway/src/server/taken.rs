@@ -1,6 +1,9 @@
 //! What a start takes: sockets of its own, and what a process before it hands over.
 
+use std::sync::Arc;
+
 use crate::config::plan::{Address, Plan, SocketSpec};
+use crate::discovery::Roster;
 use crate::doors::{Doors, Prepared};
 use crate::handover::Heritage;
 use crate::kit::clock::Now;
@@ -56,6 +59,25 @@ impl Taken {
     }
 }
 
+/// Goes on with the servers that sources have given the process before this one, where the same ones are asked. To be held
+/// until the plan is wired: what nobody holds is forgotten.
+pub(super) fn take_up_rosters(heritage: &Heritage, plan: &Plan, state: &State) -> Vec<Arc<Roster>> {
+    let sources = plan
+        .upstreams
+        .iter()
+        .filter_map(|upstream| upstream.discover.as_ref());
+    let inherited = sources.filter_map(|discover| {
+        let found = heritage
+            .found()
+            .iter()
+            .find(|found| found.are_of(&discover.source))?;
+        let roster = state.roster(&discover.source);
+        roster.inherit(found.servers(), found.given_at());
+        Some(roster)
+    });
+    inherited.collect()
+}
+
 /// Goes on where the process before this one has been, in what no configuration says.
 pub(super) fn take_up(heritage: &Heritage, snapshot: &Snapshot, state: &State, now: Now) {
     if let Some(keys) = heritage.tickets() {
@@ -69,9 +91,16 @@ pub(super) fn take_up(heritage: &Heritage, snapshot: &Snapshot, state: &State, n
         let seat = service
             .zip(address)
             .and_then(|(service, address)| service.pool.seat(&address).cloned());
-        if let Some((seat, order)) = seat.zip(Order::parse(&standing.state)) {
-            seat.reweigh(standing.weight);
-            seat.command(order, now.mono);
-        }
+        let Some((seat, order)) = seat.zip(Order::parse(&standing.state)) else {
+            log::warn!(
+                "the order {} for {} of upstream {} is forgotten: there is no such server in the new configuration",
+                standing.state,
+                standing.server,
+                standing.upstream
+            );
+            continue;
+        };
+        seat.reweigh(standing.weight);
+        seat.command(order, now.mono);
     }
 }

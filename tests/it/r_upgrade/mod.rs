@@ -1,5 +1,7 @@
 /// What comes while a new process does not serve yet.
 mod beginning;
+/// Servers that a source has given.
+mod discovered;
 /// New processes that come to nothing.
 mod failing;
 /// What goes on in the new process, and what ends in the old one.

@@ -63,6 +63,7 @@ fn started(script: &str, wish: bool) -> GiveFault {
         sockets: Vec::new(),
         tickets: None,
         orders: Vec::new(),
+        found: Vec::new(),
     };
     let launch = launch(&["/bin/sh", "-c", script]);
     hand_over(&launch, &offer, Vec::new(), &deadline, &Wish(wish)).unwrap_err()

@@ -18,6 +18,7 @@ fn offer(sockets: Vec<Item>) -> Offer {
         sockets,
         tickets: None,
         orders: Vec::new(),
+        found: Vec::new(),
     }
 }
 
