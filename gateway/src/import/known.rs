@@ -170,10 +170,13 @@ const ABSENT: [(&str, &str); 47] = [
         "split_clients",
         "write `split` of a route: shares of requests by weight",
     ),
-    ("mirror", "copies of requests are not in this build yet"),
+    (
+        "mirror",
+        "write `mirror = \"NAME\"` of the route, an upstream with the servers that get the copies: each keeps the request's path",
+    ),
     (
         "mirror_request_body",
-        "copies of requests are not in this build yet",
+        "`mirror` of a route sends bodies too, up to 64 KiB each",
     ),
     ("sub_filter", "bodies are not changed: let the origin do it"),
     ("sub_filter_once", "bodies are not changed: let the origin do it"),

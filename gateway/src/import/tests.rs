@@ -90,6 +90,18 @@ fn outcome(imported: &Imported, start: &str) -> Outcome {
 }
 
 #[test]
+fn what_is_to_be_written_in_place_of_a_mirror_is_told() {
+    let imported = http("server { listen 1; location / { mirror /m; proxy_pass http://h:1; } }");
+    let entries = &imported.report.entries;
+    let mirror = entries
+        .iter()
+        .find(|e| e.directive.starts_with("mirror"))
+        .unwrap();
+    assert_eq!(mirror.outcome, Outcome::NotTranslated);
+    assert!(mirror.remarks[0].contains("mirror = \"NAME\""), "{mirror:?}");
+}
+
+#[test]
 fn nothing_is_passed_over() {
     let imported = imported(
         "user www; stream { server { listen 1; } } http { no_such_thing on; error_page 404 /404.html; server { listen 1; } }",
