@@ -218,7 +218,7 @@ fn forward<'t>(scope: &Scope<'t>, all: &[Location<'t>], route: &mut Route, work:
         .max_by_key(|l| (l.kind == Kind::Exact && l.text == asked, l.text.len()));
     let target = location
         .and_then(|l| l.scope.own_one("proxy_pass"))
-        .and_then(|d| upstreams::target(d.arg(0)));
+        .and_then(|d| upstreams::target(&d.name, d.arg(0)));
     let url = location.zip(target).and_then(|(location, target)| {
         let host = match work.upstreams.get(target.host.as_str()) {
             None => target.host.clone(),

@@ -38,7 +38,7 @@ pub(super) fn request<'t>(
     work: &mut Work<'t>,
 ) {
     let mut says_host = false;
-    for directive in scope.all("proxy_set_header") {
+    for directive in scope.all(&scope.passing("set_header")) {
         let name = directive.arg(0);
         let value = directive.arg(1);
         if name.eq_ignore_ascii_case("host") {
@@ -172,7 +172,7 @@ fn is_from_auth(value: &str, work: &Work<'_>) -> bool {
 
 /// What the client is told.
 pub(super) fn response<'t>(scope: &Scope<'t>, known: Known<'_>, route: &mut Route, work: &mut Work<'t>) {
-    for directive in scope.all("proxy_hide_header") {
+    for directive in scope.all(&scope.passing("hide_header")) {
         let name = directive.arg(0);
         if !route.asks_an_origin() {
             continue;
@@ -186,7 +186,7 @@ pub(super) fn response<'t>(scope: &Scope<'t>, known: Known<'_>, route: &mut Rout
         }
     }
     for directive in scope
-        .all("proxy_pass_header")
+        .all(&scope.passing("pass_header"))
         .into_iter()
         .filter(|_| route.asks_an_origin())
     {

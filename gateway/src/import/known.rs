@@ -354,7 +354,12 @@ const READ_IN_PLACE: [&str; 60] = [
 
 /// What becomes of a directive; `is_foreign` is one outside of all that was looked at.
 pub(super) fn judge(directive: &Directive, is_foreign: bool) -> (Outcome, String) {
-    let name = directive.name.as_str();
+    // What is said of passing on holds for calls of gRPC too.
+    let twin = directive
+        .name
+        .strip_prefix("grpc_")
+        .map(|rest| format!("proxy_{rest}"));
+    let name = twin.as_deref().unwrap_or(&directive.name);
     let find = |table: &[(&str, &str)]| {
         table
             .iter()

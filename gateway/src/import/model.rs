@@ -70,6 +70,8 @@ pub(super) struct Upstream {
     pub sticky_cookie: Option<String>,
     pub tls: Option<UpstreamTls>,
     pub send_proxy_protocol: bool,
+    /// None is HTTP/1.1.
+    pub protocol: Option<&'static str>,
     /// consecutive_failures and ejection_time.
     pub outlier: Option<(u64, Option<String>)>,
     pub retries: Retries,

@@ -17,8 +17,7 @@ use super::values::{self, Known};
 use super::work::{Server, Work};
 
 /// Whoever passes requests on in a way of its own.
-const OTHER_PASSES: [(&str, &str); 6] = [
-    ("grpc_pass", "gRPC is not in this build yet"),
+const OTHER_PASSES: [(&str, &str); 5] = [
     (
         "fastcgi_pass",
         "origins speak HTTP: put the program's own HTTP server, or one for FastCGI, behind it",
@@ -66,7 +65,7 @@ pub(super) fn slash_redirect(
         return None;
     };
     let bare = prefix.strip_suffix('/').filter(|bare| !bare.is_empty())?;
-    let passes = location.scope.own_one("proxy_pass").is_some() && location.scope.own_one("return").is_none();
+    let passes = passed_on(&location.scope).is_some() && location.scope.own_one("return").is_none();
     let is_taken = all
         .iter()
         .any(|l| l.text == bare && matches!(l.kind, Kind::Exact | Kind::Prefix | Kind::PrefixFirst));
@@ -195,7 +194,7 @@ fn content<'t>(
             return;
         }
     }
-    if let Some(pass) = scope.own_one("proxy_pass") {
+    if let Some(pass) = passed_on(scope) {
         return proxied(pass, location, server, route, work);
     }
     if let Some(named) = statics::falls_back_to(location, all, work) {
@@ -207,6 +206,11 @@ fn content<'t>(
     statics::files(location, route, work);
 }
 
+/// What passes requests on to an origin.
+fn passed_on<'t>(scope: &Scope<'t>) -> Option<&'t Directive> {
+    scope.own_one(&scope.passing("pass"))
+}
+
 fn proxied<'t>(
     pass: &'t Directive,
     location: &Location<'t>,
@@ -215,11 +219,17 @@ fn proxied<'t>(
     work: &mut Work<'t>,
 ) {
     let scope = &location.scope;
-    let Some(target) = upstreams::target(pass.arg(0)) else {
+    let Some(target) = upstreams::target(&pass.name, pass.arg(0)) else {
         work.ledger.lost(pass, "an upstream has a name: write [upstreams.NAME] and a route for each value; until then the answer is 501");
-        route.action = placeholder("proxy_pass with variables");
+        route.action = placeholder(&format!("{} with variables", pass.name));
         return;
     };
+    if target.grpc && target.uri.is_some() {
+        work.ledger
+            .lost(pass, "a call keeps its path; until then the answer is 501");
+        route.action = placeholder("grpc_pass with a path");
+        return;
+    }
     let Some(name) = upstreams::upstream(&target, scope, work) else {
         work.ledger
             .lost(pass, "this upstream has no server; until then the answer is 501");
@@ -241,7 +251,9 @@ fn proxied<'t>(
     };
     let listens = scope_port(server);
     headers::request(scope, target.proxy_host(), known, &listens, route, work);
-    caching::rule(scope, route, work);
+    if !target.grpc {
+        caching::rule(scope, route, work);
+    }
 }
 
 /// The port of the first socket, if all have the same.

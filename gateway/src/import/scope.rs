@@ -41,6 +41,15 @@ impl<'t> Scope<'t> {
         self.one(name).map_or("", |d| d.arg(0))
     }
 
+    /// What a directive about passing requests on is called here: nginx has a family of its own for gRPC.
+    pub fn passing(&self, rest: &str) -> String {
+        let family = match self.own_one("grpc_pass") {
+            Some(_) => "grpc",
+            None => "proxy",
+        };
+        format!("{family}_{rest}")
+    }
+
     /// The block itself.
     pub fn own(&self) -> &'t [Directive] {
         self.levels.last().copied().unwrap_or_default()

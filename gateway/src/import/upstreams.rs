@@ -1,4 +1,4 @@
-//! `upstream`, `proxy_pass` and what `proxy_…` says of waiting and trying again: Sluice keeps all of it in the upstream.
+//! `upstream`, `proxy_pass`, `grpc_pass` and what `proxy_…` and `grpc_…` say of waiting and trying again: Sluice keeps all of it in the upstream.
 
 use super::model::{Retries, Server, Upstream, UpstreamTls};
 use super::scope::Scope;
@@ -13,26 +13,40 @@ const ATTEMPTS_MAX: usize = 10;
 /// Statuses that `proxy_next_upstream` may name.
 const STATUSES: [&str; 7] = ["500", "502", "503", "504", "403", "404", "429"];
 
-/// Where a `proxy_pass` leads.
+/// Where a `proxy_pass` or `grpc_pass` leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub tls: bool,
+    /// Whether calls of gRPC are passed on.
+    pub grpc: bool,
     /// As written: the name of an `upstream`, or a host with its port.
     pub host: String,
     /// What follows, from its slash on.
     pub uri: Option<String>,
 }
 
-/// Takes a URL of `proxy_pass` apart; None if it holds variables or is none.
-pub(super) fn target(url: &str) -> Option<Target> {
+/// Takes the URL of a directive of this name apart; None if it holds variables or is none.
+pub(super) fn target(pass: &str, url: &str) -> Option<Target> {
+    let grpc = pass == "grpc_pass";
     if values::has_variable(url) {
         return None;
     }
-    let (tls, rest) = match url.split_once("://")? {
-        ("http", rest) => (false, rest),
-        ("https", rest) => (true, rest),
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest),
+        // `grpc_pass app` is allowed.
+        None if grpc => ("grpc", url),
+        None => return None,
+    };
+    let tls = match (scheme, grpc) {
+        ("http", false) | ("grpc", true) => false,
+        ("https", false) | ("grpcs", true) => true,
         _ => return None,
     };
+    located(rest, tls, grpc)
+}
+
+/// What stands behind the scheme.
+fn located(rest: &str, tls: bool, grpc: bool) -> Option<Target> {
     if let Some(socket) = rest.strip_prefix("unix:") {
         let (path, uri) = match socket.split_once(':') {
             Some((path, uri)) => (path, Some(uri.to_owned())),
@@ -40,6 +54,7 @@ pub(super) fn target(url: &str) -> Option<Target> {
         };
         return path.starts_with('/').then(|| Target {
             tls,
+            grpc,
             host: format!("unix:{path}"),
             uri,
         });
@@ -50,12 +65,18 @@ pub(super) fn target(url: &str) -> Option<Target> {
     };
     (!host.is_empty() && !host.contains(['?', '#'])).then(|| Target {
         tls,
+        grpc,
         host: host.to_owned(),
         uri,
     })
 }
 
 impl Target {
+    /// What is spoken there; None is HTTP/1.1.
+    fn protocol(&self) -> Option<&'static str> {
+        self.grpc.then_some(if self.tls { "http2" } else { "h2c" })
+    }
+
     /// What nginx puts into $proxy_host.
     pub fn proxy_host(&self) -> &str {
         if self.host.starts_with("unix:") {
@@ -83,12 +104,18 @@ pub(super) fn upstream<'t>(target: &Target, scope: &Scope<'t>, work: &mut Work<'
         return None;
     }
     target.host.clone_into(&mut upstream.called);
+    upstream.protocol = target.protocol();
+    if target.grpc {
+        // One connection serves many calls: there is no number of idle ones to keep.
+        upstream.max_idle = None;
+    }
     waits(&mut upstream, scope, work);
     retries(&mut upstream, scope, work);
     if target.tls {
         upstream.tls = Some(tls(target, scope, work));
     }
-    if let Some(directive) = scope.one("proxy_protocol").filter(|d| d.arg(0) == "on") {
+    let told = scope.one("proxy_protocol").filter(|d| d.arg(0) == "on");
+    if let Some(directive) = told.filter(|_| !target.grpc) {
         work.ledger.done(directive);
         upstream.send_proxy_protocol = true;
     }
@@ -99,6 +126,16 @@ pub(super) fn upstream<'t>(target: &Target, scope: &Scope<'t>, work: &mut Work<'
         .find(|(_, known)| **known == upstream);
     if let Some((name, _)) = same {
         return Some(name.clone());
+    }
+    let mut others = work.document.upstreams.values();
+    let is_split = others.any(|o| o.called == upstream.called && o.protocol != upstream.protocol);
+    let pass = scope.own_one(&scope.passing("pass"));
+    if let Some(pass) = pass.filter(|_| is_split) {
+        let remark = format!(
+            "the servers of {} are asked over HTTP/1.1 and over HTTP/2: there are two upstreams of them, each with a balance, failures and `max_conns` of its own",
+            target.host
+        );
+        work.ledger.differs(pass, &remark);
     }
     let base = match values::name(&target.host) {
         name if name.is_empty() => "origin".to_owned(),
@@ -306,7 +343,7 @@ fn failures(block: &Directive, upstream: &mut Upstream, work: &mut Work<'_>) {
 
 fn waits(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
     let mut wait = |name: &str| {
-        let Some(directive) = scope.one(name) else {
+        let Some(directive) = scope.one(&scope.passing(name)) else {
             return TIMEOUT.to_owned();
         };
         match values::wait(directive.arg(0)) {
@@ -323,9 +360,9 @@ fn waits(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
             }
         }
     };
-    upstream.connect_timeout = wait("proxy_connect_timeout");
-    upstream.write_timeout = wait("proxy_send_timeout");
-    upstream.read_timeout = wait("proxy_read_timeout");
+    upstream.connect_timeout = wait("connect_timeout");
+    upstream.write_timeout = wait("send_timeout");
+    upstream.read_timeout = wait("read_timeout");
 }
 
 fn retries(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
@@ -336,7 +373,7 @@ fn retries(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
         }
     };
     let mut retries = Retries::default();
-    let directive = scope.one("proxy_next_upstream");
+    let directive = scope.one(&scope.passing("next_upstream"));
     let words: Vec<&str> = match directive {
         Some(directive) => directive.args.iter().map(String::as_str).collect(),
         None => vec!["error", "timeout"],
@@ -370,7 +407,7 @@ fn retries(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
         .count()
         .saturating_sub(1);
     let mut attempts = others.min(ATTEMPTS_MAX);
-    if let Some(directive) = scope.one("proxy_next_upstream_tries") {
+    if let Some(directive) = scope.one(&scope.passing("next_upstream_tries")) {
         work.ledger.done(directive);
         if let Ok(tries @ 1..) = directive.arg(0).parse::<usize>() {
             attempts = (tries - 1).min(ATTEMPTS_MAX);
@@ -382,7 +419,7 @@ fn retries(upstream: &mut Upstream, scope: &Scope<'_>, work: &mut Work<'_>) {
         retry_on.clear();
     }
     retries.retry_on = retry_on;
-    let total = scope.one("proxy_next_upstream_timeout");
+    let total = scope.one(&scope.passing("next_upstream_timeout"));
     if let Some(directive) = total {
         work.ledger.done(directive);
     }
@@ -407,75 +444,42 @@ fn patient(upstream: &Upstream, attempts: u64) -> String {
 
 fn tls(target: &Target, scope: &Scope<'_>, work: &mut Work<'_>) -> UpstreamTls {
     let mut file = |name: &str| {
-        let directive = scope.one(name).filter(|d| !values::has_variable(d.arg(0)))?;
+        let directive = scope
+            .one(&scope.passing(name))
+            .filter(|d| !values::has_variable(d.arg(0)))?;
         work.ledger.done(directive);
         Some(values::literal(directive.arg(0)))
     };
     let mut tls = UpstreamTls {
         sni: None,
-        ca_file: file("proxy_ssl_trusted_certificate"),
-        client_cert_file: file("proxy_ssl_certificate"),
-        client_key_file: file("proxy_ssl_certificate_key"),
+        ca_file: file("ssl_trusted_certificate"),
+        client_cert_file: file("ssl_certificate"),
+        client_key_file: file("ssl_certificate_key"),
         verify: false,
     };
-    if let Some(directive) = scope.one("proxy_ssl_name") {
+    if let Some(directive) = scope.one(&scope.passing("ssl_name")) {
         tls.sni = Some(directive.arg(0).to_owned()).filter(|n| !values::has_variable(n));
         work.ledger.done(directive);
     } else if work.upstreams.contains_key(target.host.as_str()) {
         tls.sni = Some(target.host.clone()).filter(|n| n.contains('.'));
     }
-    match scope.one("proxy_ssl_verify") {
+    match scope.one(&scope.passing("ssl_verify")) {
         Some(directive) if directive.arg(0) == "on" => {
             work.ledger.done(directive);
             tls.verify = true;
         }
         other => {
-            if let Some(directive) = other.or_else(|| scope.own_one("proxy_pass")) {
+            if let Some(directive) = other.or_else(|| scope.own_one(&scope.passing("pass"))) {
                 let remark = "nginx does not ask who the server is unless told to: with `verify = false` taken out Sluice does";
                 work.ledger.differs(directive, remark);
             }
         }
     }
-    if let Some(directive) = scope.one("proxy_ssl_server_name") {
+    if let Some(directive) = scope.one(&scope.passing("ssl_server_name")) {
         work.ledger.done_as(directive, "the name is always sent");
     }
     tls
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_taken_apart_as_nginx_does() {
-        let of = |url| target(url).map(|t| (t.tls, t.host, t.uri));
-        let some = |tls, host: &str, uri: Option<&str>| Some((tls, host.to_owned(), uri.map(str::to_owned)));
-        assert_eq!(of("http://app"), some(false, "app", None));
-        assert_eq!(of("http://app/"), some(false, "app", Some("/")));
-        assert_eq!(
-            of("https://a.test:8443/v1/"),
-            some(true, "a.test:8443", Some("/v1/"))
-        );
-        assert_eq!(
-            of("http://unix:/run/a.sock"),
-            some(false, "unix:/run/a.sock", None)
-        );
-        assert_eq!(
-            of("http://unix:/run/a.sock:/x/"),
-            some(false, "unix:/run/a.sock", Some("/x/"))
-        );
-        assert_eq!(of("http://$host"), None);
-        assert_eq!(of("grpc://app"), None);
-        assert_eq!(of("http://"), None);
-    }
-
-    #[test]
-    fn a_port_is_put_where_none_is() {
-        assert_eq!(with_port("a.test", false).as_deref(), Some("a.test:80"));
-        assert_eq!(with_port("a.test", true).as_deref(), Some("a.test:443"));
-        assert_eq!(with_port("[::1]", false).as_deref(), Some("[::1]:80"));
-        assert_eq!(with_port("[::1]:81", false).as_deref(), Some("[::1]:81"));
-        assert_eq!(with_port("unix:/a", false).as_deref(), Some("unix:/a"));
-        assert_eq!(with_port("", false), None);
-    }
-}
+mod tests;

@@ -123,6 +123,7 @@ fn upstream(name: &str, upstream: &Upstream, sections: &mut Vec<Section>) {
     section.set_some("idle_timeout", upstream.idle_timeout.as_deref());
     section.set_some("max_idle", upstream.max_idle);
     section.set_some("sticky_cookie", upstream.sticky_cookie.as_deref());
+    section.set_some("protocol", upstream.protocol);
     if upstream.send_proxy_protocol {
         section.set("send_proxy_protocol", "v1");
     }

@@ -330,3 +330,53 @@ fn a_server_whose_listener_does_not_ask_for_certificates_is_closed() {
     assert_eq!(closed(server("a.test", "") + &server("b.test", asks)), 1);
     assert_eq!(closed(server("a.test", "ssl_verify_client on;")), 1);
 }
+
+#[test]
+fn calls_of_grpc_go_to_an_upstream_that_speaks_http_2() {
+    let imported = http(
+        "upstream app { server 10.0.0.1:50051; server 10.0.0.2:50051; keepalive 8; }\n\
+         server { listen 80; http2 on; proxy_read_timeout 3s; grpc_read_timeout 1h; grpc_set_header X-A b; grpc_hide_header X-B;\n\
+         location /plain.Service/ { grpc_pass grpc://app; }\n\
+         location /bare.Service/ { grpc_pass app; }\n\
+         location /tls.Service/ { grpc_pass grpcs://b.test; grpc_ssl_verify on; grpc_buffer_size 4k; } }",
+    );
+    let table = table(&imported);
+    let upstreams = table["upstreams"].as_table().unwrap();
+    assert_eq!(upstreams.len(), 2, "{table}");
+    assert_eq!(text(&table, "upstreams/app/protocol"), "\"h2c\"");
+    assert_eq!(text(&table, "upstreams/app/read_timeout"), "\"1h\"");
+    let secret = upstreams.iter().find(|(name, _)| *name != "app").unwrap().1;
+    assert_eq!(
+        (
+            secret["protocol"].as_str(),
+            secret["servers"][0]["address"].as_str()
+        ),
+        (Some("http2"), Some("b.test:443"))
+    );
+    assert!(secret.get("tls").is_some() && upstreams["app"].get("tls").is_none());
+    let routes = table["routes"].as_array().unwrap();
+    let calls = || routes.iter().filter(|r| r.get("upstream").is_some());
+    assert_eq!(calls().count(), 3, "{table}");
+    for call in calls() {
+        let text = call.to_string();
+        assert!(text.contains("X-A = \"b\"") && text.contains("\"X-B\""), "{text}");
+    }
+    assert_eq!(outcome(&imported, "grpc_pass grpc://app"), Outcome::Translated);
+    assert_eq!(outcome(&imported, "grpc_buffer_size"), Outcome::Translated);
+    // What belongs to the other family says nothing here.
+    assert!(!imported.toml.contains("3s"), "{}", imported.toml);
+}
+
+#[test]
+fn servers_that_are_asked_in_both_ways_are_two_upstreams_and_that_is_told() {
+    let imported = http(
+        "upstream app { server 10.0.0.1:80; } server { listen 80;\n\
+         location /a/ { proxy_pass http://app; } location /b/ { grpc_pass grpc://app; } }",
+    );
+    assert_eq!(outcome(&imported, "proxy_pass"), Outcome::Translated);
+    assert_eq!(outcome(&imported, "grpc_pass"), Outcome::Differs);
+    assert_eq!(table(&imported)["upstreams"].as_table().unwrap().len(), 2);
+    let closed = http("server { listen 80; location /b/ { grpc_pass grpc://h:1/x; } }");
+    assert_eq!(outcome(&closed, "grpc_pass"), Outcome::NotTranslated);
+    assert!(closed.toml.contains("status = 501"), "{}", closed.toml);
+}
