@@ -54,6 +54,8 @@ mod idle;
 mod operate;
 /// Sessions, certificates and conversations that last.
 mod secure;
+/// Everything at once, for a long time.
+mod soak;
 /// A stop that cuts nobody off.
 mod stop;
 /// Millions of look-ups, limits that hold, and a death in the middle.
