@@ -87,6 +87,10 @@ impl Soak {
 
     /// `kill -9` of all its processes, and another start with the same cache.
     fn kill(&mut self) {
+        // Until a new binary has the folder, a purge says that it would be lost with the process.
+        wait_until("the cache has its folder", || {
+            status(&self.world).is_some_and(|status| status["caches"]["edge"]["disk_fault"].is_null())
+        });
         self.world.gateway_out.open(self.world.now());
         let sluice = self.sluice.take().expect("there is one but while it is killed");
         let first = sluice.process.id();

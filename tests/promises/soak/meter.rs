@@ -23,7 +23,11 @@ impl Meter {
         self.most_kib = self.most_kib.max(kib);
         self.most_descriptors = self.most_descriptors.max(descriptors(pid));
         if std::env::var_os("TEST_SOAK_TRACE").is_some() {
-            eprintln!("soak: {:>7.1} s {pid} {kib} KiB {} descriptors", at.as_secs_f64(), descriptors(pid));
+            eprintln!(
+                "soak: {:>7.1} s {pid} {kib} KiB {} descriptors",
+                at.as_secs_f64(),
+                descriptors(pid)
+            );
         }
         if counts {
             self.samples.push((at.as_secs_f64() / 60.0, kib as f64));

@@ -21,7 +21,7 @@ use super::world::World;
 /// Between two reloads.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
 /// Between two changes of what origins have.
-const CHANGE_EVERY: Duration = Duration::from_millis(40);
+const CHANGE_EVERY: Duration = Duration::from_millis(50);
 /// For how long an origin is not well, and then is.
 const TROUBLE_LASTS: Duration = Duration::from_millis(600);
 /// What the cache may keep: full within seconds.
@@ -241,6 +241,13 @@ pub fn purge(world: &World, seed: u64) {
         match order(world, "POST", "/purge", &body.to_string()) {
             Ok(got) if got.status == 200 => {
                 world.count("purges", 1);
+                let told: Value = serde_json::from_slice(&got.body.kept).unwrap_or_default();
+                if told["problems"]
+                    .as_array()
+                    .is_none_or(|problems| !problems.is_empty())
+                {
+                    world.count("purges not written down yet", 1);
+                }
                 let hard = things
                     .iter()
                     .zip(versions)
@@ -258,16 +265,16 @@ fn reached(dice: &mut Dice, thing: Thing, body: &mut Value) -> Vec<Thing> {
     let all = |kind: Kind| (0..THINGS).map(move |number| Thing { kind, number });
     let both = |path: &str| json!([format!("http://a.test{path}"), format!("https://a.test{path}")]);
     match dice.below(100) {
-        0..75 => {
+        0..92 => {
             body["urls"] = both(&thing.path());
             vec![thing]
         }
-        75..96 => {
+        92..98 => {
             body["tags"] = json!([thing.tag()]);
             let on_shelf = |other: &Thing| other.number % SHELVES == thing.number % SHELVES;
             all(thing.kind).filter(on_shelf).collect()
         }
-        96..99 => {
+        98 => {
             body["prefixes"] = both(&format!("/{}", thing.kind.word()));
             all(thing.kind).collect()
         }
