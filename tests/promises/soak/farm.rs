@@ -206,8 +206,8 @@ impl Shared {
         let version = self.world.published(thing);
         let etag = thing.etag(version);
         let kind = match thing.kind {
-            Kind::Coded => "text/plain",
-            Kind::Kept | Kind::Fresh => "application/octet-stream",
+            Kind::Coded | Kind::Fresh => "text/plain",
+            Kind::Kept => "application/octet-stream",
         };
         let mut fields = format!("ETag: {etag}\r\nX-Version: {version}\r\nContent-Type: {kind}\r\n");
         fields += &match thing.kind {

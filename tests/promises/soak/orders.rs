@@ -118,6 +118,7 @@ impl Shape {
             name = "fresh"
             match = {{ path_prefix = "/fresh" }}
             upstream = "origin"
+            compression = true
 
             [[routes]]
             name = "echo"
@@ -203,9 +204,12 @@ pub fn reload(world: &World, shape: &Shape) {
                 world.generation_floor.fetch_max(generation, Ordering::SeqCst);
                 world.count("reloads", 1);
             }
-            // While a new binary takes over nothing else is done.
-            Ok(got) if got.status == 409 && world.upgrades.overlap(began, world.now()) => {
-                world.count("reloads refused in an upgrade", 1);
+            // It reads the configuration anyway.
+            Ok(got)
+                if got.body.text().contains("an upgrade is under way")
+                    && world.upgrades.overlap(began, world.now()) =>
+            {
+                world.count("reloads left to an upgrade", 1);
             }
             Ok(got) if got.status == 200 => {}
             Ok(got) => world.fault(format!("a reload: {} {}", got.status, got.body.text())),

@@ -9,6 +9,8 @@ use super::world::{Cause, World};
 
 /// Bytes of a body that is sent.
 const SENT_BYTES_MAX: usize = 200 << 10;
+/// Bodies that are looked into as a whole: what a [`Body`] keeps, and more than coding makes of less.
+const DECODED_BYTES_MAX: u64 = 1 << 20;
 
 /// What a request is about.
 #[derive(Clone, Debug)]
@@ -145,7 +147,8 @@ impl Asker {
         };
         wish.about(What::Thing(thing), &thing.path());
         let coding = ["gzip", "gzip, br, zstd", "identity", "br", "zstd"][self.dice.below(5)];
-        if kind == Kind::Coded {
+        let is_decodable = thing.least() < DECODED_BYTES_MAX;
+        if kind == Kind::Coded || kind == Kind::Fresh && is_decodable && self.dice.percent(30) {
             wish.fields.push(("Accept-Encoding", coding.to_owned()));
         }
         let known = self.memory.get(&thing.place()).cloned();
