@@ -10,6 +10,8 @@ mod meter;
 mod one;
 /// Reloads, purges, and origins that are unwell.
 mod orders;
+/// Configurations.
+mod shape;
 /// Clients of HTTP/2.
 mod two;
 /// Requests, and what they may be answered with.
@@ -30,7 +32,8 @@ use crate::size;
 use farm::Origin;
 use meter::{Meter, descriptors};
 use one::Over;
-use orders::{Shape, ahead, order, status};
+use orders::{ahead, order, status};
+use shape::Shape;
 use wish::Asker;
 use world::{Place, World};
 
@@ -125,7 +128,7 @@ impl Soak {
     }
 
     /// Another process takes over.
-    fn upgrade(&mut self) {
+    fn upgrade(&self) {
         let (world, old) = (&self.world, self.pid());
         world.upgrades.open(world.now());
         match order(world, "POST", "/upgrade", "") {
