@@ -110,7 +110,7 @@ impl Visit<'_> {
         let Some(rule) = &site.route.cache else {
             return self.proxy(service).await;
         };
-        if let Some((why, detail)) = passes_by(&self.x, rule) {
+        if let Some((why, detail)) = self.passes_by(rule) {
             return self.alone(service, CacheResult::Bypass, why, detail).await;
         }
         self.x.cache_time = Some(Stretch::begin(self.worker.mono()));
@@ -305,13 +305,24 @@ impl Visit<'_> {
     pub(super) async fn stale_instead(&mut self, service: &Arc<Service>) -> Option<Next> {
         let site = self.x.site.clone()?;
         let (zone, rule) = (site.zone.as_ref()?, site.route.cache.as_ref()?);
-        if passes_by(&self.x, rule).is_some() {
+        if self.passes_by(rule).is_some() {
             return None;
         }
         let mut question = Question::of(&self.x, zone, rule);
         let found = question.find(&self.x).await;
         let (hit, age_secs) = question.on_error(found, self.worker.now().unix_ms())?;
         Some(self.serve_hit(&hit, service, age_secs, How::StaleOnError).await)
+    }
+
+    /// Why this request has nothing to do with the cache.
+    ///
+    /// After an upgrade a connection may ask once more, and purges go to the process that has taken over: what is stored here
+    /// may be gone there by now.
+    fn passes_by(&self, rule: &CacheRule) -> Option<(Forward, Option<&'static str>)> {
+        match self.door.is_handed_over() {
+            true => Some((Forward::Bypass, Some("handed-over"))),
+            false => passes_by(&self.x, rule),
+        }
     }
 
     /// Sends the request on as if there were no cache.
@@ -351,7 +362,7 @@ fn why_validated(hit: &Hit, now_ms: u64) -> Forward {
     }
 }
 
-/// Why a request has nothing to do with the cache.
+/// Why a request has nothing to do with the cache, for what it is.
 pub(super) fn passes_by(x: &Exchange, rule: &CacheRule) -> Option<(Forward, Option<&'static str>)> {
     if !matches!(x.request.method, Method::Get | Method::Head) {
         return Some((Forward::Method, None));

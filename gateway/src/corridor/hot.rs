@@ -59,6 +59,10 @@ struct Fresh {
 impl Visit<'_> {
     /// Answers from memory, if that is all it takes.
     pub(super) fn hot(&mut self) -> Hot {
+        // Purges go to another process; see `passes_by`.
+        if self.door.is_handed_over() {
+            return Hot::Cold;
+        }
         let Some(mut scratch) = self.worker.scratch() else {
             return Hot::Cold;
         };
@@ -71,6 +75,9 @@ impl Visit<'_> {
     /// The same where somebody else frames it: `take` is given the head's text and the body, which is empty where none is
     /// sent. None if that is not all it takes; then nothing has happened yet.
     pub(super) fn hot_by<T>(&mut self, take: impl FnOnce(&[u8], Bytes) -> T) -> Option<T> {
+        if self.door.is_handed_over() {
+            return None;
+        }
         let mut scratch = self.worker.scratch()?;
         let fresh = find(&self.x, &mut scratch)?;
         let Body::Memory(bytes) = &fresh.object.body else {

@@ -208,3 +208,52 @@ fn the_folder_of_a_cache_is_the_new_process_s_when_the_old_one_has_ended() {
 fn sluice_cache(sluice: &Sluice) -> serde_json::Value {
     sluice.admin().status()["caches"]["edge"].clone()
 }
+
+#[test]
+fn what_was_purged_in_the_new_process_is_not_served_by_the_old_one_on_a_connection_it_still_has() {
+    let gate = Gate::new();
+    let held = reply(200)
+        .header("Cache-Control", "no-store")
+        .body("he")
+        .pause(&gate);
+    let kept = |body: &str| reply(200).header("Cache-Control", "max-age=600").body(body);
+    let origin = Origin::new()
+        .on("/held", held.body("ld"))
+        .on("/a", kept("old"))
+        .then("/a", kept("new"));
+    let mut sluice = Sluice::start(&format!(
+        r#"
+        {LONG_DRAIN}
+        [caches.edge]
+        memory = "8MiB"
+
+        [upstreams.origin]
+        servers = [{{ address = "{}" }}]
+
+        [[routes]]
+        name = "all"
+        match = {{ path_prefix = "/" }}
+        upstream = "origin"
+        cache = {{ store = "edge" }}
+        "#,
+        origin.address()
+    ));
+    let mut client = Connection::open(sluice.address());
+    for _ in 0..2 {
+        client.ask(&Request::get("/a")).expect(200).body("old");
+    }
+    client.send(Request::get("/held").bytes());
+    // It says no more now that it is the last answer.
+    let (_, framing) = client.response_head();
+    sluice.upgrade();
+    let purge = Request::post("/purge", r#"{"urls":["http://a.test/a"]}"#);
+    sluice
+        .admin()
+        .ask(&purge.header("Content-Type", "application/json"))
+        .expect(200);
+    client.send(Request::get("/a").bytes());
+    gate.open();
+    client.response_body(framing);
+    client.response().expect(200).body("new");
+    assert_eq!(sluice.process.wait_exit().code(), Some(0));
+}
