@@ -75,11 +75,8 @@ pub fn reload(world: &World, shape: &Shape) {
                 world.generation_floor.fetch_max(generation, Ordering::SeqCst);
                 world.count("reloads", 1);
             }
-            // It reads the configuration anyway.
-            Ok(got)
-                if got.body.text().contains("an upgrade is under way")
-                    && world.upgrades.overlap(began, world.now()) =>
-            {
+            // The new binary reads the configuration anyway.
+            Ok(got) if got.status == 422 && world.upgrades.overlap(began, world.now()) => {
                 world.count("reloads left to an upgrade", 1);
             }
             Ok(got) if got.status == 200 => {}
