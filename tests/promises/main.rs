@@ -11,7 +11,8 @@
 //! cargo build --release -p gateway -p backend
 //! TEST_CONNECTIONS=256 TEST_STEP_REQUESTS=20000 TEST_SLOW_CLIENTS=5000 TEST_IDLE_CONNECTIONS=8000 TEST_LIMITED_SECONDS=30 \
 //!     TEST_CACHE_LOOKUPS=2000000 TEST_CACHE_OBJECTS=200000 TEST_CACHE_MEMORY_MIB=256 TEST_CACHE_DISK_MIB=4096 \
-//!     TEST_TLS_VISITS=4000 TEST_CERTIFICATES=50 TEST_MESSAGES=100000 TEST_RELOADS=1000 TEST_UPGRADES=20 TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
+//!     TEST_TLS_VISITS=4000 TEST_CERTIFICATES=50 TEST_MESSAGES=100000 TEST_RELOADS=1000 TEST_UPGRADES=20 \
+//!     TEST_SOAK_SECONDS=1200 TEST_PATIENCE_MS=60000 cargo test --release -p tests --test promises -- --nocapture
 //! ```
 //!
 //! | variable                | means                                                  | default               |
@@ -32,6 +33,9 @@
 //! | `TEST_MESSAGES`         | messages of conversations                              | 2000                  |
 //! | `TEST_RELOADS`          | configurations that replace each other                 | 20                    |
 //! | `TEST_UPGRADES`         | binaries that replace each other                       | 3                     |
+//! | `TEST_SOAK_SECONDS`     | how long mixed traffic is sent while everything happens; from 600 on memory is held to a bound | 60 |
+//! | `TEST_SOAK_SEED`        | what it is drawn from                                  | 1                     |
+//! | `TEST_SOAK_TRACE`       | if set, memory and descriptors are said each second    |                       |
 //! | `TEST_PATIENCE_MS`      | how long any one fact is waited for                    | 10000                 |
 //!
 //! Slow and idle clients take an open file each, here and in the gateway (`ulimit -Hn`).

@@ -136,8 +136,8 @@ impl Soak {
             Ok(got) => world.fault(format!("an upgrade: {} {}", got.status, got.body.text())),
             Err(fault) => world.fault(format!("an upgrade: {fault}")),
         }
-        self.sluice().wait_ended(old);
         world.upgrades.close(world.now());
+        self.sluice().wait_ended(old);
     }
 
     /// Kills and upgrades in the first and the last sixth. What lies between is one life, in which memory is looked at.

@@ -109,7 +109,7 @@ pub fn purge(world: &World, seed: u64) {
         let mut body = json!({ "soft": is_soft });
         let things = reached(&mut dice, thing, &mut body);
         let versions: Vec<_> = things.iter().map(|thing| world.publish(*thing)).collect();
-        let (began, life) = (world.now(), world.place().life);
+        let began = world.now();
         match order(world, "POST", "/purge", &body.to_string()) {
             Ok(got) if got.status == 200 => {
                 world.count("purges", 1);
@@ -120,11 +120,13 @@ pub fn purge(world: &World, seed: u64) {
                 {
                     world.count("purges not written down yet", 1);
                 }
-                let hard = things
-                    .iter()
-                    .zip(versions)
-                    .filter(|_| !is_soft && world.place().life >= life);
-                hard.for_each(|(thing, version)| world.purged(*thing, version));
+                // While one process hands over to another, it reaches one of them at once.
+                if world.upgrades.overlap(began, world.now()) {
+                    world.count("purges in a hand-over", 1);
+                } else if !is_soft {
+                    let reached = things.iter().zip(versions);
+                    reached.for_each(|(thing, version)| world.purged(*thing, version));
+                }
             }
             Ok(got) => world.fault(format!("a purge: {} {}", got.status, got.body.text())),
             Err(fault) => lost(world, began, &format!("a purge: {fault}")),
