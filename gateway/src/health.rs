@@ -144,9 +144,18 @@ async fn watch(wanted: Wanted, first: Duration, clock: Clock) {
     sleep(first).await;
     let mut ticks = interval(wanted.check.interval.max(INTERVAL_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_unable = false;
     loop {
         ticks.tick().await;
         let result = probe.ask().await;
+        // No probe at all: a machine without descriptors would take down all of its servers at once.
+        if let Err(Bad::Ours(error)) = &result {
+            if !std::mem::replace(&mut is_unable, true) {
+                log::warn!("{} cannot be probed and stays as it is: {error}", wanted.address);
+            }
+            continue;
+        }
+        is_unable = false;
         tell(&wanted, &result, &clock);
     }
 }

@@ -125,13 +125,10 @@ impl Drop for Answering<'_> {
 
 async fn accept(desk: Rc<Desk>, listener: Listening) -> std::io::Result<()> {
     let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
-    let tcp = match &listener {
-        Listening::Tcp(l) => Some(TcpListener::from_std(l.try_clone()?)?),
-        Listening::Unix(_) => None,
-    };
-    let unix = match &listener {
-        Listening::Unix(l) => Some(UnixListener::from_std(l.try_clone()?)?),
-        Listening::Tcp(_) => None,
+    // The sockets themselves and no copies: at the start of a crowd there may be no descriptor for one.
+    let (tcp, unix) = match listener {
+        Listening::Tcp(l) => (Some(TcpListener::from_std(l)?), None),
+        Listening::Unix(l) => (None, Some(UnixListener::from_std(l)?)),
     };
     loop {
         let place = Arc::clone(&places).acquire_owned().await;

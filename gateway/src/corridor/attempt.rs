@@ -19,6 +19,7 @@ use crate::snapshot::Service;
 use crate::stream::tls::{HandshakeFault, connect as greet};
 use crate::stream::{IoFault, Stream, within};
 use crate::upstream::Failure;
+use crate::upstream::connect::is_ours;
 use crate::upstream::h2::{Fate, Peer, begin};
 use crate::upstream::head::{self, Outgoing};
 use crate::upstream::proxy_line::{OnBehalf, ProxyLine};
@@ -87,6 +88,11 @@ impl Failed {
             refusal,
             blame: Blame::Server,
         }
+    }
+
+    /// No connection, and that by no fault of the server.
+    pub(super) fn exhausted() -> Self {
+        Self::of(Failure::Connect, Refusal::Exhausted)
     }
 
     pub(super) fn is_stale(&self) -> bool {
@@ -199,9 +205,9 @@ fn peer_of(service: &Service, address: &Address) -> Peer {
 
 fn unconnected(service: &Service, address: &Address, fault: IoFault) -> TryFault {
     let refusal = match fault {
-        IoFault::Broken(error) if is_exhaustion(&error) => {
+        IoFault::Broken(error) if is_ours(&error) => {
             log::debug!(
-                "upstream {}: no connection to any server: {error}",
+                "upstream {}: no connection to {address}, by no fault of its own: {error}",
                 service.plan.name
             );
             return TryFault::Exhausted;
@@ -275,13 +281,6 @@ async fn present(x: &Exchange, service: &Service, stream: &Stream, limit: Durati
                 .await
         }
     }
-}
-
-/// connect(2), socket(2): what says nothing of the server.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    errno.is_some_and(|e| matches!(e, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Sends what is left of the request until a head has come.
@@ -480,16 +479,4 @@ pub(super) fn upgrade_of(x: &Exchange) -> Option<&[u8]> {
         && fields.has_option("upgrade")
         && !protocol.eq_ignore_ascii_case(b"h2c");
     is_fit.then_some(protocol)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lack_of_ours_is_no_failure_of_a_server() {
-        let errno = |e: rustix::io::Errno| io::Error::from_raw_os_error(e.raw_os_error());
-        assert!(is_exhaustion(&errno(rustix::io::Errno::MFILE)));
-        assert!(!is_exhaustion(&errno(rustix::io::Errno::CONNREFUSED)));
-    }
 }

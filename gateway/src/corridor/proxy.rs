@@ -246,6 +246,16 @@ async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: 
                     }
                 }
             }
+            Err(TryFault::Exhausted) => {
+                // Not held against the server. Another one may have an idle connection, or ports of ours left.
+                tries.count(&lease, ServerResult::Aborted);
+                tries.tried.push(lease.server().id());
+                drop(lease);
+                match tries.go_on(worker, &Failed::exhausted(), x, upload, worker.mono()) {
+                    Some(next) => lease = next,
+                    None => return Err(TryFault::Exhausted),
+                }
+            }
             Err(other) => {
                 tries.count(&lease, ServerResult::Aborted);
                 return Err(other);

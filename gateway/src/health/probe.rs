@@ -14,11 +14,12 @@ use pingora::lb::health_check::{HealthCheck as _, HttpHealthCheck};
 use pingora::lb::{Backend, Extensions};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::sealed::{Sealed, Via};
 use crate::config::plan::{Address, HealthCheck, HealthQuestion};
+use crate::upstream::connect::{blamed, is_ours, look_up};
 
 /// A question, ready to be asked any number of times. Each time on a connection of its own: one that is kept
 /// open says nothing about whether new ones are accepted.
@@ -43,6 +44,8 @@ pub enum Bad {
     Grpc(String),
     /// It took longer than the probe's timeout.
     TimedOut(Duration),
+    /// It could not be asked, for want of something of this machine: that says nothing of it.
+    Ours(io::Error),
 }
 
 /// Where a server is.
@@ -80,14 +83,14 @@ impl Probe {
     }
 
     async fn ask_each(&self) -> Result<(), Bad> {
-        let addresses = self.target.resolve().await.map_err(Bad::Io)?;
+        let addresses = self.target.resolve().await.map_err(Bad::of_io)?;
         // An address that swallows everything must not use up the time of the next one.
         let share = self.limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = Bad::Io(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         for address in addresses {
-            match timeout(share, self.ask_one(address)).await {
+            match timeout(share, self.ask_one(address.clone())).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(bad)) => last = bad,
+                Ok(Err(bad)) => last = bad.blamed(&address),
                 Err(_) => last = Bad::TimedOut(share),
             }
         }
@@ -195,8 +198,8 @@ impl Target {
         match self {
             Self::Literal(address) => Ok(vec![address.clone()]),
             Self::Name(host, port) => {
-                let found = lookup_host((host.as_str(), *port)).await?;
-                Ok(found.take(ADDRESSES_MAX).map(SocketAddr::Inet).collect())
+                let found = look_up(host, *port, ADDRESSES_MAX).await?;
+                Ok(found.into_iter().map(SocketAddr::Inet).collect())
             }
         }
     }
@@ -209,6 +212,46 @@ impl Bad {
             _ => Self::Http(error),
         }
     }
+
+    fn of_io(error: io::Error) -> Self {
+        match is_ours(&error) {
+            true => Self::Ours(error),
+            false => Self::Io(error),
+        }
+    }
+
+    /// The same, if it is this server's fault at all.
+    fn blamed(self, address: &SocketAddr) -> Self {
+        let error = match &self {
+            Self::Http(error) => system_error(error),
+            Self::Io(error) => error.raw_os_error(),
+            Self::Status(_) | Self::Grpc(_) | Self::TimedOut(_) | Self::Ours(_) => None,
+        };
+        let Some(error) = error.map(io::Error::from_raw_os_error).filter(is_ours) else {
+            return self;
+        };
+        let error = match address {
+            SocketAddr::Inet(address) => blamed(error, *address),
+            SocketAddr::Unix(_) => error,
+        };
+        Self::of_io(error)
+    }
+}
+
+/// What the system said, below what Pingora makes of it.
+fn system_error(error: &Error) -> Option<i32> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> =
+        error.cause.as_deref().map(|cause| cause as _);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.raw_os_error();
+        }
+        cause = match error.downcast_ref::<Box<Error>>() {
+            Some(error) => error.cause.as_deref().map(|cause| cause as _),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 impl fmt::Display for Bad {
@@ -219,6 +262,7 @@ impl fmt::Display for Bad {
             Self::Status(status) => write!(f, "it answered {status}, see expect_status"),
             Self::Grpc(what) => write!(f, "it is not SERVING by gRPC: {what}"),
             Self::TimedOut(limit) => write!(f, "no answer within {limit:?}, see timeout"),
+            Self::Ours(error) => write!(f, "it could not be asked: {error}"),
         }
     }
 }

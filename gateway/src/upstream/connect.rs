@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::config::plan::Address;
@@ -48,11 +49,15 @@ impl Names {
         for address in self.resolve(host, port, now).await? {
             match open_tcp(address).await {
                 Ok(stream) => return Ok(stream),
+                // Whether the address would have answered is not known then.
+                Err(_) if is_ours(&last) => {}
                 Err(e) => last = e,
             }
         }
-        // Whatever we know of the name has led nowhere.
-        self.known.borrow_mut().remove(host);
+        if !is_ours(&last) {
+            // Whatever we know of the name has led nowhere.
+            self.known.borrow_mut().remove(host);
+        }
         Err(last)
     }
 
@@ -62,7 +67,7 @@ impl Names {
         {
             return Ok(addresses.iter().map(|a| SocketAddr::new(a.ip(), port)).collect());
         }
-        let addresses: Vec<_> = lookup_host((host, port)).await?.take(ADDRESSES_MAX).collect();
+        let addresses = look_up(host, port, ADDRESSES_MAX).await?;
         let mut known = self.known.borrow_mut();
         if known.len() >= NAMES_MAX {
             known.clear();
@@ -73,7 +78,95 @@ impl Names {
 }
 
 async fn open_tcp(address: SocketAddr) -> io::Result<Stream> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| blamed(error, address))?;
     stream.set_nodelay(true)?;
     Ok(Stream::Tcp(stream))
+}
+
+/// Whether a connection has not come about for want of something of this machine: a descriptor, memory, a port to come from.
+/// That says nothing of the server, so nothing may be held against it.
+pub fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
+}
+
+/// An error of connect(2), told so that [`is_ours`] is right about it.
+///
+/// EADDRNOTAVAIL means that all ports towards this server are in use, and it passes. It also means that this machine has no
+/// address at all to ask such a server from, as it has none of IPv6 where that is turned off: then the server is out of
+/// reach like any other without a route, and another one is to be asked from now on.
+pub fn blamed(error: io::Error, address: SocketAddr) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::ADDRNOTAVAIL) if !has_source(address) => Errno::NETUNREACH.into(),
+        Some(_) | None => error,
+    }
+}
+
+/// Whether this machine has an address to ask that one from. Nothing is sent: connecting a socket of UDP only chooses one.
+fn has_source(address: SocketAddr) -> bool {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Without a socket to ask with there is no telling, and nobody is blamed.
+    UdpSocket::bind((any, 0)).is_ok_and(|socket| socket.connect(address).is_ok()) || shortage().is_some()
+}
+
+/// The first addresses of a name, by the system's resolver.
+///
+/// # Errors
+/// What the resolver says; but where this machine has run out of something, that: the resolver itself needs descriptors, and
+/// says of their want that the name is not known for now.
+pub async fn look_up(host: &str, port: u16, most: usize) -> io::Result<Vec<SocketAddr>> {
+    match lookup_host((host, port)).await {
+        Ok(found) => Ok(found.take(most).collect()),
+        Err(error) => Err(shortage().unwrap_or(error)),
+    }
+}
+
+/// What this machine is short of right now.
+fn shortage() -> Option<io::Error> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().filter(is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_machine_lacks_is_its_own_fault() {
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+        ] {
+            assert!(is_ours(&errno.into()), "{errno}");
+        }
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::NETUNREACH,
+            Errno::TIMEDOUT,
+            Errno::AGAIN,
+            Errno::ACCESS,
+        ] {
+            assert!(!is_ours(&errno.into()), "{errno}");
+        }
+        assert!(!is_ours(&io::ErrorKind::NotFound.into()));
+    }
+
+    #[test]
+    fn ports_that_are_used_up_are_told_from_a_server_that_nothing_here_can_reach() {
+        let near: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        assert!(is_ours(&blamed(Errno::ADDRNOTAVAIL.into(), near)));
+        // RFC 4291 §2.5.6: a link-local address says nothing without the link it is on, and there is none of number 0.
+        let far: SocketAddr = "[fe80::1]:9".parse().unwrap();
+        assert!(!is_ours(&blamed(Errno::ADDRNOTAVAIL.into(), far)));
+        assert!(!is_ours(&blamed(Errno::CONNREFUSED.into(), near)));
+    }
 }
