@@ -50,6 +50,8 @@ mod u_mirror;
 mod w_apply;
 /// The clients that others have written: curl, h2load, openssl, WebSocket and gRPC from Python.
 mod x_clients;
+/// What goes wrong around a gateway: the way to others, disks, clocks, descriptors.
+mod y_chaos;
 /// What was broken once. Nothing else goes in here.
 mod z_regress;
 

@@ -16,6 +16,8 @@ pub mod browser;
 pub mod client;
 /// A scripted Consul.
 pub mod consul;
+/// Ways between two programs that can be made bad.
+pub mod fault;
 /// Barriers between the actors.
 pub mod gate;
 /// A real gateway on ports of its own.
@@ -45,6 +47,7 @@ pub use admin::Admin;
 pub use browser::Browser;
 pub use client::{Connection, Request, Response};
 pub use consul::Consul;
+pub use fault::{Fault, Relay};
 pub use gate::Gate;
 // `self::`, because the crate under test has the same name as the module.
 pub use self::gateway::Gateway;
