@@ -2,5 +2,9 @@
 
 /// No descriptor is left.
 mod descriptors;
+/// Disks that cannot be written.
+mod disks;
+/// The way to Redis.
+mod redis;
 /// Ways between clients, the gateway and origins.
 mod ways;
