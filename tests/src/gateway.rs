@@ -73,6 +73,17 @@ impl Gateway {
         self.clock.advance(by);
     }
 
+    /// Sets a manual clock's wall time so many seconds ahead of what it says, or back; intervals do not notice.
+    pub fn set_wall_ahead(&self, secs: i64) {
+        let wall = self.clock.now().wall;
+        let by = Duration::from_secs(secs.unsigned_abs());
+        self.clock.set_wall(if secs < 0 {
+            wall.saturating_sub(by)
+        } else {
+            wall + by
+        });
+    }
+
     /// The play's own folder: configuration and access log are there.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -56,7 +56,8 @@ enum Source {
     },
     Manual {
         mono_ns: Arc<AtomicU64>,
-        epoch: Duration,
+        /// What the wall clock said when the other one was zero. A plain number, as it may be set.
+        epoch_ns: Arc<AtomicU64>,
     },
 }
 
@@ -76,7 +77,7 @@ impl Clock {
     pub fn manual(epoch: Duration) -> Self {
         Self(Source::Manual {
             mono_ns: Arc::default(),
-            epoch,
+            epoch_ns: Arc::new(AtomicU64::new(nanos(epoch))),
         })
     }
 
@@ -91,11 +92,12 @@ impl Clock {
                 mono: Mono(nanos(origin.elapsed())),
                 wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             },
-            Source::Manual { mono_ns, epoch } => {
+            Source::Manual { mono_ns, epoch_ns } => {
                 let ns = mono_ns.load(Ordering::Acquire);
+                let epoch_ns = epoch_ns.load(Ordering::Acquire);
                 Now {
                     mono: Mono(ns),
-                    wall: *epoch + Duration::from_nanos(ns),
+                    wall: Duration::from_nanos(epoch_ns.saturating_add(ns)),
                 }
             }
         }
@@ -113,6 +115,15 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { mono_ns, .. } = &self.0 {
             mono_ns.fetch_add(nanos(by), Ordering::AcqRel);
+        }
+    }
+
+    /// Sets a manual clock's wall time, as people and time servers do with a machine's; what intervals are measured on
+    /// does not notice. A system clock ignores it. No earlier than the manual clock has run.
+    pub fn set_wall(&self, to: Duration) {
+        if let Source::Manual { mono_ns, epoch_ns } = &self.0 {
+            let epoch = nanos(to).saturating_sub(mono_ns.load(Ordering::Acquire));
+            epoch_ns.store(epoch, Ordering::Release);
         }
     }
 }
@@ -135,6 +146,18 @@ mod tests {
         let after = clock.now();
         assert_eq!(after.mono.since(before.mono), Duration::from_secs(5));
         assert_eq!(after.wall - before.wall, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_moves_no_interval() {
+        let clock = Clock::manual(Duration::from_secs(1_000));
+        clock.advance(Duration::from_secs(5));
+        let before = clock.now();
+        clock.set_wall(Duration::from_secs(700));
+        assert_eq!(clock.now().mono, before.mono);
+        assert_eq!(clock.now().wall, Duration::from_secs(700));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now().wall, Duration::from_secs(701));
     }
 
     #[test]

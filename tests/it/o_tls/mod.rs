@@ -5,7 +5,7 @@ mod listeners;
 /// Certificates that come by themselves.
 mod ordered;
 /// An authority that signs by ACME.
-mod pebble;
+pub(crate) mod pebble;
 /// Who the client is, said by whoever stands in front.
 mod proxied;
 /// Clients that come back.

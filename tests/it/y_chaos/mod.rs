@@ -1,5 +1,7 @@
 //! What goes wrong around a gateway, made to go wrong.
 
+/// Wall clocks that are set.
+mod clocks;
 /// No descriptor is left.
 mod descriptors;
 /// Disks that cannot be written.
