@@ -119,6 +119,17 @@ async fn one(to: SocketAddr, begun: Arc<AtomicUsize>) -> Cut {
     Cut { after, sent, status }
 }
 
+/// Between two drops. It is what somebody is who drips, and orders nothing.
+const DROP_PACE: Duration = Duration::from_millis(5);
+
+/// Sends the same piece again and again until nobody takes it any more, and counts how often.
+pub fn drip(to: &mut impl std::io::Write, piece: &[u8], drops: &AtomicUsize) {
+    while to.write_all(piece).is_ok() {
+        drops.fetch_add(1, Ordering::AcqRel);
+        std::thread::park_timeout(DROP_PACE);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,7 +43,7 @@ fn nothing_stored_outlives_a_clock_that_is_set_by_hours_and_no_age_is_beyond_rea
         .into_iter()
         .enumerate()
     {
-        assert_eq!(age(&gw.get("/").expect(200).body("x")), None, "{jump}");
+        assert_eq!(age(gw.get("/").expect(200).body("x")), None, "{jump}");
         settle();
         gw.advance(Duration::from_secs(7));
         assert_eq!(age(&gw.get("/")), Some(7), "{jump}");
@@ -56,7 +56,7 @@ fn nothing_stored_outlives_a_clock_that_is_set_by_hours_and_no_age_is_beyond_rea
     gw.set_wall_ahead(-30);
     for _ in 0..9 {
         gw.advance(Duration::from_secs(10));
-        if let Some(age) = age(&gw.get("/").expect(200)) {
+        if let Some(age) = age(gw.get("/").expect(200)) {
             assert!(age < LIFETIME, "{age}");
         }
     }

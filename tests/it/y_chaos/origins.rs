@@ -5,15 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use harness::origin::reply;
 use harness::{Gateway, Origin, Request, wait_until};
 
 use crate::all_to;
-
-/// Between two pieces. It is what this origin is, and orders nothing.
-const PACE: Duration = Duration::from_millis(5);
 
 /// Reads a head, sends a beginning, and then the same piece again and again until nobody takes it any more.
 struct Dripping {
@@ -81,11 +77,8 @@ fn drip(mut stream: TcpStream, beginning: &str, piece: &str, pieces: &AtomicUsiz
             Ok(_) | Err(_) => return,
         }
     }
-    let mut sent = stream.write_all(beginning.as_bytes());
-    while sent.is_ok() {
-        std::thread::park_timeout(PACE);
-        sent = stream.write_all(piece.as_bytes());
-        pieces.fetch_add(1, Ordering::AcqRel);
+    if stream.write_all(beginning.as_bytes()).is_ok() {
+        harness::slow::drip(&mut stream, piece.as_bytes(), pieces);
     }
 }
 
