@@ -306,13 +306,13 @@ fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr
         Err(full) => return crew.worker.turn_away(full),
     };
     let present = Present::new(crew);
-    let (its, door) = (Rc::clone(door), Rc::clone(door));
-    let life = arrival::serve(Rc::clone(&crew.worker), its, stream, peer, slot);
+    let (worker, door) = (Rc::clone(&crew.worker), Rc::clone(door));
     tokio::task::spawn_local(async move {
         let _present = present;
         tokio::select! {
             biased;
-            () = life => {}
+            // Begun here: a future that is moved into another takes its room twice, for as long as the connection lasts.
+            () = arrival::serve(worker, Rc::clone(&door), stream, peer, slot) => {}
             () = door.has_been_cut() => {}
         }
     });

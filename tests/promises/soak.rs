@@ -42,13 +42,6 @@ const LONG_SECONDS: u64 = 600;
 /// What memory may grow by, in KiB a minute, when caches are full. In minutes four and five 740 were seen, and less from one to the next;
 /// 40 bytes that are lost with each of 500 requests a second are more.
 const GROWTH_KIB_PER_MINUTE_MAX: f64 = 1024.0;
-/// The allocator gives back what is freed: what is left is what the gateway holds. By its defaults glibc scatters a heap of megabytes
-/// over as many arenas as there are threads, and keeps them, which hides a leak behind several times as much.
-const TIGHT: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "65536"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
-];
 /// Descriptors that may be open at the end beside those of the beginning: files of the cache that are being looked through.
 const DESCRIPTORS_LEFT_MAX: usize = 8;
 /// Clients of each sort.
@@ -73,13 +66,7 @@ impl Soak {
     /// Starts a gateway by the newest configuration.
     fn start(&mut self) {
         let generation = self.world.generation.load(Ordering::SeqCst);
-        let sluice = Sluice::start_with(&self.shape.toml(generation), |command| {
-            command.envs(
-                TIGHT
-                    .into_iter()
-                    .filter(|(name, _)| std::env::var_os(name).is_none()),
-            );
-        });
+        let sluice = Sluice::start(&self.shape.toml(generation));
         let place = Place {
             life: self.world.place().life + 1,
             plain: sluice.addresses()[0],

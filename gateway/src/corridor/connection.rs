@@ -1,5 +1,6 @@
 //! The life of one client connection: idle, a burst of requests, idle again.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub(super) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves a connection to its end.
 ///
-/// Between requests it holds the socket, a timer and nothing else: no buffer, and no future of a request.
+/// Between requests it holds the socket, a timer and nothing else: no buffer, and no future of a request. So whatever is not
+/// the wait itself is in a box.
 pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, caller: Caller, slot: Slot) {
     let _slot = slot;
     let counts = Rc::clone(&door);
@@ -37,7 +39,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, caller: C
             && h2::is_taken_unasked(&door.listener)
             && preface::look(buffer.unread()) != Opening::Other
         {
-            match opening(&worker, &stream, &mut buffer).await {
+            match Box::pin(opening(&worker, &stream, &mut buffer)).await {
                 Opening::Other => {}
                 Opening::Http2 => {
                     let (worker, door) = (Rc::clone(&worker), Rc::clone(&door));
@@ -54,7 +56,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, stream: Stream, caller: C
         };
         match Box::pin(burst.run(buffer, &mut served)).await {
             Next::Keep => patience.begin_anew(&worker),
-            Next::Close => return stream.end(LINGER_TIME).await,
+            Next::Close => return Box::pin(stream.end(LINGER_TIME)).await,
             Next::Abandon => return,
             Next::Linger => return Box::pin(linger(&worker, &stream)).await,
         }
@@ -85,7 +87,8 @@ async fn wait(
     loop {
         tokio::select! {
             biased;
-            readable = stream.readable() => readable.ok()?,
+            // By polling: nobody else waits for this stream, and so the wait has a waker's size.
+            readable = poll_fn(|cx| stream.poll_readable(cx)) => readable.ok()?,
             () = closed.as_mut() => return None,
             () = patience.over() => return None,
         }

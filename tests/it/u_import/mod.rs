@@ -27,7 +27,6 @@ mod why {
     pub const JAVASCRIPT: &str = "JavaScript is text/javascript (RFC 9239)";
     pub const NOT_MODIFIED: &str = "a 304 with an ETag needs no date (RFC 9110 section 15.4.5)";
     pub const PARTS_SAY_RANGES: &str = "a part says like the whole that there are parts";
-    pub const PARTS_VARY: &str = "not on purpose: a part of what is compressed as a whole should say Vary too (RFC 9110 section 15.3.7)";
     pub const NOTE: &str = "the note that goes with a redirect is plain text";
     pub const METHODS_OF_FILES: &str = "405 says which methods there are (RFC 9110 section 15.5.6)";
     pub const REFUSED: &str = "what is over a limit is told when to come again";
