@@ -139,7 +139,16 @@ pub struct Named {
 impl Service {
     /// Takes a failure of the leased server into its record, and counts the ejection it may have led to.
     pub fn note_failure(&self, lease: &Lease, failure: Failure, now: Mono) {
-        if let Some(Shift::Opened(_)) = lease.failed(failure, now) {
+        self.note_shift(lease, lease.failed(failure, now));
+    }
+
+    /// Takes an answer that was broken off into a server's record.
+    pub fn note_break(&self, lease: &Lease, failure: Failure, now: Mono) {
+        self.note_shift(lease, lease.broke_off(failure, now));
+    }
+
+    fn note_shift(&self, lease: &Lease, shift: Option<Shift>) {
+        if let Some(Shift::Opened(_)) = shift {
             self.servers[lease.index()].metrics.ejected();
         }
     }

@@ -81,6 +81,20 @@ impl Lease {
         self.told(shift, Some(failure))
     }
 
+    /// The server has broken its answer off. Some if its circuit has opened for it.
+    pub fn broke_off(&self, failure: Failure, now: Mono) -> Option<Shift> {
+        let may_eject = || self.pool.may_eject(self.index, now);
+        let policy = self.pool.outlier_detection();
+        let shift = self.server().broke_off(self.epoch, policy, may_eject, now);
+        self.told(shift, Some(failure))
+    }
+
+    /// The server's answer has come to its end.
+    pub fn ended(&self, now: impl FnOnce() -> Mono) {
+        self.server()
+            .ended(self.epoch, self.pool.outlier_detection(), now);
+    }
+
     /// After the verdict, and not before: a place that is free again must not be taken in the circuit that was.
     fn told(&self, shift: Option<Shift>, failure: Option<Failure>) -> Option<Shift> {
         self.leave_probing();

@@ -74,6 +74,7 @@ pub(super) async fn deliver(
     x.bytes_sent = download.sent;
     match outcome {
         Ok(()) => {
+            lease.ended(|| worker.mono());
             if ends_with_connection {
                 client.close_in_order();
             }
@@ -234,7 +235,7 @@ fn cut(x: &mut Exchange, fault: &DownloadFault, service: &Service, lease: &Lease
             x.request_id
         );
         x.broken_off = Some(failure);
-        service.note_failure(lease, failure, now);
+        service.note_break(lease, failure, now);
     }
 }
 

@@ -208,6 +208,7 @@ impl Intake {
         if self.keeps_alive && origin.is_drained() {
             deliver::park(&worker, &service, &lease, origin);
         }
+        lease.ended(|| worker.mono());
         // The server is done; what is left is our own work.
         drop((lease, room));
         match finished {
@@ -243,8 +244,7 @@ impl Intake {
             failure.name(),
             self.request_id
         );
-        self.service
-            .note_failure(&self.lease, failure, self.worker.mono());
+        self.service.note_break(&self.lease, failure, self.worker.mono());
     }
 }
 

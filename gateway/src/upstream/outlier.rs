@@ -31,6 +31,10 @@ pub enum Outcome {
     Answered,
     /// It failed in a way that counts.
     Failed,
+    /// It answered, and broke the answer off.
+    BrokeOff,
+    /// An answer came to its end.
+    Ended,
 }
 
 /// A server's record: the state machine of its circuit breaker.
@@ -46,10 +50,15 @@ pub enum Outcome {
 /// Only requests that began after the last opening are heard: what one from before it says is about a server that was.
 /// A success while it is still open (it was used although it is ejected, for want of anybody else) closes it too;
 /// a failure then tells nothing new.
+///
+/// Answers that break off are counted apart, as many in a row eject just so: each of them has begun like a success, so that
+/// the other count would never get beyond one. What ends that row is an answer that comes to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Failures since the last answer.
     streak: u32,
+    /// Answers that broke off since the last one that came to its end.
+    breaks: u32,
     /// Ejections not yet forgiven.
     ejections: u32,
     /// Openings ever.
@@ -88,6 +97,11 @@ impl Record {
     /// Failures since the last answer or ejection.
     pub fn streak(&self) -> u32 {
         self.streak
+    }
+
+    /// Answers that broke off since the last one that came to its end, or since the last ejection.
+    pub fn breaks(&self) -> u32 {
+        self.breaks
     }
 
     /// The last opening.
@@ -160,19 +174,28 @@ pub fn step(
             record.closed_at = now;
             Some(Shift::Closed)
         }
-        (Outcome::Failed, Breaker::Closed) => {
-            record.streak = record.streak.saturating_add(1);
-            let is_due = policy.consecutive_failures > 0 && record.streak >= policy.consecutive_failures;
+        (Outcome::Ended, _) => {
+            record.breaks = 0;
+            None
+        }
+        (Outcome::Failed | Outcome::BrokeOff, Breaker::Closed) => {
+            let row = if outcome == Outcome::BrokeOff {
+                &mut record.breaks
+            } else {
+                &mut record.streak
+            };
+            *row = row.saturating_add(1);
+            let is_due = policy.consecutive_failures > 0 && *row >= policy.consecutive_failures;
             (is_due && may_eject()).then(|| {
                 record.ejections = forgiven(record, policy, now);
                 eject(record, policy, now)
             })
         }
-        (Outcome::Failed, Breaker::HalfOpen) => {
+        (Outcome::Failed | Outcome::BrokeOff, Breaker::HalfOpen) => {
             // Zero failures means never, also for who inherits a circuit that another policy has opened.
             (policy.consecutive_failures > 0 && may_eject()).then(|| eject(record, policy, now))
         }
-        (Outcome::Failed, Breaker::Open) => None,
+        (Outcome::Failed | Outcome::BrokeOff, Breaker::Open) => None,
     }
 }
 
@@ -180,7 +203,7 @@ fn eject(record: &mut Record, policy: &OutlierDetection, now: Mono) -> Shift {
     record.ejections = record.ejections.saturating_add(1);
     record.epoch = record.epoch.next();
     record.is_tripped = true;
-    record.streak = 0;
+    (record.streak, record.breaks) = (0, 0);
     let time = ejection_time(policy, record.ejections);
     record.ejected_until = now.plus(time);
     Shift::Opened(Ejection {

@@ -42,6 +42,7 @@ struct Hot {
     circuit: Circuit,
     /// Failures in a row, so that an answer need not lock the record of a server that has none.
     streak: AtomicU32,
+    breaks: AtomicU32,
     latency: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
@@ -257,6 +258,27 @@ impl Server {
         self.step(Outcome::Failed, epoch, policy, may_eject, now)
     }
 
+    /// It broke off the answer to a request that began in `epoch`. `may_eject` as for [`Server::failed`].
+    pub fn broke_off(
+        &self,
+        epoch: Epoch,
+        policy: &OutlierDetection,
+        may_eject: impl FnOnce() -> bool,
+        now: Mono,
+    ) -> Option<Shift> {
+        self.hot.failures.fetch_add(1, Ordering::Relaxed);
+        let _one_at_a_time = self.changes.ejecting();
+        self.step(Outcome::BrokeOff, epoch, policy, may_eject, now)
+    }
+
+    /// Its answer to a request that began in `epoch` has come to its end.
+    pub fn ended(&self, epoch: Epoch, policy: &OutlierDetection, now: impl FnOnce() -> Mono) {
+        // Nothing to clear, which is so for nearly all answers: no lock.
+        if self.hot.breaks.load(Ordering::Relaxed) != 0 {
+            self.step(Outcome::Ended, epoch, policy, || false, now());
+        }
+    }
+
     fn speaks_for(&self, epoch: Epoch, policy: &OutlierDetection, now: Mono) -> Option<Shift> {
         let circuit = self.hot.circuit.read();
         // Nothing to clear and nothing to close, which is so for nearly all answers: no lock.
@@ -277,6 +299,7 @@ impl Server {
         let mut record = self.record.lock();
         let shift = outlier::step(&mut record, outcome, epoch, policy, may_eject, now);
         self.hot.streak.store(record.streak(), Ordering::Relaxed);
+        self.hot.breaks.store(record.breaks(), Ordering::Relaxed);
         match shift? {
             Shift::Opened(ejection) => {
                 self.ejected_until_ns.store(ejection.until.0, Ordering::Release);

@@ -182,6 +182,41 @@ fn a_server_that_fails_is_ejected_for_a_while() {
 }
 
 #[test]
+fn a_server_that_breaks_its_answers_off_is_ejected_though_each_has_begun_well() {
+    for cache in [
+        "",
+        "[routes.cache]\nstore = \"edge\"\nttl = \"1h\"\n[caches.edge]\nmemory = \"1MiB\"",
+    ] {
+        let a = Origin::new().otherwise(reply(200).claims(100).body("part").hang_up());
+        let b = Origin::new().otherwise(reply(200));
+        let gw = Gateway::start_with_manual_clock(&format!(
+            r#"
+            [upstreams.app]
+            load_balancing = "round_robin"
+            {}
+            [upstreams.app.outlier_detection]
+            consecutive_failures = 3
+
+            [[routes]]
+            name = "all"
+            upstream = "app"
+            {cache}
+            "#,
+            servers(&[(&a, 1), (&b, 1)])
+        ));
+
+        for nth in 0..20 {
+            let mut client = gw.connect();
+            client.send(Request::get(&format!("/{nth}")).bytes());
+            // Nothing can be made good any more once an answer has begun.
+            let _whole_or_not = client.try_response();
+        }
+        assert_eq!(a.total(), 3, "{cache}");
+        assert_eq!(gw.server("app", a.address())["state"], "ejected");
+    }
+}
+
+#[test]
 fn a_repeat_offender_is_ejected_for_longer() {
     let a = Origin::new().otherwise(reset());
     let b = Origin::new().otherwise(reply(200));

@@ -51,6 +51,29 @@ fn only_failures_in_a_row_eject() {
 }
 
 #[test]
+fn answers_that_break_off_in_a_row_eject_though_each_has_begun_like_a_success() {
+    let mut record = Record::default();
+    let mut broken = |record: &mut Record| {
+        assert_eq!(answer(record, 1), None);
+        tell(record, Outcome::BrokeOff, 1)
+    };
+    assert_eq!((broken(&mut record), broken(&mut record)), (None, None));
+    assert_eq!(tell(&mut record, Outcome::Ended, 1), None);
+    assert_eq!((broken(&mut record), broken(&mut record)), (None, None));
+    assert!(matches!(broken(&mut record), Some(Shift::Opened(_))));
+    assert_eq!((record.streak(), record.breaks()), (0, 0));
+}
+
+#[test]
+fn failures_and_answers_that_break_off_are_two_rows() {
+    let mut record = Record::default();
+    assert_eq!((fail(&mut record, 1), fail(&mut record, 1)), (None, None));
+    assert_eq!(tell(&mut record, Outcome::BrokeOff, 1), None);
+    assert_eq!(tell(&mut record, Outcome::BrokeOff, 1), None);
+    assert!(matches!(fail(&mut record, 1), Some(Shift::Opened(_))));
+}
+
+#[test]
 fn a_half_open_server_is_closed_by_one_success_and_has_a_clean_streak() {
     let mut record = Record::default();
     fall(&mut record, 0);
