@@ -53,7 +53,7 @@ fn only_failures_in_a_row_eject() {
 #[test]
 fn answers_that_break_off_in_a_row_eject_though_each_has_begun_like_a_success() {
     let mut record = Record::default();
-    let mut broken = |record: &mut Record| {
+    let broken = |record: &mut Record| {
         assert_eq!(answer(record, 1), None);
         tell(record, Outcome::BrokeOff, 1)
     };
