@@ -140,7 +140,7 @@ mod tests {
                 let statuses = cells.next().is_some_and(|cell| cell.contains(&status));
                 statuses && cells.next().is_some_and(|cell| cell.contains(&word))
             };
-            rows.iter().any(|row| has_both(row))
+            rows.iter().any(has_both)
         };
         let all = Refusal::ALL.iter().map(|refusal| refusal.facts());
         let missing: Vec<_> = all.filter(|facts| !is_there(facts)).map(|f| f.word).collect();

@@ -231,7 +231,9 @@ fn a_probe_over_tls_believes_no_more_than_a_request() {
         front.set(showing(&leaf, None));
         gw.wait_state("app", front.address(), "up");
         // The gateway's side of a handshake ends first.
-        wait_until("the server has seen a handshake, too", || front.handshakes() > before);
+        wait_until("the server has seen a handshake, too", || {
+            front.handshakes() > before
+        });
         gw.get("/app").expect(200);
     }
 }
