@@ -14,8 +14,9 @@
 #                                   kept connections of HTTP/1.1 in clear text (wrk, 64)
 #     cached-1k-h2 cached-1k-h2-50  HTTP/2 over TLS (h2load): 100 connections of 32 streams, 50 of 16
 #     tls-new tls-resumed           a connection with its handshake, one request, close; TLS 1.3
-#     p99-half p99-half-proxied     p99 at a constant rate, half of what wrk gets out of that proxy; from when each
-#                                   request was due (src/bin/openload.rs)
+#     p99-same p99-same-proxied     p99 at 20,000 and 10,000 requests a second, from when each request was due
+#                                   (src/bin/openload.rs)
+#     p99-half p99-half-proxied     the same at half of what wrk gets out of that proxy
 #     idle-10k idle-10k-tls         resident memory per connection, of 10000 or as many as descriptors allow
 #   PROXIES="nginx haproxy"         only these; all: sluice nginx haproxy varnish floor
 #   SKIP_BUILD=1                    takes target/release/{sluice,floor,openload} as they are
