@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::Reply;
 use crate::config::plan::Edits;
 use crate::facts::{Facts, write_number};
-use crate::wire::edit::{Passage, defuse, write_line};
+use crate::wire::edit::{Passage, defuse, write_field, write_line};
 use crate::wire::{Answer, Fields, Length, Name, Version};
 
 /// How the body is framed towards the client, and what becomes of the connection.
@@ -118,7 +118,7 @@ fn write_fields(out: &mut Vec<u8>, answer: Shown<'_>, edits: &Edits, keeps_trail
             known => answer.hides.contains(&known),
         };
         if !is_ours && passage.allows(&field) && !is_edited(edits, field.name) {
-            write_line(out, field.name, field.value);
+            write_field(out, &field);
         }
     }
 }
@@ -132,7 +132,7 @@ pub fn write_interim(out: &mut Vec<u8>, answer: &Answer) {
         .iter()
         .filter(|f| passage.allows(f) && f.known != Name::ContentLength)
     {
-        write_line(out, field.name, field.value);
+        write_field(out, &field);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -146,7 +146,7 @@ pub fn write_switch(out: &mut Vec<u8>, answer: &Answer, facts: &Facts<'_>, edits
         .iter()
         .filter(|f| passage.allows(f) && !is_edited(edits, f.name))
     {
-        write_line(out, field.name, field.value);
+        write_field(out, &field);
     }
     write_line(out, b"Connection", b"Upgrade");
     for protocol in answer.fields.values(Name::Upgrade) {
@@ -180,7 +180,7 @@ pub fn write_reply(
     for field in reply.relayed.iter().flat_map(|fields| fields.iter()) {
         let is_ours = matches!(field.known, Name::Date | Name::Server | Name::XRequestId);
         if !is_ours && !is_edited(edits, field.name) {
-            write_line(out, field.name, field.value);
+            write_field(out, &field);
         }
     }
     finish(out, facts, edits, delivery);

@@ -7,7 +7,7 @@ use crate::facts::{Facts, write_ip, write_number};
 use crate::kit::host;
 use crate::kit::template::{Part, RequestVariable, Template};
 use crate::kit::trace_context::{SpanId, TraceId, TraceParent};
-use crate::wire::edit::{Passage, defuse, is_alike, write_line};
+use crate::wire::edit::{Passage, defuse, is_alike, write_field, write_line};
 use crate::wire::{Field, Fields, Length, Method, Name, Version};
 
 /// How this gateway names itself in Via (RFC 9110 §7.6.3).
@@ -119,7 +119,7 @@ fn write_passing(out: &mut Vec<u8>, facts: &Facts<'_>, outgoing: &Outgoing<'_>) 
     let passage = Passage::new(&facts.request.fields);
     for field in facts.request.fields.iter() {
         if passage.allows(&field) && passes(&field, facts, outgoing) {
-            write_line(out, field.name, field.value);
+            write_field(out, &field);
         }
     }
 }

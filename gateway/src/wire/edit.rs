@@ -109,9 +109,33 @@ pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends a line that has come, as it came where that is how we would write it.
+pub fn write_field(out: &mut Vec<u8>, field: &Field<'_>) {
+    match field.line {
+        [] => write_line(out, field.name, field.value),
+        line => out.extend_from_slice(line),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::head::parse_fields;
+
+    #[test]
+    fn a_line_that_has_come_is_written_with_one_space_and_one_line_end() {
+        let came = b"A: b\r\nc:d\r\nE:  f \r\ng:\r\nH: \r\nI:\tj\r\nk: l m\r\n\r\n";
+        let mut fields = Fields::default();
+        fields.push(b"first", b"1");
+        parse_fields(came, &mut fields, 10).unwrap();
+        fields.push(b"last", b"2");
+        let mut out = Vec::new();
+        fields.iter().for_each(|field| write_field(&mut out, &field));
+        let written = "first: 1\r\nA: b\r\nc: d\r\nE: f\r\ng: \r\nH: \r\nI: j\r\nk: l m\r\nlast: 2\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), written);
+        let whole = fields.iter().filter(|field| !field.line.is_empty()).count();
+        assert_eq!(whole, 3, "A, H and k");
+    }
 
     #[test]
     fn what_is_about_the_connection_stays_behind() {

@@ -1,5 +1,7 @@
 //! The fields of one head: their bytes in one piece, and where each of them lies.
 
+use std::ops::Range;
+
 use super::name::Name;
 use super::syntax;
 
@@ -8,6 +10,8 @@ use super::syntax;
 pub struct Fields {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    /// A bit for each name that one of the lines has: a request is asked for dozens of names, and has few of them.
+    names: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +19,13 @@ struct Line {
     known: Name,
     name: (u32, u32),
     value: (u32, u32),
+    /// Behind its line end, if the line came as we would write it; 0 otherwise.
+    end: u32,
 }
+
+/// Where a text lies that was taken over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextAt(u32);
 
 /// One field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +36,8 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value without white space around it.
     pub value: &'a [u8],
+    /// The whole line with its end, if it came just as we would write it; empty otherwise.
+    pub line: &'a [u8],
 }
 
 impl Fields {
@@ -33,23 +45,51 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
+        self.names = 0;
     }
 
     /// Adds a line. The caller vouches that the name is a token and the value has no forbidden byte.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let name_at = self.append(name);
         let value_at = self.append(value);
+        let known = Name::of(name);
+        self.names |= known.bit();
         self.lines.push(Line {
-            known: Name::of(name),
+            known,
             name: name_at,
             value: value_at,
+            end: 0,
+        });
+    }
+
+    /// Takes over the text of many lines at once, to be told by [`Fields::push_at`] where they lie: one copy instead of two
+    /// for each line.
+    pub(super) fn take_text(&mut self, text: &[u8]) -> TextAt {
+        TextAt(self.append(text).0)
+    }
+
+    /// Adds a line of that text. `name` and `value` are where they lie in it, and followed by more of it; as with
+    /// [`Fields::push`].
+    pub(super) fn push_at(&mut self, text: TextAt, name: Range<usize>, value: Range<usize>) {
+        let at = |range: &Range<usize>| (text.0 + index(range.start), text.0 + index(range.end));
+        let (name, value) = (at(&name), at(&value));
+        let known = Name::of(slice(&self.bytes, name));
+        self.names |= known.bit();
+        let has = |from: u32, to: u32, bytes: &[u8]| slice(&self.bytes, (from, to)) == bytes;
+        let is_as_written = has(name.1, value.0, b": ") && has(value.1, value.1 + 2, b"\r\n");
+        self.lines.push(Line {
+            known,
+            name,
+            value,
+            end: if is_as_written { value.1 + 2 } else { 0 },
         });
     }
 
     /// Drops every line of that name.
     pub fn remove(&mut self, name: &str) {
-        let Self { bytes, lines } = self;
+        let Self { bytes, lines, names } = self;
         lines.retain(|l| !slice(bytes, l.name).eq_ignore_ascii_case(name.as_bytes()));
+        *names = lines.iter().fold(0, |names, l| names | l.known.bit());
     }
 
     /// Bytes of memory held for names and values, used or not.
@@ -73,6 +113,10 @@ impl Fields {
             known: l.known,
             name: slice(&self.bytes, l.name),
             value: slice(&self.bytes, l.value),
+            line: match l.end {
+                0 => &[],
+                end => slice(&self.bytes, (l.name.0, end)),
+            },
         })
     }
 
@@ -83,7 +127,11 @@ impl Fields {
 
     /// The values of all lines of a known name, in order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        self.lines
+        let lines = match self.names & name.bit() {
+            0 => &[][..],
+            _ => &self.lines,
+        };
+        lines
             .iter()
             .filter(move |l| l.known == name)
             .map(|l| slice(&self.bytes, l.value))
@@ -182,6 +230,36 @@ mod tests {
         assert_eq!(f.cookie("b"), Some(&b"2"[..]));
         assert_eq!(f.cookie("c"), Some(&b"3=4"[..]));
         assert_eq!(f.cookie("d"), None);
+    }
+
+    const SOME: [&str; 7] = ["Accept", "cookie", "VARY", "x-one", "if-range", "Via", "Cookie"];
+
+    proptest::proptest! {
+        #[test]
+        fn a_name_is_found_where_a_line_has_it_and_nowhere_else(
+            pushed in proptest::collection::vec(0..SOME.len(), 0..12),
+            removed in proptest::collection::vec(0..SOME.len(), 0..3),
+            again in proptest::collection::vec(0..SOME.len(), 0..3),
+        ) {
+            let mut f = Fields::default();
+            let mut model: Vec<(&str, Vec<u8>)> = Vec::new();
+            let push = |f: &mut Fields, model: &mut Vec<_>, name: &'static str| {
+                let value = model.len().to_string().into_bytes();
+                f.push(name.as_bytes(), &value);
+                model.push((name, value));
+            };
+            pushed.iter().for_each(|at| push(&mut f, &mut model, SOME[*at]));
+            for at in removed {
+                f.remove(SOME[at]);
+                model.retain(|(name, _)| !name.eq_ignore_ascii_case(SOME[at]));
+            }
+            again.iter().for_each(|at| push(&mut f, &mut model, SOME[*at]));
+            for name in Name::ALL {
+                let of_name = model.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.text()));
+                let found: Vec<_> = f.values(*name).collect();
+                proptest::prop_assert_eq!(found, of_name.map(|(_, value)| &value[..]).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]

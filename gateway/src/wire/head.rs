@@ -1,5 +1,7 @@
 //! Finding the end of a head, and reading its field lines: shared by requests and answers.
 
+use std::ops::Range;
+
 use super::fields::Fields;
 use super::name::Name;
 use super::syntax;
@@ -106,6 +108,7 @@ pub(super) fn first_line(head: &[u8]) -> Result<(&[u8], &[u8]), HeadFault> {
 
 /// Reads field lines up to the empty line into `fields`, strictly.
 pub fn parse_fields(lines: &[u8], fields: &mut Fields, fields_max: usize) -> Result<(), HeadFault> {
+    let text = fields.take_text(lines);
     let mut rest = lines;
     loop {
         let (line, after) = first_line(rest)?;
@@ -115,8 +118,9 @@ pub fn parse_fields(lines: &[u8], fields: &mut Fields, fields_max: usize) -> Res
         if fields.len() == fields_max {
             return Err(HeadFault::TooManyFields);
         }
+        let at = lines.len() - rest.len();
         let (name, value) = parse_line(line)?;
-        fields.push(name, value);
+        fields.push_at(text, at..at + name, at + value.start..at + value.end);
         rest = after;
     }
 }
@@ -128,7 +132,8 @@ fn check_options(fields: &Fields) -> Result<(), HeadFault> {
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<(&[u8], &[u8]), HeadFault> {
+/// How long the name is, and where the value lies.
+fn parse_line(line: &[u8]) -> Result<(usize, Range<usize>), HeadFault> {
     // RFC 9112 §5.2: a server that receives obs-fold in a request must reject it or replace it.
     if matches!(line[0], b' ' | b'\t') {
         return Err(HeadFault::Malformed("a folded line"));
@@ -142,7 +147,9 @@ fn parse_line(line: &[u8]) -> Result<(&[u8], &[u8]), HeadFault> {
     if !syntax::is_value(value) {
         return Err(HeadFault::Malformed("a control byte in a field value"));
     }
-    Ok((name, value))
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let start = colon + 1 + line[colon + 1..].iter().take_while(is_space).count();
+    Ok((colon, start..start + value.len()))
 }
 
 #[cfg(test)]

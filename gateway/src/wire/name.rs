@@ -19,7 +19,13 @@ macro_rules! names {
                 }
             }
 
-            const ALL: &[Self] = &[$(Self::$variant,)*];
+            pub(super) const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// One bit of 64 that no other name has.
+            pub(super) const fn bit(self) -> u64 {
+                const { assert!((Self::Other as u32) < u64::BITS, "a name for each bit and no more") };
+                1 << self as u32
+            }
         }
     };
 }
