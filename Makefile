@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # The lock file decides: a build asks nothing of the network once its crates are here.
 CARGO := cargo
 
-.PHONY: help demo build test check format lint units bench deb audit tools clean
+.PHONY: help demo build test check format lint units bench count deb audit tools clean
 
 help:
 	@echo 'make demo     four servers and the gateway with its cache on 127.0.0.1:8080, until Ctrl-C'
@@ -14,6 +14,7 @@ help:
 	@echo 'make check    formatting and lints alone'
 	@echo 'make build    target/release/sluice and target/release/workouts'
 	@echo 'make bench    the small steps one by one, then side by side with nginx, HAProxy and Varnish'
+	@echo 'make count    instructions of the small steps one by one, by callgrind: the same in each run'
 	@echo 'make deb      target/debian/sluice_VERSION_ARCHITECTURE.deb'
 	@echo 'make audit    licences, sources and known faults of all crates that are linked'
 	@echo 'make clean    removes what was built and what the demo has left in run/'
@@ -51,8 +52,17 @@ units: tools
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 bench: build
-	$(CARGO) bench --locked -p benches
+	$(CARGO) bench --locked -p benches --bench micro
 	benches/compare/run.sh
+
+# Of the version of the crate in Cargo.lock, or it refuses.
+GUNGRAUN := 0.20.0
+GUNGRAUN_AT := target/tools/gungraun-runner-$(GUNGRAUN)
+
+count: tools
+	@deploy/tools.sh valgrind
+	test -x $(GUNGRAUN_AT)/bin/gungraun-runner || $(CARGO) install --locked --root $(GUNGRAUN_AT) gungraun-runner@$(GUNGRAUN)
+	GUNGRAUN_RUNNER=$(CURDIR)/$(GUNGRAUN_AT)/bin/gungraun-runner $(CARGO) bench --locked -p benches --bench counted
 
 # The version that was tried; it stays in target/tools. dpkg-shlibdeps tells which libraries the binary needs.
 CARGO_DEB := 3.8.0

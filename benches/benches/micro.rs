@@ -2,98 +2,28 @@
 #![allow(missing_docs, reason = "the macros of criterion write undocumented functions")]
 
 use std::hint::black_box;
-use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use benches::steps::{FindRoute, LookUpHit, Pick, RATE_KEYS, ReadHead, Step, WriteLine, key, limiter, state};
 use criterion::{Criterion, criterion_group, criterion_main};
-use gateway::balance::{self, Ask, Pool};
 use gateway::compress::{self, compress_whole};
-use gateway::config::Plan;
-use gateway::config::plan::{Coding, LimitKey, OnRedisError, RateLimit};
+use gateway::config::plan::Coding;
 use gateway::guard::rate;
 use gateway::kit::clock::{Clock, Mono};
-use gateway::observe::Metrics;
-use gateway::route::{Facts, Table};
 use gateway::snapshot::Snapshot;
-use gateway::state::State;
-use gateway::wire::{HeadLimits, HeadScan, Request};
 
-const LIMITS: HeadLimits = HeadLimits {
-    bytes_max: 32 << 10,
-    fields_max: 100,
-    target_bytes_max: 8 << 10,
-    leading_lines_max: 4,
-};
-
-/// Of a rate limit's table, as many as by default.
-const RATE_KEYS: usize = 1_000_000;
-
-fn pool(plan: &Plan, state: &State) -> Arc<Pool> {
-    let upstream = &plan.upstreams[0];
-    Pool::new(upstream, state.running("app"), state.changes.clone(), |server| {
-        balance::Cells {
-            server: state.server(&server.address, None),
-            health: None,
-            seat: state.seat("app", &server.address),
-        }
-    })
+fn step(c: &mut Criterion, name: &str, mut step: impl Step) {
+    c.bench_function(name, |b| b.iter(|| step.take()));
 }
 
-fn state() -> State {
-    State::new(Arc::new(Metrics::new("bench")), Clock::system())
-}
-
-fn head(c: &mut Criterion) {
-    let mut request = Request::default();
-    c.bench_function("head: find the end and parse, 10 fields", |b| {
-        b.iter(|| {
-            let (start, end) = HeadScan::default()
-                .advance(benches::HEAD, LIMITS)
-                .ok()
-                .flatten()
-                .unwrap_or_default();
-            request.parse(black_box(&benches::HEAD[start..end]), LIMITS)
-        });
-    });
-}
-
-fn route(c: &mut Criterion) {
-    let plan = benches::plan(1_000, 1);
-    let table = Table::new(plan.routes.iter().map(|r| (r.matches.clone(), ())));
-    let mut request = Request::default();
-    assert!(
-        request.parse(benches::HEAD, LIMITS).is_ok(),
-        "the bench's own head is well formed"
-    );
-    c.bench_function("route: a prefix of 1,000 routes", |b| {
-        b.iter(|| {
-            let facts = Facts {
-                listener: None,
-                host: &request.host,
-                path: &request.path,
-                method: &request.method_text,
-                query: request.query.as_deref(),
-                fields: &request.fields,
-            };
-            black_box(table.find(black_box(&facts)));
-        });
-    });
-}
-
-fn pick(c: &mut Criterion) {
-    for servers in [10, 1_000] {
-        let (plan, state) = (benches::plan(1, servers), state());
-        let pool = pool(&plan, &state);
-        let now = Clock::system().now().mono;
-        c.bench_function(
-            &format!("least_conn: pick and give back, {servers} servers"),
-            |b| {
-                b.iter(|| black_box(pool.pick(&Ask::default(), 7, now)));
-            },
-        );
-    }
+fn steps(c: &mut Criterion) {
+    step(c, "head: find the end and parse, 10 fields", ReadHead::default());
+    step(c, "route: a prefix of 1,000 routes", FindRoute::default());
+    step(c, "least_conn: pick and give back, 10 servers", Pick::of(10));
+    step(c, "least_conn: pick and give back, 1000 servers", Pick::of(1_000));
+    step(c, "look-up: a fresh answer in memory", LookUpHit::default());
+    step(c, "log: a line of JSON", WriteLine::default());
 }
 
 fn wire(c: &mut Criterion) {
@@ -135,27 +65,6 @@ fn compress(c: &mut Criterion) {
             });
         }
     }
-}
-
-/// A limit that admits whatever the bench asks of one key, so that every question is also a charge.
-fn limiter(table: &Arc<rate::Table>) -> rate::Limiter {
-    let plan = RateLimit {
-        name: "bench".into(),
-        key: LimitKey::ClientIp,
-        count: NonZeroU32::MIN,
-        period: Duration::from_secs(1),
-        burst: NonZeroU32::MAX,
-        max_keys: RATE_KEYS,
-        shared: false,
-        on_redis_error: OnRedisError::Local,
-    };
-    rate::Limiter::new(Arc::new(plan), table.clone())
-}
-
-/// As even as the hashes of real keys: an odd factor and a fold.
-fn key(n: u64) -> rate::KeyHash {
-    let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    rate::KeyHash((n ^ n >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) ^ n >> 32)
 }
 
 fn admit(c: &mut Criterion) {
@@ -202,5 +111,5 @@ fn admit(c: &mut Criterion) {
     });
 }
 
-criterion_group!(micro, head, route, pick, wire, compress, admit);
+criterion_group!(micro, steps, wire, compress, admit);
 criterion_main!(micro);

@@ -123,7 +123,8 @@ class Arena:
         return self.folder / "cert.pem"
 
     def open(self, wanted: list[str]):
-        (self.folder / "files").mkdir(mode=0o755)
+        for name in ("files", "log"):
+            (self.folder / name).mkdir(mode=0o755)
         for name, length in FILES.items():
             (self.folder / "files" / name).write_bytes(b"a" * length)
         self.certify()
@@ -238,7 +239,7 @@ class Arena:
     def sluice(self) -> Proxy:
         command = [SLUICE, "run", "-c", HERE / "sluice.toml"]
         process = self.start(*command, env={**os.environ, "DIR": str(self.folder)})
-        return Proxy("sluice", [process], [self.folder / "sluice-access.log"])
+        return Proxy("sluice", [process], [self.folder / "log" / "sluice-access.log"])
 
 
 def drain(log: socket.socket):

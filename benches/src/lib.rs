@@ -1,6 +1,8 @@
-//! What the benchmarks are run on: routes, servers and requests as a large configuration has them, and an open load.
+//! What the benchmarks are run on: routes, servers and requests as a large configuration has them, the small steps of a
+//! request, and an open load.
 
 pub mod load;
+pub mod steps;
 
 use std::fmt::Write as _;
 
