@@ -74,8 +74,18 @@ impl Facts<'_> {
 
 /// Appends an address, IPv4 without its mapping; nothing for a Unix socket.
 pub fn write_ip(ip: Option<IpAddr>, out: &mut Vec<u8>) {
-    if let Some(ip) = ip {
-        write!(out, "{}", ip.to_canonical()).expect("a Vec takes every byte");
+    match ip.map(|ip| ip.to_canonical()) {
+        None => {}
+        Some(IpAddr::V6(ip)) => write!(out, "{ip}").expect("a Vec takes every byte"),
+        // Twice in each proxied request: the formatter would take ten times as long.
+        Some(IpAddr::V4(ip)) => {
+            for (at, part) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                write_number(part.into(), out);
+            }
+        }
     }
 }
 

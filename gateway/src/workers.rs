@@ -14,9 +14,9 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::LocalOptions;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::LocalSet;
 
 use crate::config::plan;
 use crate::corridor::arrival;
@@ -92,14 +92,20 @@ impl Handle {
         let (orders, inbox) = unbounded_channel();
         let load = Arc::<Load>::default();
         let its_load = Arc::clone(&load);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let (started, has_started) = std::sync::mpsc::sync_channel(1);
         let work = move || {
+            // Made where it runs, because it cannot move. A LocalSet on a runtime would queue and wake everything twice.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            let (runtime, fault) =
+                runtime.map_or_else(|fault| (None, Err(fault)), |made| (Some(made), Ok(())));
+            _ = started.send(fault);
             let life = async move { obey(Rc::new(Crew::new(seed, its_load)), inbox).await };
-            LocalSet::new().block_on(&runtime, life)
+            runtime.is_some_and(|runtime| runtime.block_on(life))
         };
         let thread = Builder::new().name(format!("worker-{number}")).spawn(work)?;
+        has_started.recv().map_err(io::Error::other)??;
         Ok(Self {
             orders,
             thread: Mutex::new(Some(thread)),

@@ -233,7 +233,9 @@ async fn take(stream: &Stream, mut length: usize) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Visit;
     use super::*;
+    use crate::snapshot::Service;
 
     /// What a connection's future may take. Whatever is awaited in it without a box has its room in each connection that
     /// waits for its next request: HTTP/2's was 4.5 KiB, and twice, as that future was moved into another.
@@ -241,6 +243,18 @@ mod tests {
 
     fn bytes<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
         size_of::<F>()
+    }
+
+    /// What is moved into a box for each request that is passed on: a copy of so many bytes, whatever it comes to.
+    const PASSED_ON_BYTES_MAX: usize = 3 * 1024;
+
+    #[test]
+    fn what_is_made_for_each_request_is_no_larger_than_most_of_them_need() {
+        fn bytes<'a, F: Future>(_: impl FnOnce(&'a mut Visit<'a>, &'a Arc<Service>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let passed_on = bytes(Visit::pass_on);
+        assert!(passed_on <= PASSED_ON_BYTES_MAX, "{passed_on} bytes");
     }
 
     #[test]

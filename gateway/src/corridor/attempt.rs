@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use super::trace;
@@ -100,17 +101,17 @@ impl Failed {
     }
 }
 
-/// One try: a connection, the request on it, the head of the answer. Its span is this one; `is_wary` = no idle connection
-/// is trusted.
+/// One try: a connection, the request on it, the head of the answer. Its span is this one and it begins now; `is_wary` = no
+/// idle connection is trusted.
 pub(super) async fn try_server(
     worker: &Worker,
     x: &mut Exchange,
     service: &Service,
     lease: &Lease,
     upload: &mut Upload<'_>,
-    (span, is_wary): (SpanId, bool),
+    (span, now, is_wary): (SpanId, Mono, bool),
 ) -> Result<Origin, TryFault> {
-    let mut origin = connect(worker, x, service, lease, is_wary).await?;
+    let mut origin = connect(worker, x, service, lease, (now, is_wary)).await?;
     upload.restart(|out| write_head(out, x, span));
     let mut interim = 0;
     loop {
@@ -125,7 +126,7 @@ pub(super) async fn try_server(
         if x.answer.status == 101 || interim > INTERIM_ANSWERS_MAX {
             return Err(invalid("an interim answer that was not asked for"));
         }
-        pass_interim(x, upload).await?;
+        Box::pin(pass_interim(x, upload)).await?;
     }
     framing::of_answer(&x.answer, x.method_sent()).map_err(|_| invalid("a body of uncertain length"))?;
     Ok(origin)
@@ -136,12 +137,11 @@ async fn connect(
     x: &mut Exchange,
     service: &Service,
     lease: &Lease,
-    is_wary: bool,
+    (now, is_wary): (Mono, bool),
 ) -> Result<Origin, TryFault> {
-    let now = worker.mono();
     let server = lease.server();
     if let Some(key) = service.link_key(server.id()) {
-        return share(worker, x, service, server.address(), key, is_wary).await;
+        return Box::pin(share(worker, x, service, server.address(), key, is_wary)).await;
     }
     if !is_wary
         && let Some(key) = service.idle_key(server.id())
@@ -149,7 +149,7 @@ async fn connect(
     {
         return Ok(Origin::new(stream, worker.shelf.lend(), true));
     }
-    let connected = open(worker, x, service, server.address(), now).await;
+    let connected = Box::pin(open(worker, x, service, server.address(), now)).await;
     note_connect(x, worker.mono().since(now));
     match connected {
         Ok(stream) => Ok(Origin::new(stream, worker.shelf.lend(), false)),
@@ -290,8 +290,11 @@ async fn send_and_read(
     origin: &mut Origin,
     upload: &mut Upload<'_>,
 ) -> Result<(), TryFault> {
-    let mut takes_more = true;
-    // Most requests have no body: their head goes out at once, and only the answer is waited for.
+    // Most requests go out at once, and only the answer is waited for.
+    let mut takes_more = match upload.run_now(origin.split().1) {
+        Ok(is_all) => !is_all,
+        Err(fault) => may_have_answered(&fault)?,
+    };
     loop {
         let is_sending = takes_more && !upload.is_sent();
         if !is_sending {
@@ -301,14 +304,21 @@ async fn send_and_read(
             upload,
             write_timeout: service.plan.write_timeout,
         };
-        match stream.against(origin, &mut x.answer).await {
+        match Box::pin(stream.against(origin, &mut x.answer)).await {
             Progress::Head(Ok(())) => return Ok(()),
             Progress::Head(Err(fault)) => return Err(answer_fault(origin, fault)),
             Progress::Sent(Ok(())) => {}
-            // It may have answered before it stopped listening: what it said is worth reading.
-            Progress::Sent(Err(UploadFault::Origin(IoFault::Broken(_)))) => takes_more = false,
-            Progress::Sent(Err(fault)) => return Err(upload_fault(&fault)),
+            Progress::Sent(Err(fault)) => takes_more = may_have_answered(&fault)?,
         }
+    }
+}
+
+/// An origin may have answered before it stopped listening: what it said is worth reading, and nothing more is sent, which is
+/// what `false` is for. Any other fault is the end.
+fn may_have_answered(fault: &UploadFault) -> Result<bool, TryFault> {
+    match fault {
+        UploadFault::Origin(IoFault::Broken(_)) => Ok(false),
+        fault => Err(upload_fault(fault)),
     }
 }
 
@@ -341,17 +351,19 @@ async fn read_answer(
     origin: &mut Origin,
     client: Option<&Stream>,
 ) -> Result<(), TryFault> {
-    let (reader, stream) = origin.split();
-    let answer = &mut x.answer;
-    let reading = async { Ok(reader.read_head(stream, answer).await) };
-    let reading = within(service.plan.read_timeout, reading);
-    let read = match client {
-        None => reading.await,
-        Some(client) => tokio::select! {
-            biased;
-            read = reading => read,
-            _ = client.broken() => return Err(TryFault::ClientGone),
-        },
+    let read = {
+        let (reader, stream) = origin.split();
+        let answer = &mut x.answer;
+        let reading = pin!(async { Ok(reader.read_head(stream, answer).await) });
+        let reading = within(service.plan.read_timeout, reading);
+        match client {
+            None => reading.await,
+            Some(client) => tokio::select! {
+                biased;
+                read = reading => read,
+                _ = client.broken() => return Err(TryFault::ClientGone),
+            },
+        }
     };
     match read {
         Ok(Ok(())) => Ok(()),

@@ -12,13 +12,16 @@ use crate::kit::clock::Mono;
 use crate::relay::{Download, DownloadFault, Origin, Upload, UploadFault, tunnel};
 use crate::reply::head::{self, Announced, Delivery, is_edited, write_answer, write_switch};
 use crate::snapshot::Service;
-use crate::stream::{IoFault, Stream};
+use crate::stream::{COPIED_BYTES_MAX, IoFault, Stream};
 use crate::upstream::Failure;
 use crate::wire::edit::write_line;
 use crate::wire::{Length, Method, framing};
 
 /// How long an upgraded connection may be silent in both directions.
 const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Room for a head; most take less.
+const HEAD_BYTES: usize = 1024;
 
 /// reply: the origin's answer on its way to the client.
 pub(super) async fn deliver(
@@ -39,7 +42,7 @@ pub(super) async fn deliver(
             // upstream to everybody. A number that the operator has set counts them.
             x.guarded.room = None;
         }
-        return switch(x, &mut origin, upload, client).await;
+        return Box::pin(switch(x, &mut origin, upload, client)).await;
     }
     let Ok(length) = framing::of_answer(&x.answer, x.request.method) else {
         return Next::Abandon;
@@ -139,7 +142,12 @@ fn answer_head(
         status.write(&mut extra);
         extra.extend_from_slice(b"\r\n");
     }
-    let mut head = Vec::with_capacity(1024);
+    // A short body will go behind it.
+    let body = match delivery.length {
+        Announced::Length(length) => length.min(COPIED_BYTES_MAX as u64) as usize,
+        Announced::Chunked | Announced::Nothing => 0,
+    };
+    let mut head = Vec::with_capacity(HEAD_BYTES + body);
     let mut date = worker.date.borrow_mut();
     write_answer(
         &mut head,
@@ -180,10 +188,22 @@ async fn relay(
     upload: &mut Upload<'_>,
     talk: Talk,
 ) -> Result<(), DownloadFault> {
-    let (reader, stream) = origin.split();
     if upload.is_sent() {
+        let (reader, stream) = origin.split();
         return download.run(reader, stream, client, head).await;
     }
+    Box::pin(relay_both(download, origin, client, head, upload, talk)).await
+}
+
+async fn relay_both(
+    download: &mut Download,
+    origin: &mut Origin,
+    client: &Stream,
+    head: Vec<u8>,
+    upload: &mut Upload<'_>,
+    talk: Talk,
+) -> Result<(), DownloadFault> {
+    let (reader, stream) = origin.split();
     let mut down = std::pin::pin!(download.run(reader, stream, client, head));
     tokio::select! {
         biased;

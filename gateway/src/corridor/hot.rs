@@ -22,11 +22,8 @@ use crate::cache::{Body, Key, Meta, Object};
 use crate::exchange::{Exchange, Stored};
 use crate::observe::CacheResult;
 use crate::reply::head::{Announced, Delivery, finish, write_stored};
-use crate::stream::{IoFault, within};
+use crate::stream::{COPIED_BYTES_MAX, IoFault, within};
 use crate::wire::Method;
-
-/// Bodies up to here are copied behind their head: one piece costs the system less than two.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// How far the short way has led.
 pub(super) enum Hot {

@@ -99,7 +99,7 @@ impl<'a> Copying<'a> {
     pub(super) fn of(worker: &'a Rc<Worker>, x: &Exchange) -> Self {
         Self {
             worker,
-            site: x.site.clone().filter(|_| wants_body(x)),
+            site: x.site.as_ref().filter(|_| wants_body(x)).cloned(),
         }
     }
 

@@ -121,11 +121,11 @@ impl Visit<'_> {
         match decided {
             Ok(Verdict::Pass(service)) => match self.hot() {
                 Hot::Done(next) => next,
-                Hot::Rest(rest) => self.send_rest(rest).await,
+                Hot::Rest(rest) => Box::pin(self.send_rest(rest)).await,
                 // In a box: what a hit does not need is not carried along by it.
                 Hot::Cold => Box::pin(self.pass_on(&service)).await,
             },
-            Ok(Verdict::Reply(reply)) => self.reply(reply).await,
+            Ok(Verdict::Reply(reply)) => Box::pin(self.reply(reply)).await,
             Ok(Verdict::Refuse(refusal, fields)) => Box::pin(self.refuse(refusal, fields)).await,
             // Who waits is answered by somebody else; see `wait_in`.
             Ok(Verdict::Wait(..) | Verdict::Abandon) => Next::Abandon,

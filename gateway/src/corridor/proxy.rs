@@ -44,8 +44,11 @@ type Outcome = Result<(Origin, Lease), TryFault>;
 
 impl Visit<'_> {
     /// Passes the request on, within the route's time.
+    ///
+    /// Its future is made and moved into its box for each request, as large as the largest of what it may come to. So whatever
+    /// few requests come to is in a box of its own.
     pub(super) async fn pass_on(&mut self, service: &Arc<Service>) -> Next {
-        let Some(timeout) = time_left(&self.x, self.worker.mono()) else {
+        let Some(timeout) = time_left(&self.x, || self.worker.mono()) else {
             return self.ask(service).await;
         };
         match tokio::time::timeout(timeout, self.ask(service)).await {
@@ -56,10 +59,10 @@ impl Visit<'_> {
                     self.x.length = Length::UntilClose;
                 }
                 // An origin that takes longer than the route gives it has failed like any other.
-                if let Some(next) = self.stale_instead(service).await {
+                if let Some(next) = Box::pin(self.stale_instead(service)).await {
                     return next;
                 }
-                self.refuse(Refusal::RequestTimeout, Vec::new()).await
+                Box::pin(self.refuse(Refusal::RequestTimeout, Vec::new())).await
             }
             Err(_) => {
                 self.x.broken_off.get_or_insert(Failure::Timeout);
@@ -71,9 +74,12 @@ impl Visit<'_> {
 
     /// Asks the cache, or the origin where there is none.
     pub(super) async fn ask(&mut self, service: &Arc<Service>) -> Next {
-        let site = self.x.site.clone();
-        match site.as_ref().and_then(|site| Some((site, site.zone.as_ref()?))) {
-            Some((site, zone)) => self.cached(site, zone, service).await,
+        let caching = self.x.site.as_ref().filter(|site| site.zone.is_some()).cloned();
+        match caching
+            .as_ref()
+            .and_then(|site| Some((site, site.zone.as_ref()?)))
+        {
+            Some((site, zone)) => Box::pin(self.cached(site, zone, service)).await,
             None => self.proxy(service).await,
         }
     }
@@ -104,7 +110,7 @@ impl Visit<'_> {
         }
         match outcome {
             Ok(next) => next,
-            Err((fault, is_received)) => self.give_up(fault, is_received).await,
+            Err((fault, is_received)) => Box::pin(self.give_up(fault, is_received)).await,
         }
     }
 
@@ -134,12 +140,12 @@ impl Visit<'_> {
 const CALL_GRACE: Duration = Duration::from_millis(100);
 
 /// The time a request has from here on, by its route and, as a call of gRPC, by its client.
-fn time_left(x: &Exchange, now: Mono) -> Option<Duration> {
+fn time_left(x: &Exchange, now: impl Fn() -> Mono) -> Option<Duration> {
     let by_route = x.site.as_ref().and_then(|s| s.route.timeout);
     let given = x.request.fields.first_of("grpc-timeout").filter(|_| x.is_grpc());
     let by_client = given.and_then(grpc::timeout).map(|time| {
         let until = time.saturating_add(CALL_GRACE);
-        until.saturating_sub(now.since(x.began.mono))
+        until.saturating_sub(now().since(x.began.mono))
     });
     [by_route, by_client].into_iter().flatten().min()
 }
@@ -207,16 +213,19 @@ pub(super) async fn try_servers(
 }
 
 async fn try_each(worker: &Worker, x: &mut Exchange, service: &Service, upload: &mut Upload<'_>) -> Outcome {
-    let mut tries = Tries::new(service, worker.mono());
-    let Some(mut lease) = pick(worker, x, &tries) else {
+    let mut began = worker.mono();
+    let mut tries = Tries::new(service, began);
+    let Some(mut lease) = pick(worker, x, &tries, began) else {
         return Err(TryFault::Server(Failed::of(Failure::Connect, nobody(service))));
     };
     loop {
         x.tries += 1;
         x.server = Some(lease.index());
-        let began = worker.mono();
+        if x.tries > 1 {
+            began = worker.mono();
+        }
         let span = trace::begin_try(worker, x, began);
-        let outcome = try_server(worker, x, service, &lease, upload, (span, tries.is_wary())).await;
+        let outcome = try_server(worker, x, service, &lease, upload, (span, began, tries.is_wary())).await;
         trace::end_try(worker, x, &outcome);
         match outcome {
             Ok(origin) => {
@@ -341,7 +350,7 @@ impl<'a> Tries<'a> {
         if !self.may_go_on(failed, x, upload, now) {
             return None;
         }
-        let next = pick(worker, x, self).or_else(|| self.pick_again(worker, failed, x))?;
+        let next = pick(worker, x, self, now).or_else(|| self.pick_again(worker, failed, x, now))?;
         if !failed.is_stale() {
             self.further += 1;
             self.service.metrics.retry(reason(failed.failure));
@@ -350,12 +359,12 @@ impl<'a> Tries<'a> {
     }
 
     /// The server that has just failed, once more, where there is no other one: the failure may be its connection's.
-    fn pick_again(&mut self, worker: &Worker, failed: &Failed, x: &Exchange) -> Option<Lease> {
+    fn pick_again(&mut self, worker: &Worker, failed: &Failed, x: &Exchange, now: Mono) -> Option<Lease> {
         if failed.blame != Blame::Link || std::mem::replace(&mut self.has_returned, true) {
             return None;
         }
         self.tried.pop();
-        pick(worker, x, self)
+        pick(worker, x, self, now)
     }
 
     /// Whether there may be another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
@@ -409,9 +418,9 @@ pub(super) fn nobody(service: &Service) -> Refusal {
     }
 }
 
-fn pick(worker: &Worker, x: &Exchange, tries: &Tries<'_>) -> Option<Lease> {
+fn pick(worker: &Worker, x: &Exchange, tries: &Tries<'_>, now: Mono) -> Option<Lease> {
     let ask = ask_of(x, tries.service, &tries.tried);
-    tries.service.pool.pick(&ask, worker.draw(), worker.mono())
+    tries.service.pool.pick(&ask, worker.draw(), now)
 }
 
 /// What a request asks of the servers of an upstream, those apart where it has been.

@@ -1,5 +1,7 @@
 //! Reading a request's head from a connection, within one deadline for all of it.
 
+use std::pin::pin;
+
 use crate::config::plan::Limits;
 use crate::stream::{Buffer, IoFault, Stream, within};
 use crate::wire::{HeadFault, HeadLimits, HeadScan, Request};
@@ -33,27 +35,30 @@ pub async fn read_head(
 ) -> Incoming {
     let head_limits = head_limits(limits);
     let mut scan = HeadScan::default();
-    let reading = async {
-        loop {
-            match scan.advance(buffer.unread(), head_limits) {
-                Err(fault) => return Ok(Incoming::Refused(fault)),
-                Ok(Some((start, end))) => return Ok(take(buffer, request, start, end, head_limits)),
-                Ok(None) if buffer.is_full() => {
-                    buffer.grow(limits.max_header_size.max(buffer.unread().len() * 2))
+    let read = {
+        let reading = pin!(async {
+            loop {
+                match scan.advance(buffer.unread(), head_limits) {
+                    Err(fault) => return Ok(Incoming::Refused(fault)),
+                    Ok(Some((start, end))) => return Ok(take(buffer, request, start, end, head_limits)),
+                    Ok(None) if buffer.is_full() => {
+                        buffer.grow(limits.max_header_size.max(buffer.unread().len() * 2))
+                    }
+                    Ok(None) => {}
                 }
-                Ok(None) => {}
+                if buffer.fill(stream).await? == 0 {
+                    let is_between = !scan.has_begun(buffer.unread());
+                    return Ok(if is_between {
+                        Incoming::Left
+                    } else {
+                        Incoming::Broken
+                    });
+                }
             }
-            if buffer.fill(stream).await? == 0 {
-                let is_between = !scan.has_begun(buffer.unread());
-                return Ok(if is_between {
-                    Incoming::Left
-                } else {
-                    Incoming::Broken
-                });
-            }
-        }
+        });
+        within(limits.header_timeout, reading).await
     };
-    match within(limits.header_timeout, reading).await {
+    match read {
         Ok(incoming) => incoming,
         Err(IoFault::TimedOut) if scan.has_begun(buffer.unread()) => Incoming::TooSlow,
         // An empty line after a body asks for nothing: an answer would be taken for that of the next request.

@@ -1,7 +1,7 @@
 //! An answer on its way to the client.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::origin::Reader;
 use super::upload::write_last_chunk;
 use crate::compress::{self, EncodeFault, Encoder};
-use crate::stream::{Buffer, IoFault, Stream, within};
+use crate::stream::{Buffer, COPIED_BYTES_MAX, IoFault, Stream, within};
 use crate::wire::chunk::{BodyFault, Step, write_size};
 use crate::wire::{Decoder, Fields, Length};
 
@@ -106,7 +106,7 @@ impl Download {
         head: Vec<u8>,
     ) -> Result<(), DownloadFault> {
         if let Some(coder) = self.coder.take() {
-            return self.run_encoded(coder, reader, origin, client, head).await;
+            return Box::pin(self.run_encoded(coder, reader, origin, client, head)).await;
         }
         // What is to be written before the next stretch of body: the head, then framing.
         let mut before = head;
@@ -148,6 +148,11 @@ impl Download {
                     self.sent += (end - start) as u64;
                     buffer.consume(end);
                 }
+                Step::Data { start, end } if !before.is_empty() && end - start <= COPIED_BYTES_MAX => {
+                    before.extend_from_slice(&unread[start..end]);
+                    self.sent += (end - start) as u64;
+                    buffer.consume(end);
+                }
                 Step::Data { start, end } => {
                     let mut pieces = [IoSlice::new(before), IoSlice::new(&unread[start..end])];
                     self.write(client, &mut pieces, (end - start) as u64).await?;
@@ -178,9 +183,10 @@ impl Download {
         client: &Stream,
     ) -> Result<bool, DownloadFault> {
         buffer.grow_if_filled();
+        let filling = pin!(buffer.fill(origin));
         let read = tokio::select! {
             biased;
-            read = within(self.read_timeout, buffer.fill(origin)) => read,
+            read = within(self.read_timeout, filling) => read,
             gone = client.broken() => return Err(DownloadFault::Client(IoFault::Broken(gone))),
         };
         self.judge(read)

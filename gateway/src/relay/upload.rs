@@ -1,6 +1,7 @@
 //! A request on its way to an origin: its head, then its body as the client sends it.
 
-use std::io::IoSlice;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::stream::buffer::LARGE_BYTES;
@@ -158,13 +159,33 @@ impl<'a> Upload<'a> {
         self.inbound
     }
 
+    /// Sends what can be sent without waiting for anybody. Whether that was all of it, as it is with most requests.
+    ///
+    /// What has come of the body by then goes out with the head, in one piece.
+    pub fn run_now(&mut self, origin: &Stream) -> Result<bool, UploadFault> {
+        while !self.is_encoded && self.written == 0 && self.wire.len() < LARGE_BYTES {
+            if !self.produce_now()? {
+                break;
+            }
+        }
+        while self.written < self.wire.len() {
+            match origin.try_write(&[IoSlice::new(&self.wire[self.written..])]) {
+                Ok(0) => return Err(UploadFault::Origin(io::Error::from(ErrorKind::WriteZero).into())),
+                Ok(written) => self.written += written,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(fault) => return Err(UploadFault::Origin(fault.into())),
+            }
+        }
+        Ok(self.is_encoded)
+    }
+
     /// Sends until all is sent. Dropping the future loses nothing: call again to go on.
     pub async fn run(&mut self, origin: &Stream, write_timeout: Duration) -> Result<(), UploadFault> {
         loop {
             while self.written < self.wire.len() {
                 let rest = [IoSlice::new(&self.wire[self.written..])];
-                let write = within(write_timeout, origin.write_some(&rest));
-                self.written += write.await.map_err(UploadFault::Origin)?;
+                let write = pin!(origin.write_some(&rest));
+                self.written += within(write_timeout, write).await.map_err(UploadFault::Origin)?;
             }
             if self.is_encoded {
                 return Ok(());
@@ -177,6 +198,14 @@ impl<'a> Upload<'a> {
 
     /// Puts the next bytes for the origin into `wire`.
     async fn produce(&mut self) -> Result<(), UploadFault> {
+        if !self.produce_now()? {
+            self.read().await?;
+        }
+        Ok(())
+    }
+
+    /// The same of what is at hand; whether anything was.
+    fn produce_now(&mut self) -> Result<bool, UploadFault> {
         if self.replayed < self.kept.len() {
             let replay = std::mem::take(&mut self.kept);
             self.encode(&replay[self.replayed..]);
@@ -185,10 +214,10 @@ impl<'a> Upload<'a> {
         } else if self.is_received {
             self.encode_end();
             self.is_encoded = true;
-        } else if !self.decode()? {
-            self.read().await?;
+        } else {
+            return self.decode();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes what lies in the buffer; whether there was anything.
@@ -286,7 +315,7 @@ pub fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&Fields>) {
         .flat_map(Fields::iter)
         .filter(|f| edit::may_trail(f.name))
     {
-        edit::write_line(out, field.name, field.value);
+        edit::write_field(out, &field);
     }
     out.extend_from_slice(b"\r\n");
 }

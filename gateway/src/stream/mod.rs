@@ -43,6 +43,9 @@ pub enum Stream {
     Memory(Memory),
 }
 
+/// A short body is copied behind its head up to here: one piece costs the system less than two.
+pub const COPIED_BYTES_MAX: usize = 4 * 1024;
+
 /// Why a read or write has come to nothing.
 #[derive(Debug)]
 pub enum IoFault {
@@ -123,8 +126,8 @@ impl Stream {
     }
 
     /// Tells the runtime that the last read has taken all there was, so that the next wait does not begin with a
-    /// read in vain. Only right after a read that brought less than there was room for: what comes later is
-    /// announced anew.
+    /// read in vain. Only right after a read that brought less than there was room for, or a look that found nothing: what
+    /// comes later is announced anew.
     pub fn note_drained(&self) {
         match self {
             Self::Tls(tls) => tls.note_drained(),
@@ -253,6 +256,9 @@ impl Stream {
 }
 
 /// Runs a read or write for at most `limit`. No timer is set up if it is ready at once.
+///
+/// What is handed over by value is moved twice on its way in, all of its room: whoever comes here with each request hands
+/// over a pinned reference.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, IoFault> {
     let mut work = pin!(work);
     if let Some(done) = once(work.as_mut()).await {

@@ -78,7 +78,8 @@ impl Socket<'_> {
     }
 
     pub(super) fn send_several(self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, s => s.try_write_vectored(pieces), m => m.try_write(pieces))
+        let give = |socket: BorrowedFd<'_>| Ok(rustix::io::writev(socket, pieces)?);
+        either!(self, s => s.try_io(Interest::WRITABLE, || give(s.as_fd())), m => m.try_write(pieces))
     }
 
     pub(super) fn send_file(self, file: &File, offset: u64, length: usize) -> io::Result<usize> {

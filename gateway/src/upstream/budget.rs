@@ -25,7 +25,7 @@ pub struct Running {
 
 /// A running request; dropping it ends it.
 #[derive(Debug)]
-pub struct RunningRequest(Arc<Running>);
+pub struct RunningRequest<'a>(&'a Running);
 
 /// A permit for one further try; dropping it gives it back.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ pub const RETRIES_MIN: u32 = 3;
 
 impl Running {
     /// Counts a request until the guard is dropped.
-    pub fn enter(self: &Arc<Self>) -> RunningRequest {
+    pub fn enter(&self) -> RunningRequest<'_> {
         self.running.fetch_add(1, Ordering::Relaxed);
-        RunningRequest(Arc::clone(self))
+        RunningRequest(self)
     }
 
     /// A permit for one further try, if the budget has one.
@@ -68,7 +68,7 @@ pub fn retries_max(running: u32, budget_percent: u32) -> u32 {
     u32::try_from(share).unwrap_or(u32::MAX).max(RETRIES_MIN)
 }
 
-impl Drop for RunningRequest {
+impl Drop for RunningRequest<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }

@@ -28,7 +28,11 @@ impl Idle {
         // a closed connection could not be sent again if its method is not idempotent.
         std::iter::from_fn(|| waiting.pop())
             .find(|p| p.until > now && p.stream.is_quiet())
-            .map(|p| p.stream)
+            .map(|p| {
+                // The look has found nothing: the wait for the answer need not begin with a read in vain.
+                p.stream.note_drained();
+                p.stream
+            })
     }
 
     /// Keeps a connection for `timeout`, at most `max` of one server: the oldest gives way.
