@@ -297,7 +297,7 @@ pub(super) async fn bring(
     }
     let now_ms = times.received_at.unix_ms();
     let is_failure = matches!(status, 500 | 502 | 503 | 504);
-    if is_failure && asking.question.on_error(asking.found.cloned(), now_ms).is_some() {
+    if is_failure && asking.found.is_some() && asking.question.still_on_error(x, now_ms).await.is_some() {
         leader.fail(Refusal::NoServer);
         return Brought::Failed(TryFault::of_status(status));
     }

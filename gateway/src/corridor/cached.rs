@@ -74,6 +74,15 @@ impl Question {
         self.course_to_origin(is_pass)
     }
 
+    /// What may be served because the origin fails, and its age in seconds: of what is stored by now. Between the question and
+    /// the failure a purge may have taken away what was found first.
+    pub(super) async fn still_on_error(&mut self, x: &Exchange, now_ms: u64) -> Option<(Hit, u64)> {
+        let why = self.why;
+        let now = self.find(x).await;
+        self.why = why;
+        self.on_error(now, now_ms)
+    }
+
     fn course_to_origin(&self, is_pass: impl FnOnce(&Passes, &Key) -> bool) -> Course {
         // RFC 9111 §5.2.1.7: "it SHOULD respond with a 504 (Gateway Timeout) status code".
         if self.asked.only_if_cached {
@@ -161,7 +170,7 @@ impl Visit<'_> {
                 let lead = Lead { leader, mark, found };
                 self.lead(lead, question, rule, service).await
             }
-            (Joined::Wait(waiting), _) => self.wait(waiting, question, service, found).await,
+            (Joined::Wait(waiting), _) => self.wait(waiting, question, service).await,
             (Joined::Full | Joined::Lead(_), _) => Round::Alone(CacheResult::Miss, "crowded"),
         }
     }
@@ -180,21 +189,12 @@ impl Visit<'_> {
         service: &Arc<Service>,
     ) -> Round {
         let Lead { leader, mark, found } = lead;
-        // Between the look-up and the join another may have brought it, or had it confirmed.
         let why = question.why;
         let now = question.find(&self.x).await;
-        // Not by address: a body on disk is another object with each look.
-        let told = |hit: &Hit| (hit.object.meta.serial, hit.object.meta.freshness);
-        let is_the_same = |a: &Hit, b: &Hit| told(a) == told(b);
-        if now.is_some()
-            && !now
-                .as_ref()
-                .zip(found.as_ref())
-                .is_some_and(|(a, b)| is_the_same(a, b))
-        {
+        let Ok(found) = after_joining(found.as_ref(), now) else {
             leader.look_again();
             return Round::Again;
-        }
+        };
         question.why = why;
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
@@ -231,7 +231,7 @@ impl Visit<'_> {
             }
             Brought::Failed(fault) => {
                 drop(running);
-                Round::Done(self.fail(fault, question, service, found).await)
+                Round::Done(self.fail(fault, question, service).await)
             }
         }
     }
@@ -240,12 +240,11 @@ impl Visit<'_> {
     async fn fail(
         &mut self,
         fault: super::attempt::TryFault,
-        question: &Question,
+        question: &mut Question,
         service: &Arc<Service>,
-        found: Option<Hit>,
     ) -> Next {
         if fault.refusal().is_some()
-            && let Some((hit, age_secs)) = question.on_error(found, self.worker.now().unix_ms())
+            && let Some((hit, age_secs)) = self.on_error(question).await
         {
             return self.serve_hit(&hit, service, age_secs, How::StaleOnError).await;
         }
@@ -259,7 +258,6 @@ impl Visit<'_> {
         mut waiting: Waiting<Refusal>,
         question: &mut Question,
         service: &Arc<Service>,
-        found: Option<Hit>,
     ) -> Round {
         question.has_waited = true;
         let landed = tokio::select! {
@@ -288,7 +286,7 @@ impl Visit<'_> {
             Landed::LookAgain | Landed::Vacant => Round::Again,
             Landed::Pass => Round::Alone(CacheResult::Uncacheable, "not-shared"),
             Landed::Failed(refusal) => {
-                if let Some((hit, age_secs)) = question.on_error(found, self.worker.now().unix_ms()) {
+                if let Some((hit, age_secs)) = self.on_error(question).await {
                     return Round::Done(self.serve_hit(&hit, service, age_secs, How::StaleOnError).await);
                 }
                 self.x.cache_result = Some(CacheResult::Miss);
@@ -301,6 +299,12 @@ impl Visit<'_> {
         }
     }
 
+    async fn on_error(&self, question: &mut Question) -> Option<(Hit, u64)> {
+        question
+            .still_on_error(&self.x, self.worker.now().unix_ms())
+            .await
+    }
+
     /// Answers with what is stored and stale, if it may be served because the origin fails.
     pub(super) async fn stale_instead(&mut self, service: &Arc<Service>) -> Option<Next> {
         let site = self.x.site.clone()?;
@@ -309,8 +313,7 @@ impl Visit<'_> {
             return None;
         }
         let mut question = Question::of(&self.x, zone, rule);
-        let found = question.find(&self.x).await;
-        let (hit, age_secs) = question.on_error(found, self.worker.now().unix_ms())?;
+        let (hit, age_secs) = self.on_error(&mut question).await?;
         Some(self.serve_hit(&hit, service, age_secs, How::StaleOnError).await)
     }
 
@@ -350,6 +353,24 @@ struct Lead {
     mark: FillMark,
     found: Option<Hit>,
 }
+
+/// What one who leads goes by: what is there when it has joined. An error if another has brought it, or had it confirmed,
+/// between the look-up and the join.
+///
+/// Where it has gone meanwhile a purge may have taken it: nothing of it is used, and the origin is not asked if it holds.
+fn after_joining(found: Option<&Hit>, now: Option<Hit>) -> Result<Option<Hit>, Changed> {
+    // Not by address: a body on disk is another object with each look.
+    let told = |hit: &Hit| (hit.object.meta.serial, hit.object.meta.freshness);
+    match (found, &now) {
+        (_, None) => Ok(None),
+        (Some(found), Some(same)) if told(found) == told(same) => Ok(now),
+        (_, Some(_)) => Err(Changed),
+    }
+}
+
+/// Something else is stored than what was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Changed;
 
 /// What is stored will not do: because it is stale, or because the request wants it confirmed all the same.
 fn why_validated(hit: &Hit, now_ms: u64) -> Forward {

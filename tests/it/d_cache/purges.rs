@@ -1,6 +1,6 @@
 //! An operator's word that something is not to be used any more: in effect for the very next look-up.
 
-use harness::origin::{Script, reply};
+use harness::origin::{Script, hang_up, reply};
 use harness::{Gate, Gateway, Origin, Request};
 
 use super::{
@@ -334,6 +334,35 @@ fn a_purge_reaches_what_is_being_confirmed() {
     settle(&gw);
     gw.get("/a").expect(200).body("new");
     assert!(!origin.requests("/a")[2].has("if-none-match"));
+}
+
+#[test]
+fn what_is_purged_while_its_origin_fails_is_not_served_instead() {
+    // An answer of the origin's goes to each for himself, where nothing covers it.
+    for (failure, status, asked) in [(reply(503).body("broken"), 503, 5), (hang_up(), 502, 2)] {
+        let gate = Gate::new();
+        let first = reply(200)
+            .header("Cache-Control", "max-age=10, stale-if-error=600")
+            .header("ETag", "\"a\"")
+            .body("old")
+            .close();
+        let origin = Origin::new().on("/a", first).then("/a", failure.after(&gate));
+        let gw = Gateway::start_with_manual_clock(&kept(&origin, ""));
+        gw.get("/a").expect(200).body("old");
+        settle(&gw);
+        gw.advance(secs(20));
+        let leader = gw.ask_apart(&Request::get("/a"));
+        origin.wait_seen("/a", 2);
+        let waiting = gw.get_many(3, "/a");
+        wait_waiting(&gw, 3);
+        purge(&gw, r#"{"urls":["http://a.test/a"]}"#);
+        gate.open();
+        leader.response().expect(status);
+        for pending in waiting {
+            pending.response().expect(status);
+        }
+        assert_eq!(origin.seen("/a"), asked);
+    }
 }
 
 #[test]

@@ -305,7 +305,10 @@ impl Shared {
             .uses
             .store(old.mark.uses.load(Ordering::Relaxed), Ordering::Relaxed);
         let object = Arc::new(object);
-        if self.purges.reach_new(object.meta.serial, &object.meta.facets.0) == Reach::Hard {
+        // What a purge has reached while it was held in hand is not made young by a validation: its bytes are from before.
+        // One that was forgotten since does not count, since the object has then lost its place.
+        let is_purged = self.purges.reach(old.meta.serial, &old.meta.facets.0) == Reach::Hard;
+        if is_purged || self.purges.reach_new(object.meta.serial, &object.meta.facets.0) == Reach::Hard {
             self.remove(key, Some(Self::which(old)));
             return object;
         }

@@ -33,6 +33,30 @@ fn a_soft_purge_leaves_objects_that_know_of_it() {
 }
 
 #[test]
+fn what_a_purge_has_reached_is_not_made_young_by_a_validation_that_began_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for disk in [None, Some((folder.path(), 64 * MIB))] {
+        let mut rig = Rig::open(&plan(16 * MIB, disk));
+        rig.settle();
+        let old = rig.put(1, &[7], b"one").unwrap();
+        rig.settle();
+        assert_eq!(rig.store.purge(&[7], false).objects, 1);
+        let mark = rig.store.begin_fill();
+        let confirmed = rig.store.freshen(&old, meta(1, &[7], mark.serial()));
+        assert_eq!(super::bytes(&confirmed), b"one");
+        assert!(rig.get(1).is_none());
+        drop(mark);
+        rig.settle();
+        assert!(rig.get(1).is_none());
+        assert_eq!(rig.store.status().objects, 0);
+        // A second one with it in hand finds nothing it could renew, though the purge is forgotten by now.
+        assert_eq!(rig.store.status().purge_records, 0);
+        rig.store.freshen(&old, meta(1, &[7], rig.store.serial()));
+        assert!(rig.get(1).is_none());
+    }
+}
+
+#[test]
 fn a_fill_that_began_before_a_purge_is_reached_by_it() {
     let mut rig = Rig::open(&plan(16 * MIB, None));
     let mark = rig.store.begin_fill();
