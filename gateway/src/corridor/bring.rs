@@ -1,5 +1,6 @@
 //! cache: an answer brought from its origin on behalf of all who want it.
 
+mod confirm;
 mod judge;
 
 use std::rc::Rc;
@@ -15,8 +16,7 @@ use crate::balance::Lease;
 use crate::cache::fill::Fill;
 use crate::cache::flight::{Began, FlightFacts, Joined, Leader};
 use crate::cache::policy::{
-    self, AnswerControl, Asked, Forward, Freshened, KeyFacts, Resource, Reuse, Revalidation, Storable, Times,
-    Unstorable, vary,
+    self, Asked, Forward, KeyFacts, Resource, Reuse, Storable, Times, Unstorable, vary,
 };
 use crate::cache::store::{FillMark, Hit, Loaded, Look, LookUp};
 use crate::cache::{Facets, Key, Meta, Object};
@@ -30,8 +30,8 @@ use crate::snapshot::Service;
 use crate::state::Zone;
 use crate::upstream::head::Fetch;
 use crate::wire::{Fields, Length, Method};
+use confirm::{confirm, forget};
 pub(super) use judge::judge;
-use judge::{is_about_asking, is_for_one, is_known};
 
 /// How long a key is known to be uncacheable before its requests are shared again, to see.
 const PASS_TIME: Duration = Duration::from_secs(60);
@@ -317,85 +317,6 @@ pub(super) async fn bring(
             forget(x, &asking, reason, status);
             leader.pass();
             Brought::Alone(origin, lease, reason.word())
-        }
-    }
-}
-
-/// An answer that may not be kept replaces what was, and its key is remembered, so that nobody queues for it again.
-fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
-    // A failing origin says nothing of what it would say otherwise.
-    if status >= 500 {
-        return;
-    }
-    let zone = &asking.question.zone;
-    if let Some(hit) = asking.found.filter(|_| !is_about_asking(status)) {
-        zone.store.remove_if(&hit.object);
-    }
-    // Where everybody has to say who it is, all requests are alike in that.
-    if is_known(x) || !reason.is_about_request() {
-        asking.question.remember_uncacheable(asking.worker.mono());
-    }
-}
-
-/// The origin says that what is stored holds (RFC 9111 §4.3.4).
-fn confirm(
-    x: &Exchange,
-    asking: &Asking<'_, '_>,
-    leader: Leader<Refusal>,
-    mark: &FillMark,
-    times: Times,
-    (origin, lease): (Origin, Lease),
-) -> Brought {
-    if asking.upload.is_sent() && origin.is_drained() && x.answer.allows_keep_alive() {
-        super::deliver::park(asking.worker, asking.service, &lease, origin);
-    }
-    let Some(hit) = asking.found else {
-        // Nobody has asked whether anything holds.
-        leader.fail(Refusal::InvalidAnswer);
-        return Brought::Failed(TryFault::of_answer());
-    };
-    let old = &hit.object;
-    let store = &asking.question.zone.store;
-    let freshened = policy::freshen(
-        &old.meta,
-        &x.answer,
-        &Revalidation {
-            request: &x.request,
-            resource: &Resource::of(x.scheme, &x.request),
-            rule: asking.rule,
-            asked: &asking.question.asked,
-            times,
-            serial: mark.serial(),
-        },
-    );
-    let freshened = match freshened {
-        // It was for all, and the origin says so no more.
-        Freshened::Updated(meta) if is_for_one(x, &AnswerControl::of(&meta.fields)) => Freshened::Once {
-            meta,
-            why: Unstorable::Authorization,
-        },
-        as_it_is => as_it_is,
-    };
-    match freshened {
-        // What it varies by is part of its key: under another one it is to be fetched anew.
-        Freshened::Updated(meta) if meta.vary == old.meta.vary && meta.variance == old.meta.variance => {
-            let object = store.freshen(old, *meta);
-            leader.look_again();
-            Brought::Confirmed(object)
-        }
-        Freshened::Updated(meta) => {
-            store.remove_if(old);
-            leader.look_again();
-            Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
-        }
-        Freshened::Once { meta, why } => {
-            forget(x, asking, why, old.meta.status);
-            leader.pass();
-            Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
-        }
-        Freshened::Mismatch => {
-            store.remove_if(old);
-            Brought::Mismatch
         }
     }
 }

@@ -340,3 +340,30 @@ fn an_origin_s_error_is_shown_and_does_not_take_the_place_of_what_is_stored() {
     gw.get("/a").expect(200).body("stored");
     assert_eq!(origin.requests("/a")[2].value("if-none-match"), Some("\"a\""));
 }
+
+#[test]
+fn a_304_to_a_question_without_conditions_confirms_nothing() {
+    let plain = |control: &str, body: &str| reply(200).header("Cache-Control", control).body(body);
+    let origin = Origin::new()
+        .on("/a", plain("max-age=10", "old"))
+        .then("/a", reply(304).header("Cache-Control", "max-age=3600"))
+        .then("/a", plain("max-age=10", "new"))
+        .on("/b", plain("max-age=10, stale-if-error=600", "old"))
+        .then("/b", reply(304).header("Cache-Control", "max-age=3600"))
+        .then("/b", plain("max-age=10", "new"));
+    let gw = Gateway::start_with_manual_clock(&kept(&origin, ""));
+    gw.get("/a").expect(200).body("old");
+    gw.get("/b").expect(200).body("old");
+    gw.advance(secs(20));
+
+    gw.get("/a").expect(502).problem();
+    assert_eq!(
+        said(gw.get("/b").expect(200).body("old")),
+        "hit; ttl=-10; detail=stale-if-error"
+    );
+    for target in ["/a", "/b"] {
+        gw.get(target).expect(200).body("new");
+        assert_eq!(origin.seen(target), 3);
+        assert!(!origin.requests(target)[1].has("if-none-match"));
+    }
+}
