@@ -314,7 +314,7 @@ pub(super) async fn bring(
             begin_fill(x, &mut asking, leader, arrival)
         }
         Err(reason) => {
-            forget(x, &asking, reason, status);
+            forget(x, &asking, reason, status, &x.answer.fields);
             leader.pass();
             Brought::Alone(origin, lease, reason.word())
         }

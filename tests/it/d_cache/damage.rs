@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use harness::body::Pattern;
 use harness::origin::reply;
 use harness::wire::Framing;
-use harness::{Origin, Request};
+use harness::{Gateway, Origin, Request};
 
 use super::disk::{Disk, LARGE, edge, large};
-use super::{forwarded, get_with, hit, lasting, settle};
+use super::{forwarded, get_with, hit, lasting, secs, settle, wait_on_disk, wait_rebuilt};
 
 #[test]
 fn a_body_with_a_flipped_bit_is_fetched_again_and_counted() {
@@ -147,6 +147,34 @@ fn a_part_before_the_damage_is_served_and_damage_found_in_time_costs_the_client_
     hit(&again);
     assert_eq!(again.message.body, fetched.message.body);
     assert_eq!(disk.origin.seen("/a"), 2);
+}
+
+#[test]
+fn a_damaged_body_that_its_origin_confirms_for_one_alone_is_asked_for_once_more_and_no_oftener() {
+    let body = || reply(200).header("ETag", "\"big\"").pattern(LARGE);
+    let disk = Disk::new(
+        Origin::new()
+            .on("/a", body())
+            .then("/a", reply(304))
+            .then("/a", body()),
+    );
+    let toml = disk
+        .toml("")
+        .replace("store = \"edge\"", "store = \"edge\"\nttl = \"10s\"");
+    let gw = Gateway::start_with_manual_clock(&toml);
+    wait_rebuilt(&gw);
+    gw.get("/a").expect(200);
+    settle(&gw);
+    wait_on_disk(&gw, 1);
+    disk.change(|_, bytes| bytes[64] ^= 1);
+    gw.advance(secs(20));
+
+    let response = gw.ask(&get_with("/a", "Cookie", "session=1"));
+    assert!(response.expect(200).message.body == Pattern::whole(LARGE));
+    let asked = disk.origin.requests("/a");
+    let conditions: Vec<_> = asked.iter().map(|asked| asked.has("if-none-match")).collect();
+    assert_eq!(conditions, [false, true, false]);
+    assert_eq!(edge(&gw, "damaged"), 1);
 }
 
 #[test]

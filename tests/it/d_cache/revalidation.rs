@@ -367,3 +367,66 @@ fn a_304_to_a_question_without_conditions_confirms_nothing() {
         assert!(!origin.requests(target)[1].has("if-none-match"));
     }
 }
+
+/// Of a route with a time of its own, whose origin says nothing.
+fn unsaid(body: &str) -> Script {
+    reply(200).header("ETag", "\"a\"").body(body)
+}
+
+#[test]
+fn one_who_may_not_share_an_answer_does_not_take_it_from_those_who_may() {
+    let authorized = ("Authorization", "Basic eDp5");
+    for (name, value) in [("Cookie", "session=1"), authorized] {
+        for (answer, body) in [(reply(304), "for all"), (unsaid("for one"), "for one")] {
+            let origin = Origin::new()
+                .on("/a", unsaid("for all"))
+                .then("/a", answer)
+                .then("/a", reply(304));
+            let gw = Gateway::start_with_manual_clock(&kept(&origin, "ttl = \"10s\""));
+            gw.get("/a").expect(200);
+            gw.advance(secs(20));
+
+            gw.ask(&get_with("/a", name, value)).expect(200).body(body);
+            forwarded(gw.get("/a").expect(200).body("for all"), "stale");
+            hit(gw.get("/a").expect(200).body("for all"));
+            let asked = origin.requests("/a");
+            assert_eq!(asked.len(), 3, "{name} {body}");
+            assert_eq!(asked[2].value("if-none-match"), Some("\"a\""), "{name} {body}");
+        }
+    }
+}
+
+#[test]
+fn one_who_may_not_share_an_answer_leaves_it_to_others_when_it_is_fetched_behind_him() {
+    let origin = Origin::new().on("/a", unsaid("for all")).then("/a", reply(304));
+    let rule = "ttl = \"10s\"\nstale_while_revalidate = \"600s\"";
+    let gw = Gateway::start_with_manual_clock(&kept(&origin, rule));
+    gw.get("/a").expect(200);
+    gw.advance(secs(20));
+
+    let with_cookie = get_with("/a", "Cookie", "session=1");
+    hit(gw.ask(&with_cookie).expect(200).body("for all"));
+    origin.wait_seen("/a", 2);
+    settle(&gw);
+    hit(gw.get("/a").expect(200).body("for all"));
+    origin.wait_seen("/a", 3);
+    assert_eq!(origin.requests("/a")[2].value("if-none-match"), Some("\"a\""));
+}
+
+#[test]
+fn what_was_for_all_by_its_origin_s_word_goes_when_the_word_is_taken_back() {
+    let authorized = ("Authorization", "Basic eDp5");
+    for (name, value) in [("Cookie", "session=1"), authorized] {
+        let origin = Origin::new()
+            .on("/a", unsaid("for all").header("Cache-Control", "public"))
+            .then("/a", reply(304).header("Cache-Control", "max-stale=1"))
+            .then("/a", unsaid("anew"));
+        let gw = Gateway::start_with_manual_clock(&kept(&origin, "ttl = \"10s\""));
+        gw.get("/a").expect(200);
+        gw.advance(secs(20));
+
+        gw.ask(&get_with("/a", name, value)).expect(200).body("for all");
+        forwarded(gw.get("/a").expect(200).body("anew"), "uri-miss");
+        assert!(!origin.requests("/a")[2].has("if-none-match"), "{name}");
+    }
+}

@@ -47,7 +47,7 @@ pub use status::StoreStatus;
 use self::keeper::Keeper;
 use self::purges::{Reach, Record};
 use self::shared::{Shared, count};
-use super::object::{Key, Meta, Object};
+use super::object::{Body, Key, Meta, Object};
 use crate::config::plan::Cache as Plan;
 use crate::kit::clock::Clock;
 
@@ -177,7 +177,12 @@ impl Store {
     /// Forgets an object whose file was found not to be what was written, and counts it.
     pub fn remove_damaged(&self, object: &Object) {
         count(&self.shared.counters.damaged);
-        self.remove_if(object);
+        let mut which = Shared::which(object);
+        // By its file: an object that was made for one answer alone has no place here, but it has the file of one.
+        if let Body::File(file) = &object.body {
+            which.generation = file.location().generation;
+        }
+        self.shared.remove(object.key, Some(which));
     }
 
     /// The serial of the last purge. A fill takes its own from [`Store::begin_fill`].

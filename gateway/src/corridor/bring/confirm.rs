@@ -8,27 +8,45 @@ use crate::balance::Lease;
 use crate::cache::flight::Leader;
 use crate::cache::policy::{self, AnswerControl, Freshened, Resource, Revalidation, Times, Unstorable};
 use crate::cache::store::{FillMark, Hit};
-use crate::cache::Object;
+use crate::cache::{Meta, Object};
 use crate::corridor::attempt::TryFault;
 use crate::corridor::deliver;
 use crate::exchange::Exchange;
 use crate::relay::Origin;
 use crate::reply::Refusal;
+use crate::wire::Fields;
 
 /// An answer that may not be kept replaces what was, and its key is remembered, so that nobody queues for it again.
-pub(super) fn forget(x: &Exchange, asking: &Asking<'_, '_>, reason: Unstorable, status: u16) {
+///
+/// `fields` are those of the answer as it was judged: after a 304 with what is stored beneath them.
+pub(super) fn forget(
+    x: &Exchange,
+    asking: &Asking<'_, '_>,
+    reason: Unstorable,
+    status: u16,
+    fields: &Fields,
+) {
     // A failing origin says nothing of what it would say otherwise.
     if status >= 500 {
         return;
     }
     let zone = &asking.question.zone;
-    if let Some(hit) = asking.found.filter(|_| !is_about_asking(status)) {
+    // Where everybody has to say who it is, all requests are alike in that. Elsewhere a credential or a cookie is the doing of
+    // the one who brings it: others may go on sharing what he may not.
+    let is_about_all = is_known(x) || !reason.is_about_request();
+    let goes = |old: &Meta| !is_about_asking(status) && (is_about_all || takes_back(&old.fields, fields));
+    if let Some(hit) = asking.found.filter(|hit| goes(&hit.object.meta)) {
         zone.store.remove_if(&hit.object);
     }
-    // Where everybody has to say who it is, all requests are alike in that.
-    if is_known(x) || !reason.is_about_request() {
+    if is_about_all {
         asking.question.remember_uncacheable(asking.worker.mono());
     }
+}
+
+/// Whether the origin has said of what is stored that it is for all, and says so no more.
+fn takes_back(old: &Fields, new: &Fields) -> bool {
+    let (old, new) = (AnswerControl::of(old), AnswerControl::of(new));
+    old.is_for_all && !new.is_for_all || old.public && !new.public
 }
 
 /// The origin says that what is stored holds (RFC 9111 §4.3.4).
@@ -84,7 +102,7 @@ pub(super) fn confirm(
             Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
         }
         Freshened::Once { meta, why } => {
-            forget(x, asking, why, old.meta.status);
+            forget(x, asking, why, old.meta.status, &meta.fields);
             leader.pass();
             Brought::Confirmed(Arc::new(Object::new(old.key, *meta, old.body.clone())))
         }
