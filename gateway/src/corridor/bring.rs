@@ -227,7 +227,12 @@ impl Question {
 
     /// For a while nobody waits for an answer that cannot be shared.
     pub(super) fn remember_uncacheable(&self, now: Mono) {
-        self.zone.passes.insert(self.key, now.plus(PASS_TIME));
+        self.remember_uncacheable_as(self.key, now);
+    }
+
+    /// The same where the question had this key before its answer was seen.
+    pub(super) fn remember_uncacheable_as(&self, key: Key, now: Mono) {
+        self.zone.passes.insert(key, now.plus(PASS_TIME));
     }
 
     /// How the origin is asked: for the whole, in the codings all with this variance take, with what is stored as condition.

@@ -113,6 +113,8 @@ fn prospect(
         Length::Chunked | Length::UntilClose => None,
     };
     let question = &mut *asking.question;
+    // The next one asks under this key: he does not know either what the answer varies by.
+    let asked = question.key;
     question.vary_by(&arrival.storable.vary, x);
     let plan = question
         .zone
@@ -121,7 +123,7 @@ fn prospect(
         .map_err(|reason| {
             // One too large will be so again: nobody need wait to be told.
             if reason == NotKept::TooLarge {
-                question.remember_uncacheable(asking.worker.mono());
+                question.remember_uncacheable_as(asked, asking.worker.mono());
             }
             not_kept(reason)
         })?;

@@ -4,7 +4,7 @@ use harness::body::Pattern;
 use harness::origin::{Script, reply};
 use harness::{Gateway, Origin, Request};
 
-use super::{forwarded, hit, kept_in, said, settle};
+use super::{forwarded, get_with, hit, kept_in, said, settle};
 
 fn pattern(length: u64) -> Script {
     reply(200).header("Cache-Control", "max-age=3600").pattern(length)
@@ -119,6 +119,25 @@ fn what_would_take_too_much_of_memory_is_not_kept_there() {
         assert_eq!(origin.seen(target), 2);
     }
     assert_eq!(said(&gw.get("/a")), "fwd=uri-miss; detail=known-uncacheable");
+}
+
+#[test]
+fn what_is_too_large_is_known_to_be_by_the_next_whatever_it_varies_by() {
+    let origin = Origin::new().otherwise(pattern(300_000).header("Vary", "Accept-Language"));
+    let gw = Gateway::start(&kept_in("memory = \"1MiB\"", &origin, ""));
+    let ask = |language: &str| gw.ask(&get_with("/a", "Accept-Language", language));
+    assert_eq!(said(&ask("de")), "fwd=uri-miss; detail=too-large");
+    // Nobody has to wait for another one's head to be told that: not even who speaks another language.
+    for language in ["de", "en"] {
+        let known = ask(language);
+        assert!(known.expect(200).message.body == Pattern::whole(300_000));
+        assert_eq!(
+            said(&known),
+            "fwd=uri-miss; detail=known-uncacheable",
+            "{language}"
+        );
+    }
+    assert_eq!(origin.seen("/a"), 3);
 }
 
 #[test]
