@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::index::{Arrival, Known, SHARDS};
+use super::index::{Arrival, SHARDS};
 use super::purges::{ByHash, Purges, RECORDS_MAX, Reach, Record};
-use super::shared::{Shared, Unlink, count};
+use super::shared::Shared;
 use super::space::rounded;
 use super::tier::{Tier, lines};
+use super::unlinks::Evicted;
 use crate::cache::disk::{self, Found};
 use crate::kit::clock::Mono;
 
@@ -18,8 +19,8 @@ use crate::kit::clock::Mono;
 const TICK: Duration = Duration::from_secs(1);
 /// How often a folder is tried that could not be opened, or a disk that could not be written.
 const RETRY: Duration = Duration::from_secs(3);
-/// Files removed between two looks at everything else.
-const UNLINKS: usize = 256;
+/// Files evicted between two looks at everything else.
+const EVICTIONS: usize = 256;
 /// How long the keeper lets the disk rest after as many, unless somebody waits for room: about 50,000 files a second at most.
 const REST: Duration = Duration::from_millis(5);
 /// How often records are looked at that nothing new has come to: the last objects they reach may have gone by themselves.
@@ -99,7 +100,7 @@ impl Keeper {
         self.retry();
         self.find();
         self.look_at_disk();
-        let left = self.unlink() | self.evict();
+        let left = self.shared.remove_files() | self.evict();
         self.sweep();
         left || self.rebuild.is_some()
     }
@@ -260,33 +261,21 @@ impl Keeper {
         }
     }
 
-    /// Removes files that are on the list. Whether there are more.
-    fn unlink(&self) -> bool {
-        for _ in 0..UNLINKS {
-            let next = self.shared.unlinks.lock().front().copied();
-            let Some(unlink) = next else { return false };
-            // It stays on the list until it is gone: records of purges that reach it are not forgotten before.
-            if !self.shared.unlink(unlink) {
-                return false;
-            }
-            self.shared.unlinks.lock().pop_front();
-        }
-        true
-    }
-
     /// Evicts from disk until there is room. Whether there is more to do.
     fn evict(&mut self) -> bool {
         let shared = self.shared.clone();
         let (mut empty, mut evicted) = (0, 0);
         while shared.space.excess() > 0 && shared.index.on_disk() > 0 {
-            if evicted == UNLINKS {
+            if evicted == EVICTIONS {
                 return true;
             }
             self.hand = (self.hand + 1) % SHARDS;
             let victim = shared.index.candidate(self.hand);
-            match victim.is_some_and(|known| shared.evict(&known)) {
-                true => (empty, evicted) = (0, evicted + 1),
-                false => empty += 1,
+            match victim.map_or(Evicted::Not, |known| shared.evict(&known)) {
+                Evicted::Freed => (empty, evicted) = (0, evicted + 1),
+                Evicted::Not => empty += 1,
+                // A disk that nothing can be removed from would lose all of its objects, and have no more room.
+                Evicted::Stuck => return false,
             }
             if empty == EMPTY_STEPS {
                 return true;
@@ -322,7 +311,7 @@ impl Keeper {
         // A folder that is not ours yet has to be told of all purges; if these are too many, nothing in it will be used.
         let is_crowded = shared.tier.load().is_none() && shared.purges.records() > RECORDS_MAX;
         self.has_forgotten |= is_crowded;
-        if is_crowded || is_complete && shared.unlinks.lock().is_empty() {
+        if is_crowded || is_complete && shared.unlinks.is_empty() {
             shared.purges.forget(limit, &needed);
             self.swept = limit;
         }
@@ -345,7 +334,7 @@ impl Keeper {
             for known in gone.drain(..) {
                 shared.dispose(&known);
             }
-            while self.unlink() {}
+            while shared.remove_files() {}
         }
     }
 
@@ -396,9 +385,7 @@ impl Shared {
                 }
             }
         }
-        for unlink in std::mem::take(&mut *self.unlinks.lock()) {
-            self.space.free(unlink.bytes);
-        }
+        self.space.free(self.unlinks.forget());
         let path = self
             .path
             .as_ref()
@@ -442,34 +429,6 @@ impl Shared {
                 false
             }
         }
-    }
-
-    /// Takes an object's file, unless the object was used in memory since the hand last came by. Whether it did.
-    fn evict(&self, known: &Known) -> bool {
-        let Some(location) = known.location else {
-            return false;
-        };
-        if known.is_in_memory
-            && let Some(object) = self.memory.peek(known.key)
-            && object.mark.is_touched.swap(false, Ordering::Relaxed)
-        {
-            self.index.spare(known.key, known.id);
-            return false;
-        }
-        let Some(location) = self.index.drop_file(known.key, location.generation, &self.purges) else {
-            return false;
-        };
-        count(&self.counters.evicted_disk);
-        let bytes = rounded(location.file_length);
-        let unlink = Unlink {
-            key: known.key,
-            generation: location.generation,
-            bytes,
-        };
-        if !self.unlink(unlink) {
-            self.unlinks.lock().push_back(unlink);
-        }
-        true
     }
 }
 

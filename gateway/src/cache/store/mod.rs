@@ -10,7 +10,7 @@
 //! comes from a file fits its checksum. What fails any of this is fetched again; nothing here can fail a request.
 //!
 //! `purges` counts facets and says what was purged, `index` knows where objects are, `memory` and `tier` are the two places,
-//! `space` and `queue` bound what is written, `writer` and `keeper` are the two threads. The order of locks is written down
+//! `space` and `queue` bound what is written, `unlinks` has what is to be removed, `writer` and `keeper` are the two threads. The order of locks is written down
 //! in `shared`.
 
 mod admit;
@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod unlinks;
 mod writer;
 
 use std::sync::Arc;

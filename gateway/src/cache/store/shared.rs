@@ -1,6 +1,5 @@
 //! What the handle of a store, its threads, its fills and its drafts have in common.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -10,14 +9,15 @@ use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex};
 
 use super::doorkeeper::Doorkeeper;
-use super::index::{Index, Known, Which};
+use super::index::{Index, Which};
 use super::memory::Memory;
 use super::purges::{Purges, Reach};
 use super::queue::{Job, Queue};
-use super::space::{Space, rounded};
+use super::space::Space;
 use super::stage::{MEMORY_SHARE, Stages};
 use super::tier::Tier;
-use crate::cache::disk::{DiskFault, Location};
+use super::unlinks::Unlinks;
+use crate::cache::disk::DiskFault;
 use crate::cache::object::{Body, Held, Key, Mark, Meta, Object};
 use crate::config::plan::Cache as Plan;
 use crate::kit::clock::Clock;
@@ -30,9 +30,6 @@ const MEMORY_SHARE_WITH_DISK: u64 = 16;
 const MEMORY_SHARE_WITHOUT_DISK: u64 = 8;
 /// The part of the disk tier one object may take.
 const DISK_SHARE: u64 = 4;
-/// Files that wait to be removed: 56 bytes each. Beyond that whoever has one more removes it itself.
-const UNLINKS_MAX: usize = 65_536;
-
 /// How long a write waits for room before it is left out: many rounds of the keeper.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
 
@@ -85,14 +82,6 @@ impl Bell {
     }
 }
 
-/// A file that is to be removed.
-#[derive(Clone, Copy)]
-pub struct Unlink {
-    pub key: Key,
-    pub generation: u64,
-    pub bytes: u64,
-}
-
 /// Order of locks. No two of these are held at once, except along an arrow:
 ///
 /// * a part of the index → a part of the purges' table
@@ -123,7 +112,7 @@ pub struct Shared {
     pub tier: ArcSwapOption<Tier>,
     pub space: Space,
     pub queue: Queue,
-    pub unlinks: Mutex<VecDeque<Unlink>>,
+    pub unlinks: Unlinks,
     /// Apart, because it is rung once more by a thread that has given up everything else.
     pub bell: Arc<Bell>,
     pub counters: Counters,
@@ -174,7 +163,7 @@ impl Shared {
             tier: ArcSwapOption::empty(),
             space,
             queue: Queue::default(),
-            unlinks: Mutex::default(),
+            unlinks: Unlinks::default(),
             bell: Arc::default(),
             counters: Counters::default(),
             is_complete: AtomicBool::new(path.is_none()),
@@ -323,47 +312,6 @@ impl Shared {
             self.dispose(known);
         }
         known.is_some()
-    }
-
-    /// Takes an object that the index has forgotten out of memory and puts its file on the list.
-    pub fn dispose(&self, known: &Known) {
-        self.memory.remove(known.key, known.id);
-        if let Some(location) = known.location {
-            self.dispose_file(known.key, &location);
-        }
-    }
-
-    /// Has a file removed that no index knows any more.
-    pub fn dispose_file(&self, key: Key, location: &Location) {
-        let unlink = Unlink {
-            key,
-            generation: location.generation,
-            bytes: rounded(location.file_length),
-        };
-        let mut unlinks = self.unlinks.lock();
-        if unlinks.len() < UNLINKS_MAX {
-            unlinks.push_back(unlink);
-            return;
-        }
-        drop(unlinks);
-        _ = self.unlink(unlink);
-    }
-
-    /// Removes a file. False if it may still be there.
-    pub fn unlink(&self, unlink: Unlink) -> bool {
-        let Some(tier) = self.tier.load_full() else {
-            return true;
-        };
-        match tier.folder.remove(unlink.key, unlink.generation) {
-            Ok(_) => {
-                self.space.free(unlink.bytes);
-                true
-            }
-            Err(error) => {
-                self.pause(&error);
-                false
-            }
-        }
     }
 
     /// Queues an object to be written, if it waits in the index already. If there is no room it stays where it is.

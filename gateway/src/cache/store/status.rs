@@ -43,7 +43,7 @@ pub struct StoreStatus {
     pub purge_records: u64,
     /// What is on disk is not all known yet.
     pub is_rebuilding: bool,
-    /// Why the disk is not used, or not written to, and what to do.
+    /// Why the disk is not used, not written to, or not freed of what is to go, and what to do.
     pub disk_fault: Option<String>,
 }
 
@@ -69,6 +69,6 @@ pub fn status(shared: &Shared) -> StoreStatus {
         soft_purges: of(&counters.soft_purges),
         purge_records: shared.purges.records() as u64,
         is_rebuilding: shared.tier.load().is_some() && !shared.is_complete.load(Ordering::Relaxed),
-        disk_fault: shared.fault.lock().clone(),
+        disk_fault: shared.fault.lock().clone().or_else(|| shared.unlinks.fault()),
     }
 }

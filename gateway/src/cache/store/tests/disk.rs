@@ -362,3 +362,43 @@ fn an_old_head_that_is_read_before_the_new_one_is_written_does_not_stay() {
     assert_eq!(rig.store.purge(&[8], false).objects, 1);
     assert!(rig.get(1).is_none());
 }
+
+/// Puts a folder with something in it where a file was: nobody can remove that as a file, the superuser included.
+fn obstruct(file: &std::path::Path) {
+    std::fs::remove_file(file).unwrap();
+    std::fs::create_dir(file).unwrap();
+    std::fs::write(file.join("something"), b"x").unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_keeps_none_of_the_others_nor_what_is_to_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&plan(16 * MIB, Some((folder.path(), 64 * MIB))));
+    rig.settle();
+    for n in 0..20 {
+        rig.put(n, &[7], b"old").unwrap();
+    }
+    rig.settle();
+    let all = files(folder.path());
+    obstruct(&all[0].0);
+    obstruct(&all[19].0);
+    assert_eq!(rig.store.purge(&[7], false).objects, 20);
+    rig.settle();
+    let stuck = [&all[0].0, &all[19].0].map(|folder| folder.join("something"));
+    let rest: Vec<_> = files(folder.path()).into_iter().map(|(file, _)| file).collect();
+    assert_eq!(rest, stuck);
+    let fault = rig.store.status().disk_fault.unwrap();
+    assert!(fault.contains("removed"), "{fault}");
+
+    rig.put(50, &[50], b"new").unwrap();
+    rig.settle();
+    assert_eq!(rig.store.status().objects_disk, 1, "it is written all the same");
+    for file in stuck {
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_dir(file.parent().unwrap()).unwrap();
+    }
+    rig.settle();
+    let status = rig.store.status();
+    assert_eq!((status.disk_fault, status.purge_records), (None, 0));
+    assert_eq!(status.disk_bytes, disk_bytes(folder.path()));
+}
