@@ -9,7 +9,7 @@ use crate::cache::object::Meta;
 use crate::config::plan::CacheRule;
 use crate::kit::etag::{Comparison, EntityTag};
 use crate::wire::edit::Passage;
-use crate::wire::{Answer, Field, Fields, Name, Request, framing};
+use crate::wire::{Answer, Field, Fields, Name, Request};
 
 /// What the origin is asked with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,36 +162,6 @@ fn is_about_body(field: &Field<'_>) -> bool {
         _ => ["content-digest", "content-md5"]
             .iter()
             .any(|n| field.name.eq_ignore_ascii_case(n.as_bytes())),
-    }
-}
-
-/// Whether the answer to a HEAD leaves what is stored, of `size` bytes, in its right (§4.3.5). If not it is stale.
-///
-/// "if the stored response and HEAD response have matching values for any received validator fields (ETag and
-/// Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length matches that
-/// of the stored response". That is about a 200; 404 and 410 say as clearly that what is stored has gone.
-pub fn head_agrees(old: &Meta, size: u64, answer: &Answer) -> bool {
-    match answer.status {
-        200 => {
-            old.status == 200
-                && has_same_validators(&old.fields, &answer.fields)
-                && has_length(&answer.fields, size)
-        }
-        404 | 410 => old.status == answer.status,
-        _ => true,
-    }
-}
-
-fn has_same_validators(old: &Fields, new: &Fields) -> bool {
-    let tag = etag(new).is_none_or(|tag| etag(old) == Some(tag));
-    let modified = |fields| single_date(fields, Name::LastModified);
-    tag && modified(new).is_none_or(|at| modified(old) == Some(at))
-}
-
-fn has_length(fields: &Fields, size: u64) -> bool {
-    match framing::content_length(fields) {
-        Ok(length) => length.is_none_or(|n| n == size),
-        Err(_) => false,
     }
 }
 

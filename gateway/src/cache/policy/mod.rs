@@ -29,7 +29,7 @@ pub use bypass::bypasses;
 pub use control::AnswerControl;
 pub use directive::Delta;
 pub use facets::Purge;
-pub use freshen::{Conditions, Freshened, Revalidation, conditions, freshen, head_agrees};
+pub use freshen::{Conditions, Freshened, Revalidation, conditions, freshen};
 pub use kept::{kept_fields, may_keep};
 pub use key::{KeyFacts, primary, write_key};
 pub use resource::Resource;

@@ -11,8 +11,8 @@ const WAYS: usize = 8;
 /// Keys that meet at one lock.
 const SHARDS: usize = 16;
 
-/// Counts of recent keys, 24 of 32 bytes of whose half are compared: two keys that look alike bring one of them to disk a
-/// little early.
+/// Counts of recent keys. Of each 44 bits are compared, of the 64 that its halves are folded to: 31 in the tag, 4 by the lock, 9
+/// by the neighbourhood. Two keys that look alike bring one of them to disk a little early.
 pub struct Doorkeeper {
     shards: Box<[Mutex<Box<[Entry]>>]>,
 }

@@ -217,39 +217,3 @@ fn only_validators_that_can_be_read_are_asked_with() {
     );
     assert_eq!(of(&[("ETag", "\"a\""), ("ETag", "\"b\"")]), (None, None, true));
 }
-
-#[test]
-fn a_head_that_differs_disagrees() {
-    let old = stored(&[("ETag", "\"a\""), ("Last-Modified", MODIFIED)]);
-    let agrees = |status, lines: &[(&str, &str)]| {
-        let answer = Answer {
-            status,
-            ..answer(lines)
-        };
-        head_agrees(&old, 5, &answer)
-    };
-    let (tag, modified, length) = (
-        ("ETag", "\"a\""),
-        ("Last-Modified", MODIFIED),
-        ("Content-Length", "5"),
-    );
-    assert!(agrees(200, &[tag, modified, length]) && agrees(200, &[]) && agrees(503, &[("ETag", "\"b\"")]));
-    for lines in [
-        [tag, ("Last-Modified", LATER), length],
-        [("ETag", "\"b\""), modified, length],
-        [("ETag", "W/\"a\""), modified, length],
-        [tag, modified, ("Content-Length", "6")],
-        [tag, modified, ("Content-Length", "x")],
-    ] {
-        assert!(!agrees(200, &lines), "{lines:?}");
-    }
-    assert!(!agrees(404, &[]) && !agrees(410, &[]));
-    assert!(!head_agrees(
-        &stored(&[]),
-        5,
-        &Answer {
-            status: 200,
-            ..answer(&[tag])
-        }
-    ));
-}
