@@ -396,3 +396,45 @@ pub(super) fn passes_by(x: &Exchange, rule: &CacheRule) -> Option<(Forward, Opti
     }
     policy::bypasses(&x.request, &rule.bypass).then_some((Forward::Bypass, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Body, Facets, Meta, Object};
+    use crate::wire::{Fields, Version};
+
+    /// A look at an object with this serial: each is another object, as from disk.
+    fn hit(serial: u64) -> Hit {
+        let meta = Meta {
+            key_text: Box::default(),
+            variance: Box::default(),
+            vary: Box::default(),
+            status: 200,
+            reason: Box::default(),
+            version: Version::Http11,
+            fields: Fields::default(),
+            freshness: crate::cache::Freshness::default(),
+            facets: Facets::default(),
+            serial,
+        };
+        let key = Key {
+            primary: 1,
+            variance: 0,
+        };
+        Hit {
+            object: Arc::new(Object::new(key, meta, Body::Memory(bytes::Bytes::new()))),
+            is_soft_purged: false,
+        }
+    }
+
+    #[test]
+    fn who_leads_goes_by_what_is_there_when_it_has_joined() {
+        let serial = |now: Result<Option<Hit>, Changed>| now.map(|hit| hit.map(|h| h.object.meta.serial));
+        assert_eq!(serial(after_joining(None, None)), Ok(None));
+        assert_eq!(serial(after_joining(Some(&hit(1)), Some(hit(1)))), Ok(Some(1)));
+        assert_eq!(serial(after_joining(None, Some(hit(1)))), Err(Changed));
+        assert_eq!(serial(after_joining(Some(&hit(1)), Some(hit(2)))), Err(Changed));
+        // Purged in between: what was found is not used to ask with.
+        assert_eq!(serial(after_joining(Some(&hit(1)), None)), Ok(None));
+    }
+}
