@@ -10,16 +10,18 @@
     reason = "what is a public interface in the gateway is private here: some of it nobody calls, and all of it is judged"
 )]
 
-use gateway::cache::object;
+use gateway::cache::{disk, object};
 use gateway::{config, kit};
 
 mod adaptive;
+mod book;
 mod concurrency;
 mod fill;
 mod fills;
 mod flight;
 mod flights;
 mod gates;
+mod purges;
 mod sync;
 mod throttles;
 

@@ -1,4 +1,4 @@
-//! The locks and counters that fills and flights are made of, named in one place.
+//! The locks and counters that fills, flights and the book of purges are made of, named in one place.
 //!
 //! `tests/race` compiles those files against a module of this name whose types let a scheduler choose the order of
 //! threads. Whatever is shared between threads there has to come from here, or its races are not looked at.

@@ -2,6 +2,9 @@
 //!
 //! `magic 8 | version 4 | 0 4 | highest serial 8 | checksum 8`, then records of 40 bytes `facet | serial | at_ms | soft |
 //! checksum`. Checksums are seeded with the folder's secret.
+//!
+//! What waits for the disk can be done beside the journal: [`Journal::draft`] writes what is to take its place,
+//! [`Journal::unsynced`] is what is to be brought to the disk. So nobody who appends has to wait for either.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -50,11 +53,34 @@ pub struct JournalContents {
     pub is_damaged: bool,
 }
 
+/// What is to take a journal's place: whole and on the disk, but under another name.
+#[derive(Debug)]
+pub struct JournalDraft(Journal);
+
+/// What was appended to a journal, and its name: neither may be on the disk yet.
+#[derive(Debug)]
+pub struct Unsynced {
+    folder: Arc<Shared>,
+    file: Arc<OwnedFd>,
+}
+
+impl Unsynced {
+    /// Waits until all of it is on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        persist(|| rustix::fs::fdatasync(&self.file))?;
+        match persist(|| rustix::fs::fsync(&self.folder.root)) {
+            // A file system that brings names to the disk in its own way.
+            Ok(()) | Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 /// An open journal. There must be one at a time for a folder: each writes where it knows the end.
 #[derive(Debug)]
 pub struct Journal {
     folder: Arc<Shared>,
-    file: OwnedFd,
+    file: Arc<OwnedFd>,
     /// Bytes that count; what stands behind them is torn.
     length: u64,
     highest_serial: u64,
@@ -71,7 +97,7 @@ impl Journal {
         let file = match opened {
             Ok(file) => file,
             Err(Errno::NOENT) => {
-                let journal = Self::fresh(shared, 0, &[])?;
+                let journal = Self::fresh(folder, 0, &[])?;
                 return Ok((journal, JournalContents::default()));
             }
             Err(error) => return Err(error.into()),
@@ -83,13 +109,13 @@ impl Journal {
         let contents = read(&file, u64::try_from(stat.st_size).unwrap_or(0), shared.seed())?;
         if contents.is_damaged {
             // Written anew from what could be read, so that the damage is told once.
-            let journal = Self::fresh(shared, contents.highest_serial, &contents.records)?;
+            let journal = Self::fresh(folder, contents.highest_serial, &contents.records)?;
             return Ok((journal, contents));
         }
         let length = (HEAD + contents.records.len() * RECORD) as u64;
         let journal = Self {
             folder: shared,
-            file,
+            file: Arc::new(file),
             length,
             highest_serial: contents.highest_serial,
         };
@@ -98,8 +124,8 @@ impl Journal {
 
     /// Adds records with one write. After an error none of them is in the journal.
     ///
-    /// More than [`RECORDS_MAX`] are refused as too large: [`truncate_to`](Self::truncate_to) what still matters before that.
-    /// They survive the process, not a power failure: for that call [`sync`](Self::sync).
+    /// More than [`RECORDS_MAX`] are refused as too large: [`replace`](Self::replace) it by what still matters before that.
+    /// They survive the process, not a power failure: for that there is [`unsynced`](Self::unsynced).
     pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
         if self.records().saturating_add(records.len() as u64) > RECORDS_MAX {
             return Err(too_large());
@@ -116,16 +142,41 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits until all that was appended is on the disk.
-    pub fn sync(&self) -> io::Result<()> {
-        Ok(persist(|| rustix::fs::fdatasync(&self.file))?)
+    /// What has to be waited for until all that was appended is on the disk, and the journal found under its name.
+    pub fn unsynced(&self) -> Unsynced {
+        Unsynced {
+            folder: self.folder.clone(),
+            file: self.file.clone(),
+        }
     }
 
-    /// Replaces all records by those of `keep`. The highest serial stays, or becomes `serial` if that is higher.
-    ///
-    /// The old journal stands until the new one is on the disk.
-    pub fn truncate_to(&mut self, serial: u64, keep: &[Record]) -> io::Result<()> {
-        *self = Self::fresh(self.folder.clone(), self.highest_serial.max(serial), keep)?;
+    /// Writes a journal of these records that is to take the place of the folder's. Waits for the disk. `serial` is the highest
+    /// there ever was; one at a time for a folder.
+    pub fn draft(folder: &Folder, serial: u64, records: &[Record]) -> io::Result<JournalDraft> {
+        let folder = folder.shared().clone();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = persist(|| rustix::fs::openat(&folder.root, NEW_NAME, flags, mode))?;
+        let highest_serial = highest(serial, records);
+        let mut bytes = head(highest_serial, folder.seed()).to_vec();
+        bytes.extend(records.iter().flat_map(|record| record.bytes(folder.seed())));
+        write_at(&file, &mut [IoSlice::new(&bytes)], 0)?;
+        persist(|| rustix::fs::fdatasync(&file))?;
+        Ok(JournalDraft(Self {
+            folder,
+            file: Arc::new(file),
+            length: bytes.len() as u64,
+            highest_serial,
+        }))
+    }
+
+    /// Has the draft take this journal's place, with what was appended since it was begun. Does not wait until that is on the
+    /// disk: see [`unsynced`](Self::unsynced). After an error the journal is what it was.
+    pub fn replace(&mut self, draft: JournalDraft, since: &[Record]) -> io::Result<()> {
+        let JournalDraft(mut new) = draft;
+        new.append(since)?;
+        new.place()?;
+        *self = new;
         Ok(())
     }
 
@@ -139,22 +190,17 @@ impl Journal {
         self.highest_serial
     }
 
-    fn fresh(folder: Arc<Shared>, serial: u64, records: &[Record]) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file = persist(|| rustix::fs::openat(&folder.root, NEW_NAME, flags, mode))?;
-        let highest_serial = highest(serial, records);
-        let mut bytes = head(highest_serial, folder.seed()).to_vec();
-        bytes.extend(records.iter().flat_map(|record| record.bytes(folder.seed())));
-        write_at(&file, &mut [IoSlice::new(&bytes)], 0)?;
-        persist(|| rustix::fs::fdatasync(&file))?;
-        persist(|| rustix::fs::renameat(&folder.root, NEW_NAME, &folder.root, NAME))?;
-        Ok(Self {
-            folder,
-            file,
-            length: bytes.len() as u64,
-            highest_serial,
-        })
+    /// A journal of these records that is on the disk under its name.
+    pub fn fresh(folder: &Folder, serial: u64, records: &[Record]) -> io::Result<Self> {
+        let JournalDraft(new) = Self::draft(folder, serial, records)?;
+        new.place()?;
+        new.unsynced().sync()?;
+        Ok(new)
+    }
+
+    fn place(&self) -> io::Result<()> {
+        let root = &self.folder.root;
+        Ok(persist(|| rustix::fs::renameat(root, NEW_NAME, root, NAME))?)
     }
 }
 

@@ -28,7 +28,7 @@ pub use draft::Draft;
 pub use fault::{AppendFault, Damage, DiskFault, FolderFault, FolderTrouble, ReadFault, RewriteFault};
 pub use folder::{Folder, free_bytes};
 pub use format::{BLOCK, BODY_MAX, Location, VERSION};
-pub use journal::{Journal, JournalContents, RECORDS_MAX, Record};
+pub use journal::{Journal, JournalContents, JournalDraft, RECORDS_MAX, Record, Unsynced};
 pub use meta::{META_MAX, decode_meta, encode_meta};
 pub use scan::{Found, SHARDS, Tally};
 pub use stored::StoredFile;

@@ -10,10 +10,11 @@
 //! comes from a file fits its checksum. What fails any of this is fetched again; nothing here can fail a request.
 //!
 //! `purges` counts facets and says what was purged, `index` knows where objects are, `memory` and `tier` are the two places,
-//! `space` and `queue` bound what is written, `unlinks` has what is to be removed, `writer` and `keeper` are the two threads. The order of locks is written down
-//! in `shared`.
+//! `space` and `queue` bound what is written, `unlinks` has what is to be removed, `book` what was purged, `writer` and `keeper`
+//! are the two threads. The order of locks is written down in `shared`.
 
 mod admit;
+mod book;
 mod doorkeeper;
 mod index;
 mod keeper;
@@ -194,8 +195,8 @@ impl Store {
     /// Purges all objects that have one of the facets, in memory, on disk, and in fills in flight. Softly: they may still be
     /// used as stale ones.
     ///
-    /// In effect when this returns, after a restart too. Costs the same whatever it reaches. Writes to the journal, which
-    /// does not wait for the disk.
+    /// In effect when this returns, after a restart too. Costs the same whatever it reaches. Writes to the journal, which the
+    /// system takes into memory: no lock that is taken for it is held by anybody who waits for the disk.
     pub fn purge(&self, facets: &[u64], is_soft: bool) -> Purged {
         let shared = &self.shared;
         let is_complete = shared.is_complete.load(Ordering::Acquire);

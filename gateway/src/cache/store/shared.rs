@@ -89,7 +89,7 @@ impl Bell {
 ///
 /// A part of the memory tier, the queue, the space, the bell, the files to be removed and the doorkeeper are held alone.
 /// The file system is called under none of them but two: the journal, whose lines come in the order of purges, and the disk
-/// module's own.
+/// module's own. The disk is waited for under neither: see `book`.
 ///
 /// Whoever brings or takes an object goes through the index first and through memory second, and looks into the index again
 /// after an insertion into memory: an object that lost its place meanwhile is taken out. So whatever is found in memory for

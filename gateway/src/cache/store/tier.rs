@@ -1,32 +1,49 @@
 //! The folder while it is ours: opening it, numbering its files, writing down purges.
 
+use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
+use super::book::{Book, Ledger};
 use super::purges::{Purges, Record};
-use crate::cache::disk::{self, Folder, Journal, Location};
+use crate::cache::disk::{self, Folder, Journal, JournalDraft, Location, Unsynced};
 use crate::cache::object::{Key, Meta};
-
-/// Records the journal may hold besides those that are needed, before it is written anew.
-const JOURNAL_SLACK: u64 = 4096;
 
 /// An open folder with its journal.
 pub struct Tier {
     /// The folder.
     pub folder: Folder,
-    journal: Mutex<Book>,
+    book: Book<Journal>,
+    /// It was told that the journal cannot be written.
+    is_told: AtomicBool,
     generation: AtomicU64,
     /// Serials of the objects that are to be found in it; None if its purges are lost, and none of them may be used.
     pub trusted: Option<u64>,
 }
 
-struct Book {
-    journal: Journal,
-    /// A purge could not be written: the journal is to be written anew.
-    is_behind: bool,
-    is_synced: bool,
+impl Ledger for Journal {
+    type Draft = JournalDraft;
+    type Unsynced = Unsynced;
+
+    fn records(&self) -> u64 {
+        self.records()
+    }
+
+    fn append(&mut self, records: &[disk::Record]) -> io::Result<()> {
+        self.append(records)
+    }
+
+    fn replace(&mut self, draft: JournalDraft, since: &[disk::Record]) -> io::Result<()> {
+        self.replace(draft, since)
+    }
+
+    fn unsynced(&self) -> Unsynced {
+        self.unsynced()
+    }
+
+    fn sync(unsynced: &Unsynced) -> io::Result<()> {
+        unsynced.sync()
+    }
 }
 
 /// What stands in the journal of a folder.
@@ -36,7 +53,7 @@ impl Tier {
     /// Opens a folder and its journal. The fault says what to do.
     pub fn open(path: &Path, random: impl FnMut() -> u64) -> Result<(Self, Records), String> {
         let folder = Folder::open(path, random).map_err(|fault| fault.to_string())?;
-        let unreadable = |error: std::io::Error| {
+        let unreadable = |error: io::Error| {
             format!(
                 "{}: the journal of purges: {error}: check the disk, or empty the folder",
                 path.display()
@@ -45,7 +62,7 @@ impl Tier {
         let (mut journal, contents) = Journal::open(&folder).map_err(unreadable)?;
         if contents.highest_serial == 0 {
             // From now on no object has a serial that a lost journal could have.
-            journal.truncate_to(1, &[]).map_err(unreadable)?;
+            journal = Journal::fresh(&folder, 1, &[]).map_err(unreadable)?;
         }
         if contents.is_damaged {
             log::warn!(
@@ -57,11 +74,8 @@ impl Tier {
         let tier = Self {
             generation: AtomicU64::new(folder.first_generation()),
             trusted: (!contents.is_damaged).then_some(contents.highest_serial),
-            journal: Mutex::new(Book {
-                journal,
-                is_behind: false,
-                is_synced: true,
-            }),
+            book: Book::new(journal),
+            is_told: AtomicBool::new(false),
             folder,
         };
         Ok((tier, records))
@@ -74,50 +88,47 @@ impl Tier {
 
     /// The highest serial that was written down.
     pub fn highest_serial(&self) -> u64 {
-        self.journal.lock().journal.highest_serial()
+        self.book.with(Journal::highest_serial)
     }
 
     /// Writes records down. What went wrong; then they are written as soon as it works again.
     pub fn note(&self, records: &[disk::Record]) -> Option<String> {
-        let mut book = self.journal.lock();
-        book.is_synced = false;
-        let fault = book.journal.append(records).err()?;
-        book.is_behind = true;
+        let fault = self.book.note(records).err()?;
         Some(format!(
             "{}: the purge holds now but could not be written down, and would be lost with this process: {fault}: check the disk",
             self.folder.path().display()
         ))
     }
 
-    /// Writes the journal anew if it is behind, or much longer than it has to be. `may_forget` says that no file is left that
-    /// a forgotten record has reached.
+    /// Brings the journal to the disk, and writes it anew if it is behind, or much longer than it has to be. `may_forget` says
+    /// that no file is left that a forgotten record has reached.
+    ///
+    /// Waits for the disk, and nobody who purges waits for this.
     pub fn tidy(&self, purges: &Purges, may_forget: bool, at_ms: u64) {
-        let mut book = self.journal.lock();
         let needed = 2 * purges.records() as u64;
-        let is_long = may_forget && book.journal.records() > needed + JOURNAL_SLACK;
-        if !book.is_behind && !is_long {
-            if !book.is_synced {
-                // A purge that a power failure takes back would be a surprise, but nobody waits for this.
-                book.is_synced = book.journal.sync().is_ok();
-            }
-            return;
-        }
-        drop(book);
-        purges.with_all(|serial, all| {
-            let records: Vec<disk::Record> = all.iter().flat_map(|(f, r)| lines(*f, *r, at_ms)).collect();
-            let mut book = self.journal.lock();
-            match book.journal.truncate_to(serial, &records) {
-                Ok(()) => (book.is_behind, book.is_synced) = (false, true),
-                Err(error) => log::warn!(
-                    "cache folder {}: the journal of purges cannot be written: {error}: check the disk",
-                    self.folder.path().display()
-                ),
-            }
+        let tidied = self.book.tidy(may_forget.then_some(needed), || {
+            let (serial, records): (_, Vec<_>) = purges.with_all(|serial, all| {
+                self.book.begin();
+                (
+                    serial,
+                    all.iter().flat_map(|(f, r)| lines(*f, *r, at_ms)).collect(),
+                )
+            });
+            Journal::draft(&self.folder, serial.max(self.highest_serial()), &records)
         });
+        let was_told = self.is_told.swap(tidied.is_err(), Ordering::Relaxed);
+        if let Err(error) = tidied
+            && !was_told
+        {
+            log::warn!(
+                "cache folder {}: the journal of purges cannot be written: {error}: check the disk",
+                self.folder.path().display()
+            );
+        }
     }
 
     /// Writes an object to a file of its own.
-    pub fn write(&self, key: Key, meta: &Meta, body: &[u8]) -> std::io::Result<Location> {
+    pub fn write(&self, key: Key, meta: &Meta, body: &[u8]) -> io::Result<Location> {
         self.folder.write(key, self.next_generation(), meta, body)
     }
 }

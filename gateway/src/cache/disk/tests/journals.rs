@@ -30,7 +30,7 @@ fn what_was_appended_is_there_after_a_restart() {
     journal.append(&purges(1..4)).unwrap();
     journal.append(&[]).unwrap();
     journal.append(&purges(4..6)).unwrap();
-    journal.sync().unwrap();
+    journal.unsynced().sync().unwrap();
     assert_eq!((journal.records(), journal.highest_serial()), (5, 5));
     drop(journal);
     let contents = reopen(&place.open(2));
@@ -43,30 +43,47 @@ fn what_was_appended_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_truncated_journal_keeps_its_highest_serial() {
+fn a_draft_takes_the_place_of_a_journal_with_what_was_appended_since() {
     let place = Place::new();
     let folder = place.open(1);
     let (mut journal, _) = Journal::open(&folder).unwrap();
     journal.append(&purges(1..10)).unwrap();
-    journal.truncate_to(3, &[purge(2)]).unwrap();
+    let draft = Journal::draft(&folder, 9, &[purge(2)]).unwrap();
+    journal.append(&[purge(10)]).unwrap();
     assert_eq!(
-        reopen(&folder),
-        JournalContents {
-            records: vec![purge(2)],
-            highest_serial: 9,
-            is_damaged: false
-        }
+        reopen(&folder).records,
+        purges(1..11),
+        "until then it is the old one"
     );
-    journal.truncate_to(20, &[]).unwrap();
-    assert_eq!(
-        reopen(&folder),
-        JournalContents {
-            highest_serial: 20,
-            ..JournalContents::default()
-        }
-    );
+    journal.replace(draft, &[purge(10)]).unwrap();
+    journal.append(&[purge(11)]).unwrap();
+    assert_eq!((journal.records(), journal.highest_serial()), (3, 11));
+    let records = vec![purge(2), purge(10), purge(11)];
+    assert_eq!(reopen(&folder).records, records);
+    journal.unsynced().sync().unwrap();
+
+    let draft = Journal::draft(&folder, 20, &[]).unwrap();
+    journal.replace(draft, &[]).unwrap();
+    let expected = JournalContents {
+        highest_serial: 20,
+        ..JournalContents::default()
+    };
+    assert_eq!(reopen(&folder), expected);
     journal.append(&[purge(21)]).unwrap();
     assert_eq!(reopen(&folder).records, [purge(21)]);
+}
+
+#[test]
+fn a_draft_that_cannot_take_the_journal_s_place_leaves_it_as_it_was() {
+    let place = Place::new();
+    let folder = place.open(1);
+    let (mut journal, _) = Journal::open(&folder).unwrap();
+    journal.append(&purges(1..4)).unwrap();
+    let draft = Journal::draft(&folder, 3, &[]).unwrap();
+    fs::remove_file(place.path().join("purges.new")).unwrap();
+    assert!(journal.replace(draft, &[purge(4)]).is_err());
+    journal.append(&[purge(5)]).unwrap();
+    assert_eq!(reopen(&folder).records, [purge(1), purge(2), purge(3), purge(5)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The store, without its threads where the order of things matters.
 
+mod book;
 mod crowd;
 mod disk;
 mod memory;
