@@ -66,7 +66,7 @@ struct Inner {
     held_back: Option<u8>,
     /// The socket did not take all it was given the last time.
     is_slow: bool,
-    /// The last read from the socket took all it had.
+    /// The last read has asked the socket, and took all it had. One that was served from what lay here says nothing of it.
     has_drained: bool,
     /// Whether the peer is told of the end when the stream is dropped.
     ends_in_order: bool,
@@ -216,6 +216,7 @@ impl Tls {
 
 impl Inner {
     fn read(&mut self, socket: Socket<'_>, space: &mut [u8]) -> io::Result<usize> {
+        self.has_drained = false;
         let mut is_drained = false;
         for _ in 0..READS_IN_VAIN_MAX {
             let filled = self.session.unseal(space);

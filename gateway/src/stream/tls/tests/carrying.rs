@@ -297,6 +297,26 @@ fn a_file_that_is_shorter_than_said_ends_where_it_ends() {
 }
 
 #[test]
+fn what_has_come_since_the_socket_was_asked_wakes_whoever_waits() {
+    let certificate = Certificate::new();
+    block_on(async {
+        let (server, client) = (Arc::new(certificate.server()), Arc::new(certificate.client()));
+        let (stream, _, mut peer) = with_client(server, client, Width::Usual).await;
+        peer.say(&[b'a'; 12_000]).await;
+        let mut part = [0; 8_000];
+        assert_eq!(stream.read(&mut part).await.unwrap(), part.len());
+        peer.say(b"more").await;
+        stream.socket().readable().await.unwrap();
+        let mut buffer = Rc::new(Shelf::default()).lend();
+        assert_eq!(buffer.try_fill(&stream).unwrap(), 4_000, "what lay here");
+        stream.readable().await.unwrap();
+        buffer.consume(4_000);
+        buffer.fill(&stream).await.unwrap();
+        assert_eq!(buffer.unread(), b"more");
+    });
+}
+
+#[test]
 fn small_pieces_share_a_record() {
     let certificate = Certificate::new();
     block_on(async {
