@@ -413,6 +413,20 @@ fn a_websocket_goes_through_a_stream() {
 }
 
 #[test]
+fn as_many_streams_may_be_allowed_as_can_be_written() {
+    let origin = Origin::new().otherwise(reply(200).echo());
+    let gw = Gateway::start(&format!(
+        "[server.limits]\nhttp2_streams = 100000\n{}",
+        all_to(&origin)
+    ));
+
+    run(async {
+        let client = Client::open(gw.address()).await;
+        client.post(request("POST", "/"), "x").await.expect(200, "x");
+    });
+}
+
+#[test]
 fn a_head_comes_before_the_body_is_there() {
     let gate = Gate::new();
     let origin = Origin::new().on("/a", reply(200).chunked().body("ab").pause(&gate).body("cd"));

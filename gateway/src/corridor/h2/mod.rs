@@ -46,6 +46,9 @@ const WINDING_UP_FACTOR: usize = 2;
 /// than HTTP/1.1's buffer.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 
+/// RFC 9113 §6.9.1: "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets".
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
+
 /// Streams that a client may have reset before they were so much as seen here. All frames that have come are read first, so
 /// one who opens streams and takes them back at once is found out by it.
 const RESETS_BEFORE_TAKEN_MAX: usize = 64;
@@ -110,7 +113,7 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(size(list_bytes))
         .initial_window_size(STREAM_WINDOW_BYTES)
         // Room for all of them: a stream whose body is not read must not keep others from sending theirs.
-        .initial_connection_window_size(STREAM_WINDOW_BYTES.saturating_mul(streams))
+        .initial_connection_window_size(STREAM_WINDOW_BYTES.saturating_mul(streams).min(WINDOW_BYTES_MAX))
         .max_send_buffer_size(SEND_BYTES_MAX)
         .max_concurrent_reset_streams(size_of_streams(streams))
         .max_pending_accept_reset_streams(RESETS_BEFORE_TAKEN_MAX)
