@@ -413,6 +413,29 @@ fn a_websocket_goes_through_a_stream() {
 }
 
 #[test]
+fn a_websocket_that_was_answered_otherwise_is_not_open() {
+    let origin = Origin::new()
+        .on("/page", reply(200).body("the page"))
+        .on("/no", reply(403).body("no"))
+        .otherwise(reply(200).body("x"));
+    let gw = Gateway::start(&all_to(&origin));
+
+    run(async {
+        let client = Client::open(gw.address()).await;
+        client.ask(request("OPTIONS", "*")).await;
+        for (path, status, body) in [("/page", 502, ""), ("/no", 403, "no")] {
+            let mut asked = request("CONNECT", path);
+            asked
+                .extensions_mut()
+                .insert(h2::ext::Protocol::from_static("websocket"));
+            let (answer, _stream) = client.begin(asked, false).await;
+            whole(answer).await.unwrap().expect(status, body);
+        }
+        client.ask(get("/")).await.expect(200, "x");
+    });
+}
+
+#[test]
 fn as_many_streams_may_be_allowed_as_can_be_written() {
     let origin = Origin::new().otherwise(reply(200).echo());
     let gw = Gateway::start(&format!(

@@ -238,6 +238,12 @@ impl Down<'_> {
                 }
                 101 => return Err(Cut(Reason::INTERNAL_ERROR)),
                 100..200 => respond.send_informational(head)?,
+                // RFC 8441 §5: a 2xx says that the WebSocket is open. Of HTTP/1.1 it says that none is, and that a page comes.
+                200..300 if self.is_tunnel => {
+                    respond.send_response(head::not_switched(head), true)?;
+                    self.far.break_off();
+                    return Ok(());
+                }
                 _ => {
                     let length =
                         framing::of_answer(&answer, method).map_err(|_| Cut(Reason::INTERNAL_ERROR))?;

@@ -188,6 +188,18 @@ pub(super) fn switched(mut answer: Response<()>) -> Response<()> {
     answer
 }
 
+/// The head in place of an answer that is a success without going over: an error, with nothing of the page that was to come
+/// but the id by which the request is found again.
+pub(super) fn not_switched(mut answer: Response<()>) -> Response<()> {
+    let id = answer.headers_mut().remove(&REQUEST_ID);
+    let mut refusal = Response::new(());
+    *refusal.status_mut() = StatusCode::BAD_GATEWAY;
+    refusal
+        .headers_mut()
+        .extend(id.map(|id| (REQUEST_ID.clone(), id)));
+    refusal
+}
+
 /// Writes a WebSocket handshake's random part: "a 16-byte value that has been selected at random" in base64 (RFC 6455 §4.1).
 pub(super) fn websocket_key(draws: [u64; 2]) -> String {
     use base64::Engine as _;
