@@ -239,7 +239,7 @@ impl Worker {
         }
     }
 
-    /// Counts a connection that was closed before a request was read.
+    /// Counts a connection that was closed before a request was read, or is cut for what its client does.
     pub fn turn_away(&self, why: Full) {
         self.turned_away.borrow_mut().count(why.word());
     }

@@ -55,7 +55,7 @@ impl Drop for Handshake {
     }
 }
 
-/// Why a connection is not taken; the text is the metric's label.
+/// Why a connection is not taken, or is cut; the text is the metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// `max_connections` are open.
@@ -68,16 +68,22 @@ pub enum Full {
     HandshakeFailed,
     /// It did not begin with the PROXY header that it must begin with, or that of somebody who is not trusted.
     ProxyHeader,
+    /// Over HTTP/2, it sent too much of what costs it little.
+    Flooded,
+    /// Over HTTP/2, it was too slow with a head, or took nothing of what there was for it.
+    Stalled,
 }
 
 impl Full {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::Address,
         Self::Handshakes,
         Self::HandshakeFailed,
         Self::ProxyHeader,
+        Self::Flooded,
+        Self::Stalled,
     ];
 
     /// The metric's label.
@@ -88,6 +94,8 @@ impl Full {
             Self::Handshakes => "handshakes",
             Self::HandshakeFailed => "handshake_failed",
             Self::ProxyHeader => "proxy_header",
+            Self::Flooded => "http2_flood",
+            Self::Stalled => "http2_stalled",
         }
     }
 }

@@ -62,7 +62,7 @@ metrics! {
     CONNECTIONS: Gauge "sluice_connections" ["listener", "state"]
         "Open client connections: active ones have a request under way, idle ones wait for one.";
     CONNECTIONS_REFUSED: Counter "sluice_connections_refused_total" ["reason"]
-        "Client connections closed before a request was read.";
+        "Client connections closed before a request was read, or cut for what the client did over HTTP/2 (http2_flood, http2_stalled).";
     UPSTREAM_REQUESTS: Counter "sluice_upstream_requests_total" ["upstream", "server", "result"]
         "Tries by result: ok, error (no usable answer, or 5xx), timeout, aborted (the client left).";
     UPSTREAM_DURATION: Histogram "sluice_upstream_duration_seconds" ["upstream"]

@@ -9,6 +9,18 @@ use super::frames::{
     REFUSED_STREAM, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, block, frame, headers,
 };
 
+/// Connections that were cut for this reason.
+fn cut(gw: &Gateway, reason: &str) -> f64 {
+    gw.metrics()
+        .sum("sluice_connections_refused_total", &[("reason", reason)])
+}
+
+/// Waits until so many were.
+#[track_caller]
+fn wait_cut(gw: &Gateway, reason: &str, n: f64) {
+    wait_until(&format!("{n} were cut for {reason}"), || cut(gw, reason) == n);
+}
+
 /// A gateway whose origin answers only at `/`, and which may be stopped while others wait.
 fn stage() -> (Origin, Gateway) {
     let origin = Origin::new()
@@ -100,6 +112,7 @@ fn continuations_without_end() {
         frame(CONTINUATION, 0, 1, &block(&[("x", "y")]))
     });
     assert_eq!(word, ENHANCE_YOUR_CALM);
+    wait_cut(&gw, "http2_flood", 1.0);
 }
 
 #[test]
@@ -120,6 +133,7 @@ fn pings() {
     let mut raw = Raw::open(gw.address());
     let word = flood(&gw, &mut raw, |_| frame(PING, 0, 0, &[0; 8]));
     assert_eq!(word, ENHANCE_YOUR_CALM);
+    wait_cut(&gw, "http2_flood", 1.0);
 }
 
 #[test]
@@ -181,6 +195,8 @@ fn a_head_that_takes_its_time() {
     raw.send(&get_never(1));
     raw.send(&frame(HEADERS, END_STREAM, 3, &block(&GET)));
     assert_eq!(raw.last_word(), ENHANCE_YOUR_CALM);
+    wait_cut(&gw, "http2_stalled", 1.0);
+    assert_eq!(cut(&gw, "http2_flood"), 0.0);
     let mut raw = Raw::silent(gw.address());
     raw.send(b"PRI * HTTP/2.0\r\n\r\nSM");
     assert!(raw.rest().is_empty());

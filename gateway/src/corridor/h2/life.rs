@@ -20,6 +20,7 @@ use crate::config::plan::Limits;
 use crate::corridor::connection::LAST_REQUEST_GRACE;
 use crate::corridor::worker::{Counted, Door, Worker};
 use crate::exchange::Caller;
+use crate::listen::admission::Full;
 use crate::stream::{Memory, Stream};
 
 /// How long a client has to take the last word of a connection that is cut.
@@ -59,8 +60,8 @@ enum Event {
     Asked(Request<RecvStream>, SendResponse<Bytes>),
     /// The last stream that was more than a hit has ended.
     Rested,
-    /// The connection has ended.
-    Ended,
+    /// The connection has ended; whether by a flood that the `h2` crate has counted.
+    Ended(bool),
     /// There was too much of something.
     Flooded(Flood),
     /// The listener closes.
@@ -127,20 +128,37 @@ impl Life {
             match self.wait(connection, alarm.as_mut(), closed.as_mut()).await {
                 Event::Asked(request, respond) => self.ask(connection, request, respond),
                 Event::Rested => {}
-                Event::Ended => return true,
+                Event::Ended(is_flood) => {
+                    if is_flood {
+                        self.note_flood("too many frames of a kind, or too long a head");
+                    }
+                    return true;
+                }
                 Event::Flooded(flood) => {
-                    log::debug!("an HTTP/2 connection is cut: {}", flood.text());
+                    self.note_flood(flood.text());
                     return self.cut(connection, Reason::ENHANCE_YOUR_CALM).await;
                 }
                 Event::Closing | Event::Due(Due::Quiet) => self.leave(connection),
                 Event::Due(Due::Gone) => return self.cut(connection, Reason::NO_ERROR).await,
-                Event::Due(Due::Head) => return self.cut(connection, Reason::ENHANCE_YOUR_CALM).await,
+                Event::Due(Due::Head) => {
+                    self.worker.turn_away(Full::Stalled);
+                    return self.cut(connection, Reason::ENHANCE_YOUR_CALM).await;
+                }
                 // Nobody takes a last word either.
                 Event::Due(Due::Blocked) => {
+                    self.worker.turn_away(Full::Stalled);
                     self.wire.stream.close_by_reset();
                     return false;
                 }
             }
+        }
+    }
+
+    fn note_flood(&self, what: &str) {
+        self.worker.turn_away(Full::Flooded);
+        if self.worker.may_complain() {
+            let from = self.caller.ip.map(|ip| format!(" of {ip}")).unwrap_or_default();
+            log::warn!("an HTTP/2 connection{from} is cut: {what}");
         }
     }
 
@@ -192,12 +210,13 @@ impl Life {
             if let Poll::Ready(accepted) = pin!(connection.accept()).poll(cx) {
                 return Poll::Ready(match accepted {
                     Some(Ok((request, respond))) => Event::Asked(request, respond),
-                    Some(Err(_)) | None => Event::Ended,
+                    Some(Err(error)) => Event::Ended(is_flood(&error)),
+                    None => Event::Ended(false),
                 });
             }
             // Answers to all that was asked at once go out together. If it fails, there is nobody to answer any more.
             if let Poll::Ready(Err(_)) = self.wire.poll_drain(cx) {
-                return Poll::Ready(Event::Ended);
+                return Poll::Ready(Event::Ended(false));
             }
             if let Some(flood) = self.wire.gauge.borrow().flood() {
                 return Poll::Ready(Event::Flooded(flood));
@@ -260,4 +279,9 @@ impl Life {
             .await
             .is_ok()
     }
+}
+
+/// Whether the `h2` crate has put an end to a connection because of what it has counted itself.
+fn is_flood(error: &::h2::Error) -> bool {
+    error.is_go_away() && error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
 }

@@ -34,6 +34,7 @@ use super::worker::{Counted, Door, Worker};
 use crate::config::plan::{Limits, Listener};
 use crate::exchange::Caller;
 use crate::listen::Slot;
+use crate::listen::admission::Full;
 use crate::stream::{Buffer, Stream};
 use io::{Io, Wire};
 use life::Life;
@@ -92,9 +93,10 @@ pub(super) async fn serve_from(
     let clock = Rc::clone(&worker);
     let wire = Rc::new(Wire::new(stream, &worker.shelf, move || clock.about_now()));
     let handshake = builder(&limits).handshake(Io::new(Rc::clone(&wire), begun));
-    let Ok(Ok(connection)) = tokio::time::timeout(limits.header_timeout, wire.draining(handshake)).await
-    else {
-        return;
+    let connection = match tokio::time::timeout(limits.header_timeout, wire.draining(handshake)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return,
+        Err(_) => return worker.turn_away(Full::Stalled),
     };
     let life = Life::new(Rc::clone(&worker), door, caller, Rc::clone(&wire), &limits);
     if life.run(connection).await {

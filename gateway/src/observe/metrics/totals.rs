@@ -22,7 +22,7 @@ pub struct Totals {
     pub refusals: BTreeMap<String, u64>,
     /// Hits and misses by cache.
     pub caches: BTreeMap<String, [u64; 2]>,
-    /// Connections that were closed before a request was read.
+    /// Connections that were closed before a request was read, or cut for what their clients did.
     pub connections_refused: u64,
     /// Processor time in seconds; None where the system does not tell.
     pub cpu_s: Option<f64>,
