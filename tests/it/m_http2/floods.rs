@@ -237,3 +237,27 @@ fn a_client_that_reads_nothing_holds_nothing() {
     let cut = shut.find(RST_STREAM);
     assert!(cut.code() != 0);
 }
+
+#[test]
+fn windows_that_are_shut_behind_an_answer_hold_no_connection() {
+    const STREAMS: u32 = 120;
+    let origin = Origin::new()
+        .on("/part", reply(200).pattern(60_000))
+        .otherwise(reply(200).body("x"));
+    let gw = Gateway::start(&format!(
+        "[server.limits]\nbody_timeout = \"1s\"\n{}",
+        all_to(&origin)
+    ));
+    let mut raw = Raw::open(gw.address());
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()));
+    let mut fields = GET;
+    fields[3].1 = "/part";
+    for n in 0..STREAMS {
+        raw.send(&headers(2 * n + 1, &fields));
+    }
+    // It reads nothing, so that the frames of most answers wait when all of them are done with.
+    gw.log_lines(STREAMS as usize);
+    raw.try_send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    raw.rest();
+    wait_cut(&gw, "http2_stalled", 1.0);
+}

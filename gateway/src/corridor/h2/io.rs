@@ -27,6 +27,8 @@ pub(super) struct Wire {
     outbox: RefCell<Lent>,
     /// Since when the client takes nothing of what there is for it.
     blocked_since: Cell<Option<Instant>>,
+    /// When the client last took something.
+    sent_at: Cell<Instant>,
 }
 
 /// The stream, to be read and written by polling.
@@ -38,17 +40,24 @@ pub(super) struct Io {
 
 impl Wire {
     pub(super) fn new(stream: Stream, shelf: &Rc<Shelf>, now: impl Fn() -> Instant + 'static) -> Self {
+        let begun = now();
         Self {
             stream,
-            gauge: Gauge::new(now()).into(),
+            gauge: Gauge::new(begun).into(),
             outbox: Lent::new(shelf).into(),
             now: Box::new(now),
             blocked_since: Cell::default(),
+            sent_at: begun.into(),
         }
     }
 
     pub(super) fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()
+    }
+
+    /// When the client last took something; at first, when it came.
+    pub(super) fn sent_at(&self) -> Instant {
+        self.sent_at.get()
     }
 
     fn observe(&self, bytes: &[u8]) {
@@ -64,6 +73,7 @@ impl Wire {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.blocked_since.set(None);
+                    self.sent_at.set((self.now)());
                     coop.made_progress();
                     outbox.consume(n);
                 }

@@ -70,6 +70,18 @@ enum Event {
     Due(Due),
 }
 
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Streams walk, and have their own times.
+    Busy,
+    /// None does, but the `h2` crate has frames of some that the client's windows have no room for. They were handed over
+    /// while there was room, and no task waits with them: a client could shut its windows and have them held for ever.
+    LeftOver,
+    /// There is no stream.
+    Quiet,
+}
+
 /// What there is a time for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
@@ -230,16 +242,20 @@ impl Life {
             if self.leaving_since.is_none() && closed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Closing);
             }
-            let is_quiet = self.streams.is_empty() && !connection.has_streams();
-            self.poll_due(cx, alarm.as_mut(), is_quiet).map(Event::Due)
+            let stage = match (self.streams.is_empty(), connection.has_streams()) {
+                (false, _) => Stage::Busy,
+                (true, true) => Stage::LeftOver,
+                (true, false) => Stage::Quiet,
+            };
+            self.poll_due(cx, alarm.as_mut(), stage).map(Event::Due)
         })
         .await
     }
 
     /// What is due by now. The alarm is moved only to ring earlier: if it rings too early, that is found out here.
-    fn poll_due(&self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>, is_quiet: bool) -> Poll<Due> {
+    fn poll_due(&self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>, stage: Stage) -> Poll<Due> {
         loop {
-            let Some((at, due)) = self.next_due(is_quiet) else {
+            let Some((at, due)) = self.next_due(stage) else {
                 return Poll::Pending;
             };
             if at < alarm.deadline() {
@@ -255,12 +271,17 @@ impl Life {
         }
     }
 
-    /// What is due next, and when. None while streams are on their way, which have their own times.
-    fn next_due(&self, is_quiet: bool) -> Option<(Instant, Due)> {
-        let quiet = is_quiet.then(|| match self.leaving_since {
-            None => (self.quiet_since + self.worker.keepalive_timeout(), Due::Quiet),
-            Some(since) => (since.max(self.quiet_since) + self.grace, Due::Gone),
-        });
+    /// What is due next, and when.
+    fn next_due(&self, stage: Stage) -> Option<(Instant, Due)> {
+        let quiet = match (stage, self.leaving_since) {
+            (Stage::Busy, _) => None,
+            (Stage::LeftOver, _) => {
+                let since = self.wire.sent_at().max(self.quiet_since);
+                Some((since + self.body_timeout, Due::Blocked))
+            }
+            (Stage::Quiet, None) => Some((self.quiet_since + self.worker.keepalive_timeout(), Due::Quiet)),
+            (Stage::Quiet, Some(since)) => Some((since.max(self.quiet_since) + self.grace, Due::Gone)),
+        };
         let head = self.wire.gauge.borrow().head_began();
         let head = head.map(|since| (since + self.header_timeout, Due::Head));
         let blocked = self.wire.blocked_since();

@@ -15,7 +15,7 @@
 //! | streams reset later; PING, SETTINGS, PRIORITY, unknown frames | here: so many a second, see [`gauge`] |
 //! | making us reset streams | `h2`: [`OWN_RESETS_MAX`] in a connection's life |
 //! | empty and tiny DATA | `h2`: its budget of frames |
-//! | a window that stays shut | here: `body_timeout`, of a stream in [`carry`], of the connection in [`Life`] |
+//! | a window that stays shut | here: `body_timeout`, of a stream in [`carry`], of the connection, and of what streams have left behind, in [`Life`] |
 //! | no stream for long, too many in all | here: `keepalive_timeout`, `keepalive_requests` |
 
 mod carry;
