@@ -52,6 +52,8 @@ pub(super) struct Taken {
     /// The corridor's end.
     pub(super) near: Stream,
     pub(super) decided: Result<Verdict, Refusal>,
+    /// It was looked for in memory, and not found.
+    pub(super) is_cold: bool,
 }
 
 /// The frames' side of it.
@@ -128,6 +130,7 @@ async fn walk(taken: Taken) {
         mut buffer,
         near,
         decided,
+        is_cold,
     } = taken;
     let _running = Counted::new(&worker.load.requests);
     let mut visit = Visit {
@@ -138,7 +141,10 @@ async fn walk(taken: Taken) {
         x,
         served,
     };
-    visit.conclude(decided).await;
+    match decided {
+        Ok(Verdict::Pass(service)) if is_cold => Box::pin(visit.pass_on(&service)).await,
+        decided => visit.conclude(decided).await,
+    };
     worker.tell(&visit.x);
     give_back(&worker, visit.x);
 }

@@ -135,8 +135,12 @@ impl Life {
         let door = Rc::clone(&self.door);
         let mut alarm = pin!(tokio::time::sleep(self.worker.keepalive_timeout()));
         let mut closed = pin!(door.closed());
+        let mut idle = None;
         loop {
-            let _idle = self.streams.is_empty().then(|| Counted::new(&door.counts.idle));
+            // All workers count here, so it is not touched for a request that changes nothing of it.
+            if self.streams.is_empty() != idle.is_some() {
+                idle = idle.is_none().then(|| Counted::new(&door.counts.idle));
+            }
             match self.wait(connection, alarm.as_mut(), closed.as_mut()).await {
                 Event::Asked(request, respond) => self.ask(connection, request, respond),
                 Event::Rested => {}

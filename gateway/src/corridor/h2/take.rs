@@ -43,8 +43,8 @@ impl Life {
             }
             Err(fault) => (Inbound::Nothing, Err(of_head_fault(fault))),
         };
-        let is_hit = matches!(decided, Ok(Verdict::Pass(_)))
-            && inbound == Inbound::Nothing
+        let is_sought = matches!(decided, Ok(Verdict::Pass(_))) && inbound == Inbound::Nothing;
+        let is_hit = is_sought
             && visit
                 .hot_by(|text, content| answer(&mut self.streams, text, content, &mut respond, limit))
                 .is_some();
@@ -67,6 +67,7 @@ impl Life {
             buffer,
             near,
             decided,
+            is_cold: is_sought,
         };
         let frames = Frames {
             body,
