@@ -52,6 +52,7 @@ pub fn may_trail(name: &[u8]) -> bool {
         "expires",
         "forwarded",
         "host",
+        "http2-settings",
         "if-match",
         "if-modified-since",
         "if-none-match",
@@ -61,6 +62,8 @@ pub fn may_trail(name: &[u8]) -> bool {
         "location",
         "max-forwards",
         "pragma",
+        // A variable of that name sends programs to another proxy, where fields become variables.
+        "proxy",
         "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
@@ -68,6 +71,8 @@ pub fn may_trail(name: &[u8]) -> bool {
         "retry-after",
         "set-cookie",
         "te",
+        "traceparent",
+        "tracestate",
         "trailer",
         "transfer-encoding",
         "upgrade",
@@ -75,13 +80,16 @@ pub fn may_trail(name: &[u8]) -> bool {
         "via",
         "www-authenticate",
         "x-client-cert-subject",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
         "x-real-ip",
         "x-request-id",
+        "x-sluice-mirror",
     ];
-    !FORBIDDEN.iter().any(|f| is_alike(f.as_bytes(), name))
+    // Each of them is somebody's word on where a client comes from, and there are more of them than are written here.
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let is_forwarded = name
+        .get(..FORWARDED.len())
+        .is_some_and(|start| is_alike(FORWARDED, start));
+    !is_forwarded && !FORBIDDEN.iter().any(|f| is_alike(f.as_bytes(), name))
 }
 
 /// Whether an origin that makes variables of field names (CGI, WSGI, PHP) takes two names for the same one: letters
@@ -162,6 +170,17 @@ mod tests {
     fn trailers_say_nothing_that_should_have_come_first() {
         assert!(may_trail(b"X-Checksum") && may_trail(b"Server-Timing"));
         assert!(!may_trail(b"X_Forwarded_For") && !may_trail(b"X-Client-Cert_Subject"));
+        assert!(!may_trail(b"X-Forwarded-Prefix") && !may_trail(b"x_forwarded-Port"));
+        for name in [
+            "Proxy",
+            "HTTP2-Settings",
+            "X-Sluice-Mirror",
+            "traceparent",
+            "Tracestate",
+        ] {
+            assert!(!may_trail(name.as_bytes()), "{name}");
+        }
+        assert!(may_trail(b"X-Forwarded") && may_trail(b"Proxy-Status"));
         assert!(!may_trail(b"Content-Length") && !may_trail(b"host") && !may_trail(b"Set-Cookie"));
     }
 }

@@ -96,6 +96,13 @@ fn trailers_that_would_change_the_message_are_dropped_both_ways() {
         ("Set-Cookie", "a=b"),
         ("Connection", "close"),
         ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Port", "443"),
+        ("X_Forwarded_Prefix", "/admin"),
+        ("Proxy", "http://evil.test"),
+        ("HTTP2-Settings", "AAMAAABk"),
+        ("X-Sluice-Mirror", "1"),
+        ("Traceparent", "00-1-1-01"),
+        ("Tracestate", "a=b"),
         ("X-Ok", "1"),
     ];
     let script = evil
