@@ -55,7 +55,8 @@ pub(super) async fn deliver(
     let write_timeout = x.snapshot.plan.server.limits.body_timeout;
     let is_chunked = delivery.length == Announced::Chunked && length != Length::None;
     let mut download = Download::new(length, is_chunked, service.plan.read_timeout, write_timeout)
-        .encoded(encoder, is_read_live(&x.answer.fields));
+        .encoded(encoder, is_read_live(&x.answer.fields))
+        .withhold(withheld(x, length));
     // With a length or chunks a missing end is missed by itself. Without, only a reset tells it from a good one, and
     // a reset it is, whoever breaks the answer off, until its end has been sent.
     let ends_with_connection = delivery.length == Announced::Nothing && length != Length::None;
@@ -97,6 +98,18 @@ pub(super) async fn deliver(
             cut(x, &fault, service, &lease, worker.mono());
             Next::Abandon
         }
+    }
+}
+
+/// What a route takes out of its answers or says itself is not to be said in their trailers instead.
+fn withheld(x: &Exchange, length: Length) -> Vec<String> {
+    match (&x.site, length) {
+        (Some(site), Length::Chunked) => {
+            let edits = &site.response_headers;
+            let set = edits.set.iter().map(|(name, _)| name);
+            edits.remove.iter().chain(set).cloned().collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Download {
     /// For each wait for the client.
     write_timeout: Duration,
     coder: Option<Coder>,
+    /// Names of fields that are not to be said in a trailer either.
+    withheld: Vec<String>,
     /// Body bytes the client's connection has taken, as they went over it.
     pub sent: u64,
 }
@@ -80,6 +82,7 @@ impl Download {
             read_timeout,
             write_timeout,
             coder: None,
+            withheld: Vec::new(),
             sent: 0,
         }
     }
@@ -94,6 +97,13 @@ impl Download {
             held: None,
             turn_bytes: 0,
         });
+        self
+    }
+
+    /// The same, and the origin's trailers of these names do not go on.
+    #[must_use]
+    pub fn withhold(mut self, names: Vec<String>) -> Self {
+        self.withheld = names;
         self
     }
 
@@ -203,8 +213,28 @@ impl Download {
 
     fn end(&self, out: &mut Vec<u8>) {
         if self.is_chunked {
-            write_last_chunk(out, self.decoder.trailers());
+            let trailers = self.decoder.trailers();
+            match self.withheld.is_empty() {
+                true => write_last_chunk(out, trailers),
+                false => write_last_chunk(out, trailers.map(|t| self.passing(t, |_| true)).as_ref()),
+            }
         }
+    }
+
+    /// The trailers that are not withheld, and of which `is_true` says the same.
+    fn passing(&self, trailers: &Fields, is_true: impl Fn(&[u8]) -> bool) -> Fields {
+        let is_withheld = |name: &[u8]| {
+            self.withheld
+                .iter()
+                .any(|n| n.as_bytes().eq_ignore_ascii_case(name))
+        };
+        let mut passing = Fields::default();
+        for field in trailers.iter() {
+            if is_true(field.name) && !is_withheld(field.name) {
+                passing.push(field.name, field.value);
+            }
+        }
+        passing
     }
 
     async fn write(
@@ -244,7 +274,10 @@ impl Download {
         let Coder { encoder, mut out, .. } = coder;
         encoder.finish(&mut out).map_err(DownloadFault::Encoder)?;
         let mut end = Vec::new();
-        write_last_chunk(&mut end, self.decoder.trailers().map(that_may_trail).as_ref());
+        // Not all are as true of an encoded body.
+        let trailers = self.decoder.trailers();
+        let trailers = trailers.map(|trailers| self.passing(trailers, compress::may_trail));
+        write_last_chunk(&mut end, trailers.as_ref());
         self.write_chunk(client, &mut before, &mut out, &end).await
     }
 
@@ -361,13 +394,4 @@ impl Coder {
             read = timeout(PAUSE, buffer.fill(origin)) => read.ok(),
         }
     }
-}
-
-/// The trailers that are as true of an encoded body.
-fn that_may_trail(trailers: &Fields) -> Fields {
-    let mut kept = Fields::default();
-    for field in trailers.iter().filter(|field| compress::may_trail(field.name)) {
-        kept.push(field.name, field.value);
-    }
-    kept
 }

@@ -452,6 +452,55 @@ fn as_many_streams_may_be_allowed_as_can_be_written() {
 }
 
 #[test]
+fn what_a_route_says_of_its_answers_holds_for_their_trailers() {
+    let trailing = |script: harness::origin::Script| {
+        script
+            .trailer("X-Secret", "1")
+            .trailer("X-Own", "theirs")
+            .trailer("Grpc-Status", "0")
+            .trailer("X-Sum", "42")
+    };
+    let text = "the page ".repeat(1000);
+    let coded = reply(200)
+        .header("Content-Type", "text/plain")
+        .chunked()
+        .body(&text);
+    let origin = Origin::new()
+        .on("/plain", trailing(reply(200).chunked().body("the page")))
+        .on("/coded", trailing(coded));
+    let toml = crate::all_to(&origin).replace(
+        "upstream = \"origin\"",
+        "upstream = \"origin\"\ncompression = true\nresponse_headers = { remove = [\"x-secret\"], set = { X-Own = \"ours\" } }",
+    );
+    let gw = Gateway::start(&with(&toml));
+
+    let kept = [("Grpc-Status", "0"), ("X-Sum", "42")];
+    let kept = kept.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for path in ["/plain", "/coded"] {
+        let asked = harness::Request::get(path)
+            .header("Accept-Encoding", "gzip")
+            .header("TE", "trailers")
+            .header("Connection", "TE");
+        let got = gw.ask(&asked);
+        assert_eq!(
+            got.expect(200).value("content-encoding").is_some(),
+            path == "/coded"
+        );
+        assert_eq!(got.value("x-own"), Some("ours"));
+        assert_eq!(got.message.trailers, kept, "{path}");
+        run(async {
+            let got = Client::open(gw.address()).await.ask(get(path)).await;
+            let trailers = got.trailers.unwrap();
+            assert_eq!(trailers.len(), 2, "{path}: {trailers:?}");
+            assert_eq!(
+                (&trailers["grpc-status"], &trailers["x-sum"]),
+                (&"0".parse().unwrap(), &"42".parse().unwrap())
+            );
+        });
+    }
+}
+
+#[test]
 fn a_head_comes_before_the_body_is_there() {
     let gate = Gate::new();
     let origin = Origin::new().on("/a", reply(200).chunked().body("ab").pause(&gate).body("cd"));
