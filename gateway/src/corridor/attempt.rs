@@ -479,6 +479,13 @@ fn takes_trailers(x: &Exchange) -> bool {
     codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
+/// Whether a request is for a WebSocket, and its upstream is asked over HTTP/2, where that would take RFC 8441 of the
+/// server. Without the words that ask for it it would be a GET of something else; nothing but a WebSocket is of use to
+/// whoever sends them. Any other protocol may be passed over (RFC 9110 §7.8: "A server MAY ignore a received Upgrade").
+pub(super) fn asks_in_vain(x: &Exchange, service: &Service) -> bool {
+    service.plan.protocol.is_http2() && upgrade_of(x).is_some_and(|p| p.eq_ignore_ascii_case(b"websocket"))
+}
+
 /// The protocol a request asks to go over to, where that may pass: a 1.1 request without body, and not to
 /// HTTP/2, which would speak to the origin past everything that is checked here.
 pub(super) fn upgrade_of(x: &Exchange) -> Option<&[u8]> {

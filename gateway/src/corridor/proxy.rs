@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::afterwards;
-use super::attempt::{Blame, Failed, TryFault, try_server};
+use super::attempt::{Blame, Failed, TryFault, asks_in_vain, try_server};
 use super::deliver::deliver;
 use super::mirror::Copying;
 use super::worker::Worker;
@@ -89,6 +89,9 @@ impl Visit<'_> {
         let (worker, stream) = (self.worker, self.stream);
         let x = &mut self.x;
         x.service = Some(Arc::clone(service));
+        if asks_in_vain(x, service) {
+            return self.refuse(Refusal::WebsocketUnsupported, Vec::new()).await;
+        }
         let limits = upload_limits(x, service);
         let mut copying = Copying::of(worker, x);
         let mut upload = Upload::new(Some(stream), self.buffer, x.length, limits).withhold(withheld(x));

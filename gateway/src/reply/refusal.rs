@@ -93,6 +93,8 @@ refusals! {
     InvalidAnswer: 502, "invalid_answer", "Bad Gateway", "The service gave an answer that is not valid HTTP.";
     /// The connection broke before there was an answer.
     OriginReset: 502, "origin_reset", "Bad Gateway", "The service broke the connection.";
+    /// A WebSocket is asked for, and the service is asked over HTTP/2, by which none is passed on.
+    WebsocketUnsupported: 502, "websocket_unsupported", "Bad Gateway", "The service takes no WebSocket.";
     /// No server can take the request: all are down, ejected, full or being drained.
     NoServer: 503, "no_server", "Service Unavailable", "The service has no server available right now.";
     /// Where its servers are is to be discovered, and nobody has said so far.

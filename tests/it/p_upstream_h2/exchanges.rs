@@ -69,6 +69,40 @@ fn an_http_1_1_client_asks_a_server_of_http_2() {
 }
 
 #[test]
+fn a_websocket_is_refused_where_it_cannot_be_passed_on() {
+    let origin = Framed::new(|mut call| async move { call.reply("x").await });
+    let gw = Gateway::start(&all_to(&[origin.address], ""));
+
+    let asks_for = |protocol: &str| {
+        Request::get("/chat")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", protocol)
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    let mut client = gw.connect();
+    let refused = client.ask(&asks_for("WebSocket"));
+    refused.expect(502).problem();
+    assert!(
+        refused.text().contains("websocket_unsupported"),
+        "{}",
+        refused.text()
+    );
+    // Another protocol need not be taken up (RFC 9110 §7.8), and the answer is good without it.
+    client.ask(&asks_for("other")).expect(200).body("x");
+    run(async {
+        let client = Client::open(gw.address()).await;
+        client.ask(get("/")).await.expect(200, "x");
+        let mut asked = request("CONNECT", "/chat");
+        let websocket = h2::ext::Protocol::from_static("websocket");
+        asked.extensions_mut().insert(websocket);
+        let (answer, _stream) = client.begin(asked, false).await;
+        assert_eq!(whole(answer).await.unwrap().status, 502);
+    });
+    assert_eq!(origin.calls(), 2);
+}
+
+#[test]
 fn a_target_that_browsers_would_encode_reaches_the_server_encoded() {
     let origin = Framed::new(|mut call| async move { call.reply("x").await });
     let gw = Gateway::start(&all_to(&[origin.address], ""));

@@ -288,6 +288,9 @@ impl Walk {
 
     /// What asking the origin comes to; as an error why it cannot be asked.
     fn by_origin(&mut self, service: &Service) -> Result<Outcome, Refusal> {
+        if attempt::asks_in_vain(&self.x, service) {
+            return Err(Refusal::WebsocketUnsupported);
+        }
         self.choose_server(service)?;
         let mut target = Vec::new();
         write_target(
