@@ -12,6 +12,11 @@ use crate::wire::{Decoder, Fields, Length, edit};
 /// Body bytes kept so that a request can be sent again to another server. A longer body is sent once.
 pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
 
+/// Pieces written before whoever waits for the answer has a turn. A body that comes and goes without a wait would use up
+/// all that a task may do at a time, and an early answer be seen after its end. A piece is up to 64 KiB, some ten
+/// microseconds' work; a turn costs one.
+const PIECES_IN_A_TURN: u32 = 4;
+
 /// Room for a head as browsers send it, so that it is not moved while it is written.
 const HEAD_BYTES_USUAL: usize = 1024;
 
@@ -181,7 +186,12 @@ impl<'a> Upload<'a> {
 
     /// Sends until all is sent. Dropping the future loses nothing: call again to go on.
     pub async fn run(&mut self, origin: &Stream, write_timeout: Duration) -> Result<(), UploadFault> {
+        let mut pieces = 0;
         loop {
+            if pieces == PIECES_IN_A_TURN {
+                pieces = 0;
+                tokio::task::yield_now().await;
+            }
             while self.written < self.wire.len() {
                 let rest = [IoSlice::new(&self.wire[self.written..])];
                 let write = pin!(origin.write_some(&rest));
@@ -193,6 +203,7 @@ impl<'a> Upload<'a> {
             self.wire.clear();
             self.written = 0;
             self.produce().await?;
+            pieces += 1;
         }
     }
 

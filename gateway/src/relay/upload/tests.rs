@@ -67,3 +67,45 @@ fn a_request_whose_last_bytes_wait_for_the_origin_is_not_sent_yet() {
         assert_eq!(String::from_utf8(got).unwrap(), format!("HEAD{body}"));
     });
 }
+
+#[test]
+fn a_body_that_never_has_to_wait_leaves_the_answer_its_turn() {
+    block_on(async {
+        const BODY_BYTES: usize = 200 << 10;
+        let ((gateway, client), (origin, server)) = (pair(), pair());
+        for stream in [&client, &origin] {
+            let Stream::Unix(socket) = stream else {
+                panic!("not a socket of the file system");
+            };
+            SockRef::from(socket)
+                .set_send_buffer_size(4 * BODY_BYTES)
+                .unwrap();
+        }
+        // All of it is there, and there is room for all of it.
+        let body = vec![b'a'; BODY_BYTES];
+        client
+            .write_all(&mut [IoSlice::new(&body)], LIMITS.body_timeout)
+            .await
+            .unwrap();
+        let mut inbound = Rc::new(Shelf::default()).lend();
+        let length = Length::Known(BODY_BYTES as u64);
+        let mut upload = Upload::new(Some(&gateway), &mut inbound, length, LIMITS);
+        upload.restart(|out| out.extend_from_slice(b"HEAD"));
+
+        let given_way = tokio::select! {
+            biased;
+            sent = upload.run(&origin, LIMITS.body_timeout) => Err(sent),
+            () = std::future::ready(()) => Ok(()),
+        };
+        assert!(given_way.is_ok(), "an early answer would not have been seen");
+        upload.run(&origin, LIMITS.body_timeout).await.unwrap();
+        assert!(upload.is_sent());
+        drop((origin, upload));
+        let mut got = Vec::new();
+        let mut space = [0; 16 << 10];
+        while let Ok(n @ 1..) = server.read(&mut space).await {
+            got.extend_from_slice(&space[..n]);
+        }
+        assert!(got == [b"HEAD", &body[..]].concat());
+    });
+}
