@@ -248,7 +248,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, split: prop::sample::Index) {
+        fn no_bytes_make_it_panic(
+            bytes in prop::collection::vec(prop::sample::select(&b"\r\n: \tab\0"[..]), 0..200),
+            split: prop::sample::Index,
+        ) {
             let mut scan = HeadScan::default();
             let split = split.index(bytes.len() + 1);
             if let Ok(None) = scan.advance(&bytes[..split], LIMITS)
@@ -257,6 +260,33 @@ mod tests {
             {
                 let _ = parse_fields(rest, &mut Fields::default(), 10);
             }
+            // Lines that come from elsewhere, such as trailers, were looked through by nobody.
+            let lines = [&bytes[..], b"\r\n\r\n"].concat();
+            let mut fields = Fields::default();
+            if parse_fields(&lines, &mut fields, 10).is_ok() {
+                for field in fields.iter() {
+                    prop_assert!(field.name.iter().all(|b| matches!(b, b'a' | b'b')), "{:?}", field.name);
+                    prop_assert!(field.value.iter().all(|b| !b"\r\n\0".contains(b)), "{:?}", field.value);
+                    prop_assert_eq!(field.value.trim_ascii(), field.value);
+                }
+            }
+        }
+
+        /// What is read of lines that keep to the rules is what they say.
+        #[test]
+        fn lines_that_keep_to_the_rules_are_read(
+            lines in prop::collection::vec(("[ab]{1,5}", "[ \t]{0,2}", "([ab:]([ab: \t]{0,5}[ab:])?)?", "[ \t]{0,2}"), 1..10),
+        ) {
+            let mut bytes = Vec::new();
+            for (name, before, value, behind) in &lines {
+                bytes.extend_from_slice(format!("{name}:{before}{value}{behind}\r\n").as_bytes());
+            }
+            bytes.extend_from_slice(b"\r\n");
+            let mut fields = Fields::default();
+            prop_assert_eq!(parse_fields(&bytes, &mut fields, 10), Ok(()));
+            let read: Vec<_> = fields.iter().map(|f| (f.name.to_vec(), f.value.to_vec())).collect();
+            let said: Vec<_> = lines.iter().map(|(n, _, v, _)| (n.clone().into_bytes(), v.clone().into_bytes())).collect();
+            prop_assert_eq!(read, said);
         }
     }
 }
