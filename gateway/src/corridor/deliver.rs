@@ -33,9 +33,8 @@ pub(super) async fn deliver(
     upload: &mut Upload<'_>,
     client: &Stream,
 ) -> Next {
-    let now = worker.mono();
     x.status = x.answer.status;
-    x.timings.first_byte = Some(now.since(x.began.mono));
+    x.timings.first_byte = Some(worker.mono().since(x.began.mono));
     if x.status == 101 {
         if service.plan.overload.adaptive {
             // What is learnt is about answers. A tunnel lasts as long as its ends like: a hundred of them would shut the

@@ -10,6 +10,8 @@ mod floods;
 pub(crate) mod frames;
 /// What is malformed is not served.
 mod rules;
+/// What comes behind a body.
+mod trailers;
 
 use harness::Origin;
 
