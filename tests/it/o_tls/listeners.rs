@@ -101,6 +101,22 @@ fn what_is_neither_tls_nor_http_is_closed_without_a_word() {
 }
 
 #[test]
+fn whoever_agrees_to_http_2_and_says_nothing_is_let_go_and_counted() {
+    let (authority, leaf) = authority_and_leaf();
+    let origin = answering();
+    let limits = "[server.limits]\nheader_timeout = \"1s\"\n";
+    let gw = Gateway::start(&format!("{limits}{}", tls_before(&origin, &leaf, "")));
+
+    let mut config = authority.client();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let _silent = TlsClient::open(gw.address(), &Arc::new(config), "a.test");
+    wait_refused(&gw, "http2_stalled", 1);
+    TlsClient::open(gw.address(), &Arc::new(authority.client()), "a.test")
+        .get("/")
+        .expect(200);
+}
+
+#[test]
 fn a_replaced_certificate_is_shown_at_the_next_handshake_and_no_connection_notices() {
     let (authority, leaf) = authority_and_leaf();
     let next = authority.sign(&["a.test"]);

@@ -88,6 +88,9 @@ fn a_websocket_is_refused_where_it_cannot_be_passed_on() {
         "{}",
         refused.text()
     );
+    let question = r#"{"method": "GET", "url": "http://a.test/chat", "headers": ["Connection: Upgrade", "Upgrade: websocket"]}"#;
+    let explained = gw.ask_admin(&Request::post("/explain", question)).text();
+    assert!(explained.contains("websocket_unsupported"), "{explained}");
     // Another protocol need not be taken up (RFC 9110 §7.8), and the answer is good without it.
     client.ask(&asks_for("other")).expect(200).body("x");
     run(async {
