@@ -371,7 +371,8 @@ impl<'a> Tries<'a> {
     }
 
     /// Whether there may be another try. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
-    /// requests" — unless nothing of it was sent, which is so when no connection came about.
+    /// requests" — unless nothing of it was sent, which is so when no connection came about, or unless the operator lists
+    /// its method in `retries.methods`: who does so says that his service does it once, however often it is asked.
     fn may_go_on(&mut self, failed: &Failed, x: &Exchange, upload: &Upload<'_>, now: Mono) -> bool {
         let retries = &self.service.plan.retries;
         let can_repeat = allows_method(retries, x) && upload.can_restart();

@@ -87,14 +87,6 @@ impl Method {
             _ => Self::Other,
         }
     }
-
-    /// RFC 9110 §9.2.2: PUT, DELETE and the safe methods may be sent twice with the effect of once.
-    pub const fn is_idempotent(self) -> bool {
-        matches!(
-            self,
-            Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options | Self::Trace
-        )
-    }
 }
 
 impl Request {
