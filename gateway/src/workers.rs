@@ -305,9 +305,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 fn welcome(crew: &Rc<Crew>, door: &Rc<Door>, stream: Stream, peer: Option<IpAddr>) {
     let snapshot = crew.worker.pin();
-    // Whose it is shows when the PROXY header has been read.
-    let counted_for = peer.filter(|_| !door.listener.proxy_protocol);
-    let slot = match crew.admission.admit(counted_for, &snapshot.plan.server.limits) {
+    let server = &snapshot.plan.server;
+    // Whose it is shows when the PROXY header has been read; and a proxy speaks for all of its clients.
+    let is_client = |ip: &IpAddr| !door.listener.proxy_protocol && !server.trusted_proxies.contains(*ip);
+    let slot = match crew.admission.admit(peer.filter(is_client), &server.limits) {
         Ok(slot) => slot,
         Err(full) => return crew.worker.turn_away(full),
     };

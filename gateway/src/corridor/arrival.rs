@@ -37,7 +37,11 @@ pub async fn serve(
         let Some(client) = Box::pin(introduced(&worker, &door, &stream, peer)).await else {
             return;
         };
-        match slot.again(client, &worker.pin().plan.server.limits) {
+        let snapshot = worker.pin();
+        let server = &snapshot.plan.server;
+        // A proxy that introduces nobody, or a proxy behind itself, is still no client.
+        let is_client = |ip: &IpAddr| !server.trusted_proxies.contains(*ip);
+        match slot.again(client.filter(is_client), &server.limits) {
             Ok(again) => (peer, slot) = (client, again),
             Err(full) => return worker.turn_away(full),
         }

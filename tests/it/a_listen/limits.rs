@@ -246,3 +246,19 @@ fn connections_per_ip_are_counted_by_address() {
         (!is_refused(gw.connect())).then_some(())
     });
 }
+
+#[test]
+fn a_proxy_that_is_trusted_is_no_client_whose_connections_are_counted() {
+    let origin = Origin::new().otherwise(reply(200));
+    let text = limited("connections_per_ip = 1", &origin);
+    let gw = Gateway::start(&format!("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n{text}"));
+    let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+    let mut open = [(); 3].map(|()| gw.connect());
+    for connection in &mut open {
+        connection.ask(&Request::get("/")).expect(200);
+    }
+    let mut client = Connection::open_from(other, gw.address());
+    client.ask(&Request::get("/")).expect(200);
+    assert!(is_refused(Connection::open_from(other, gw.address())));
+}

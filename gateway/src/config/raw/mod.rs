@@ -111,7 +111,7 @@ pub struct Server {
 pub struct Limits {
     /// Client connections open at once; more are refused and counted. Default `50000`.
     pub max_connections: Maybe<Int<1, 10_000_000>>,
-    /// Connections of one address; 0 sets no limit. Default `0`.
+    /// Connections of one address, those of trusted_proxies not counted; 0 sets no limit. Default `0`.
     pub connections_per_ip: Maybe<Int<0, 10_000_000>>,
     /// For the whole head of a request, from its first byte. Default `"10s"`.
     pub header_timeout: Maybe<Duration>,
