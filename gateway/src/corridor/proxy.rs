@@ -292,20 +292,19 @@ impl<'a> Tries<'a> {
     /// Takes an answer into the server's record. Some if its status is one that is tried again elsewhere.
     fn judge(&mut self, x: &Exchange, lease: &Lease, latency: Duration, now: Mono) -> Option<Failed> {
         let status = x.answer.status;
+        let failed = Failed::of(Failure::Status(status), Refusal::NoServer);
+        let is_listed = self.service.plan.retries.retry_on.statuses.contains(&status);
         if status < 500 {
+            // An answer, and no failure of the server: one may have what another one lacks.
             lease.succeeded(latency, now);
             self.count(lease, ServerResult::Ok);
-            return None;
+            if is_listed {
+                self.tried.push(lease.server().id());
+            }
+        } else {
+            self.note(&failed, lease, now);
         }
-        let failed = Failed::of(Failure::Status(status), Refusal::NoServer);
-        self.note(&failed, lease, now);
-        self.service
-            .plan
-            .retries
-            .retry_on
-            .statuses
-            .contains(&status)
-            .then_some(failed)
+        is_listed.then_some(failed)
     }
 
     /// Takes a failure into the server's record.

@@ -98,6 +98,27 @@ fn an_error_status_is_tried_elsewhere_if_it_is_listed_and_the_method_may() {
 }
 
 #[test]
+fn a_status_of_4xx_that_is_listed_is_tried_elsewhere_and_is_no_failure_of_its_server() {
+    let a = Origin::new().otherwise(reply(404).body("not here"));
+    let b = Origin::new().otherwise(reply(200));
+    let toml = pair(&a, &b, "retry_on = [\"404\"]");
+    let gw = Gateway::start(&toml.replace("consecutive_failures = 0", "consecutive_failures = 1"));
+
+    for _ in 0..4 {
+        gw.get("/").expect(200);
+    }
+    assert!(a.total() > 1, "it is still asked");
+    assert_eq!(gw.server("app", a.address())["failures"], 0);
+
+    // Where all say so, it is the answer, and each is asked once.
+    b.set("/nowhere", reply(404).body("nor here"));
+    gw.get("/nowhere").expect(404);
+    assert_eq!((a.seen("/nowhere"), b.seen("/nowhere")), (1, 1));
+    b.set("/other", reply(410).body("gone"));
+    gw.get("/other").expect(410).body("gone");
+}
+
+#[test]
 fn a_status_that_is_not_listed_is_an_answer() {
     let a = Origin::new().otherwise(reply(501));
     let b = Origin::new().otherwise(reply(501));
