@@ -396,6 +396,7 @@ impl<'a> Tries<'a> {
             self.permit = None;
             self.permit = self.service.pool.running().retry(retries.budget_percent);
             if self.permit.is_none() {
+                self.service.metrics.retry_refused();
                 return false;
             }
         }

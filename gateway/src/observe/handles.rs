@@ -222,6 +222,7 @@ pub struct UpstreamMetrics {
     pub(super) duration: Histogram,
     /// In the order of [`RetryReason::ALL`].
     pub(super) retries: [IntCounter; RetryReason::ALL.len()],
+    pub(super) retries_refused: IntCounter,
     /// Open connections that requests share.
     pub http2_connections: IntGauge,
 }
@@ -235,6 +236,11 @@ impl UpstreamMetrics {
     /// Counts a further try.
     pub fn retry(&self, reason: RetryReason) {
         self.retries[reason as usize].inc();
+    }
+
+    /// Counts a further try that the budget has not allowed.
+    pub fn retry_refused(&self) {
+        self.retries_refused.inc();
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Metrics {
     upstream_requests: Family<IntCounter>,
     upstream_duration: Family<Histogram>,
     upstream_retries: Family<IntCounter>,
+    upstream_retries_refused: Family<IntCounter>,
     upstream_ejections: Family<IntCounter>,
     upstream_http2_connections: Family<IntGauge>,
     mirrored: Family<IntCounter>,
@@ -74,6 +75,7 @@ impl Metrics {
             upstream_requests: registered(r, Family::new(&names::UPSTREAM_REQUESTS)),
             upstream_duration: registered(r, Family::new(&names::UPSTREAM_DURATION)),
             upstream_retries: registered(r, Family::new(&names::UPSTREAM_RETRIES)),
+            upstream_retries_refused: registered(r, Family::new(&names::UPSTREAM_RETRIES_REFUSED)),
             upstream_ejections: registered(r, Family::new(&names::UPSTREAM_EJECTIONS)),
             upstream_http2_connections: registered(r, Family::new(&names::UPSTREAM_HTTP2_CONNECTIONS)),
             mirrored: registered(r, Family::new(&names::MIRRORED)),
@@ -135,6 +137,7 @@ impl Metrics {
         UpstreamMetrics {
             duration: self.upstream_duration.series([name]),
             retries: RetryReason::ALL.map(retries),
+            retries_refused: self.upstream_retries_refused.series([name]),
             http2_connections: self.upstream_http2_connections.series([name]),
         }
     }
@@ -245,6 +248,7 @@ impl Metrics {
         let keep = |values: &[String]| upstreams.contains(values[0].as_str());
         self.upstream_duration.retain(keep);
         self.upstream_retries.retain(keep);
+        self.upstream_retries_refused.retain(keep);
         self.upstream_http2_connections.retain(keep);
         self.mirrored.retain(keep);
     }

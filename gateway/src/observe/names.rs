@@ -77,6 +77,8 @@ metrics! {
         "The server's circuit: 0 closed, 1 half-open (a few requests at once until one succeeds), 2 open (ejected).";
     UPSTREAM_RETRIES: Counter "sluice_upstream_retries_total" ["upstream", "reason"]
         "Further tries by what made them necessary.";
+    UPSTREAM_RETRIES_REFUSED: Counter "sluice_upstream_retries_refused_total" ["upstream"]
+        "Further tries that retries.budget_percent did not allow.";
     UPSTREAM_EJECTIONS: Counter "sluice_upstream_ejections_total" ["upstream", "server"]
         "Times outlier detection has ejected the server.";
     UPSTREAM_HTTP2_CONNECTIONS: Gauge "sluice_upstream_http2_connections" ["upstream"]

@@ -268,6 +268,10 @@ fn a_sick_upstream_is_not_sent_a_multiple_of_its_traffic() {
     let statuses: Vec<_> = herd.into_iter().map(|p| p.response().status).collect();
     let bad = statuses.iter().filter(|s| **s == 502).count();
     assert_eq!(bad, refused, "{statuses:?}");
+    let told = gw
+        .metrics()
+        .sum("sluice_upstream_retries_refused_total", &[("upstream", "app")]);
+    assert_eq!(told, refused as f64);
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn removed_routes_and_servers_leave_the_page_and_the_others_keep_their_counts() 
     counters.count(&metrics.route("gone"), MethodLabel::Get, 200);
     metrics.server("app", "10.0.0.9:8000").ejected();
     metrics.upstream("gone").retry(RetryReason::Status);
+    metrics.upstream("gone").retry_refused();
     metrics.server("gone", "10.0.0.1:8000").count(ServerResult::Ok);
 
     metrics.retain_routes(&["api"]);
