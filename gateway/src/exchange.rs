@@ -1,6 +1,8 @@
 //! One request's diary: what each room has found out, in the order of the walk.
 
+use std::cell::Cell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +131,8 @@ pub struct Exchange {
     /// How the answer has broken off when the client had a part of it already: by its origin, by what is stored of it, by the
     /// route's time.
     pub broken_off: Option<Failure>,
+    /// Set once the connection has gone over to another protocol; None where nobody has to know.
+    pub has_switched: Option<Rc<Cell<bool>>>,
     /// Body bytes from the client.
     pub bytes_received: u64,
     /// Body bytes to the client.
@@ -319,6 +323,7 @@ impl Exchange {
             status: 0,
             refusal: None,
             broken_off: None,
+            has_switched: None,
             bytes_received: 0,
             bytes_sent: 0,
             timings: Timings::default(),

@@ -282,6 +282,9 @@ async fn switch(x: &mut Exchange, origin: &mut Origin, upload: &mut Upload<'_>, 
     if client.write_all(&mut [IoSlice::new(&head)], limit).await.is_err() {
         return Next::Abandon;
     }
+    if let Some(has_switched) = &x.has_switched {
+        has_switched.set(true);
+    }
     let (reader, stream) = origin.split();
     let moved = tunnel::run(
         client,

@@ -1,11 +1,14 @@
 //! balance: a request passed on, to one server after the other until one answers.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::afterwards;
-use super::attempt::{Blame, Failed, TryFault, asks_in_vain, try_server};
+use super::attempt::{Blame, Failed, TryFault, asks_in_vain, try_server, upgrade_of};
 use super::deliver::deliver;
 use super::mirror::Copying;
 use super::worker::Worker;
@@ -51,9 +54,9 @@ impl Visit<'_> {
         let Some(timeout) = time_left(&self.x, || self.worker.mono()) else {
             return self.ask(service).await;
         };
-        match tokio::time::timeout(timeout, self.ask(service)).await {
-            Ok(next) => next,
-            Err(_) if self.x.status == 0 => {
+        match self.ask_within(timeout, service).await {
+            Some(next) => next,
+            None if self.x.status == 0 => {
                 // Where the client's body ends is no longer known, if it has one.
                 if !matches!(self.x.length, Length::None | Length::Known(0)) {
                     self.x.length = Length::UntilClose;
@@ -64,11 +67,27 @@ impl Visit<'_> {
                 }
                 Box::pin(self.refuse(Refusal::RequestTimeout, Vec::new())).await
             }
-            Err(_) => {
+            None => {
                 self.x.broken_off.get_or_insert(Failure::Timeout);
                 self.stream.close_by_reset();
                 Next::Abandon
             }
+        }
+    }
+
+    /// None when the time is over; for a tunnel, when it was over before the tunnel stood. From then on it is a
+    /// conversation, which has no length that anybody could know, and silence bounds it.
+    async fn ask_within(&mut self, timeout: Duration, service: &Arc<Service>) -> Option<Next> {
+        if timeout.is_zero() {
+            return None;
+        }
+        let has_switched = upgrade_of(&self.x).map(|_| Rc::new(Cell::new(false)));
+        self.x.has_switched.clone_from(&has_switched);
+        let mut ask = pin!(self.ask(service));
+        match tokio::time::timeout(timeout, &mut ask).await {
+            Ok(next) => Some(next),
+            Err(_) if has_switched.is_some_and(|it| it.get()) => Some(ask.await),
+            Err(_) => None,
         }
     }
 
@@ -146,11 +165,12 @@ const CALL_GRACE: Duration = Duration::from_millis(100);
 fn time_left(x: &Exchange, now: impl Fn() -> Mono) -> Option<Duration> {
     let by_route = x.site.as_ref().and_then(|s| s.route.timeout);
     let given = x.request.fields.first_of("grpc-timeout").filter(|_| x.is_grpc());
-    let by_client = given.and_then(grpc::timeout).map(|time| {
-        let until = time.saturating_add(CALL_GRACE);
-        until.saturating_sub(now().since(x.began.mono))
-    });
-    [by_route, by_client].into_iter().flatten().min()
+    let by_client = given
+        .and_then(grpc::timeout)
+        .map(|time| time.saturating_add(CALL_GRACE));
+    // What guards have waited for is a part of the request too.
+    let until = [by_route, by_client].into_iter().flatten().min()?;
+    Some(until.saturating_sub(now().since(x.began.mono)))
 }
 
 /// What a route takes out or says itself, and what the guard says, is not to be said in a trailer instead: there are

@@ -1,4 +1,4 @@
-use harness::origin::reply;
+use harness::origin::{never, reply, upgrade};
 use harness::{Gate, Gateway, Origin, Request};
 
 use super::route_of;
@@ -278,6 +278,24 @@ fn a_route_s_timeout_breaks_an_answer_that_has_begun() {
     let mut client = gw.connect();
     client.send(Request::get("/").bytes());
     assert!(client.try_response().is_err(), "a cut body may not look whole");
+}
+
+#[test]
+fn a_route_s_timeout_is_for_an_upgrade_and_not_for_the_conversation_behind_it() {
+    let origin = Origin::new().on("/chat", upgrade("websocket")).otherwise(never());
+    let gw = Gateway::start(&with_lines(&origin, r#"timeout = "500ms""#));
+    let asks = |path| {
+        Request::get(path)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+    };
+
+    let mut chat = gw.connect();
+    chat.ask(&asks("/chat")).expect(101);
+    // Begun later: when its time is over, the conversation's would be too.
+    gw.ask(&asks("/never")).expect(504).problem();
+    chat.send("still here");
+    assert_eq!(chat.bytes(10), b"still here");
 }
 
 #[test]

@@ -272,6 +272,34 @@ fn who_is_refused_by_one_limit_keeps_no_place_of_another() {
 }
 
 #[test]
+fn the_time_of_a_route_runs_while_a_request_waits_for_its_place() {
+    let gate = Gate::new();
+    let origin = Origin::new()
+        .on("/held", held(&gate))
+        .on("/late", reply(200))
+        .on("/never", never());
+    let text = with_places(&origin, ONE_AND_A_LINE);
+    let route = |path: &str, lines: &str| {
+        format!(
+            "[[routes]]\nmatch = {{ path = \"{path}\" }}\nupstream = \"origin\"\ntimeout = \"500ms\"\n{lines}\n"
+        )
+    };
+    let late = route("/late", "concurrency_limits = [\"places\"]");
+    let gw = Gateway::start(&format!("{text}{late}{}", route("/never", "")));
+
+    let inside = gw.ask_apart(&Request::get("/held"));
+    origin.wait_seen("/held", 1);
+    let waiting = gw.ask_apart(&Request::get("/late"));
+    wait_inside(&gw, 2);
+    // Begun later: when its time is over, that of the one in the line is too.
+    gw.get("/never").expect(504);
+    gate.open();
+    inside.response().expect(200);
+    waiting.response().expect(504).problem();
+    assert_eq!(origin.seen("/late"), 0, "nobody would wait for its answer");
+}
+
+#[test]
 fn a_tunnel_holds_its_place_until_its_end() {
     let origin = Origin::new()
         .on("/chat", upgrade("websocket"))

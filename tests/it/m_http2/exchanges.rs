@@ -383,6 +383,39 @@ fn a_websocket_goes_through_a_stream() {
 }
 
 #[test]
+fn a_route_s_timeout_does_not_end_a_websocket_in_a_stream() {
+    let origin = Origin::new()
+        .on("/chat", upgrade("websocket"))
+        .on("/never", never());
+    let toml = all_to(&origin).replace(
+        "path_prefix = \"/\" }",
+        "path_prefix = \"/\" }\ntimeout = \"500ms\"",
+    );
+    assert!(toml.contains("timeout"), "{toml}");
+    let gw = Gateway::start(&toml);
+
+    run(async {
+        let client = Client::open(gw.address()).await;
+        client.ask(request("OPTIONS", "*")).await;
+        let mut asked = request("CONNECT", "/chat");
+        asked
+            .extensions_mut()
+            .insert(h2::ext::Protocol::from_static("websocket"));
+        asked
+            .headers_mut()
+            .insert("sec-websocket-version", "13".parse().unwrap());
+        let (answer, mut stream) = client.begin(asked, false).await;
+        let (head, mut answer) = answer.await.unwrap().into_parts();
+        assert_eq!(head.status, 200);
+        // Begun later: when its time is over, the conversation's would be too.
+        assert_eq!(client.ask(get("/never")).await.status, 504);
+        give(&mut stream, "still here".into(), true).await;
+        let (body, _) = rest(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&body), "still here");
+    });
+}
+
+#[test]
 fn a_websocket_that_was_answered_otherwise_is_not_open() {
     let origin = Origin::new()
         .on("/page", reply(200).body("the page"))
