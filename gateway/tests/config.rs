@@ -192,18 +192,18 @@ fn what_is_included_is_watched_and_counts_in_the_hash() {
 #[test]
 fn a_file_from_another_system_reads_the_same_and_its_places_are_right() {
     let text =
-        "\u{feff}[[listeners]]\r\naddress = \"127.0.0.1:0\"\r\n[[routes]]\r\nrespond = {}\r\ntimeout = 5\r\n";
+        "\u{feff}[[listeners]]\r\naddress = \"127.0.0.1:0\"\r\n[[routes]]\r\nrespond = {}\r\nmax_body = 5\r\n";
     let problems = config::load_text("dos.toml", text, &env).unwrap_err().0;
     let [only] = problems.as_slice() else {
         panic!("{problems:?}")
     };
-    assert_eq!((only.line, only.column), (5, 11));
-    assert_eq!(only.excerpt.as_ref().unwrap().line, "timeout = 5");
+    assert_eq!((only.line, only.column), (5, 12));
+    assert_eq!(only.excerpt.as_ref().unwrap().line, "max_body = 5");
     let first = config::load_text("dos.toml", "\u{feff}colour = 1", &env)
         .unwrap_err()
         .0;
     assert_eq!((first[0].line, first[0].column), (1, 1));
-    let fixed = text.replace("timeout = 5", "timeout = '5s'");
+    let fixed = text.replace("max_body = 5", "max_body = '5B'");
     config::load_text("dos.toml", fixed, &env).unwrap();
 }
 

@@ -394,8 +394,8 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
                 mirror: rest
                     .4
                     .filter(|mirror| action.asks_an_origin() && !action.asks(*mirror)),
+                timeout: rest.0.filter(|_| action.asks_an_origin()),
                 action,
-                timeout: rest.0,
                 max_body: rest.1,
                 rewrite,
                 request_headers,

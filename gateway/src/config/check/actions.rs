@@ -154,6 +154,7 @@ fn origin_keys(raw: &raw::Route, action: &str, path: &str, findings: &mut Findin
         ("mirror", span_of(&raw.mirror)),
         ("request_headers", span_of(&raw.request_headers)),
         ("rewrite", span_of(&raw.rewrite)),
+        ("timeout", span_of(&raw.timeout)),
     ] {
         // Files are found by the path that a rewrite makes.
         let is_for_files = key == "rewrite" && action == "static_files";

@@ -159,19 +159,20 @@ fn route(
         actions::mirrors_itself(&raw.mirror, path, findings);
     }
     // What concerns an origin means nothing where none is asked: written there it is an error, inherited it goes.
-    let (request_defaults, cache_default, mirror_default) = match action.asks_an_origin() {
+    let (timeout_default, request_defaults, cache_default, mirror_default) = match action.asks_an_origin() {
         true => (
+            defaults.timeout,
             defaults.request_headers.clone(),
             defaults.cache.clone(),
             // The route to the mirror itself needs none.
             defaults.mirror.filter(|id| !is_own(id)),
         ),
-        false => (Edits::default(), None, None),
+        false => (None, Edits::default(), None, None),
     };
     Some(Route {
         name,
         matches: matches?,
-        timeout: timeout.unwrap_or(defaults.timeout),
+        timeout: timeout.unwrap_or(timeout_default),
         max_body,
         rewrite,
         request_headers: request.unwrap_or(request_defaults),

@@ -16,13 +16,13 @@ pub fn section(route: &Route, plan: &Plan) -> Section {
     out.key("match", matches(&route.matches));
     let (key, value) = action(&route.action, &plan.upstreams);
     out.key(key, value);
-    let timeout = route.timeout.map_or(quoted("none"), duration);
-    out.key("timeout", timeout);
     out.key("max_body", bytes(route.max_body));
     if let Some(rewrite) = &route.rewrite {
         out.key("rewrite", self::rewrite(rewrite));
     }
     if route.action.asks_an_origin() {
+        let timeout = route.timeout.map_or(quoted("none"), duration);
+        out.key("timeout", timeout);
         out.key("request_headers", edits(&route.request_headers));
         let mirror = route.mirror.map_or("", |id| plan.upstreams[id.0].name.as_str());
         out.key("mirror", quoted(mirror));

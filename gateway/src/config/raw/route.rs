@@ -16,7 +16,8 @@ pub type Statuses = Int<200, 599>;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
-    /// For the whole request, or for an upgrade (WebSocket) until it stands; "none" sets no limit. Default `"none"`.
+    /// For the whole request, or for an upgrade (WebSocket) until it stands; only where an origin is asked. "none" sets no limit.
+    /// Default `"none"`.
     pub timeout: Maybe<Timeout>,
     /// Bytes of a request's body; left out, server.limits.max_body.
     pub max_body: Maybe<Size>,
@@ -65,7 +66,8 @@ pub struct Route {
     pub respond: Maybe<Respond>,
     /// Action: sent elsewhere.
     pub redirect: Maybe<Redirect>,
-    /// For the whole request, or for an upgrade (WebSocket) until it stands; "none" sets no limit. Default `"none"`.
+    /// For the whole request, or for an upgrade (WebSocket) until it stands; only where an origin is asked. "none" sets no limit.
+    /// Default `"none"`.
     pub timeout: Maybe<Timeout>,
     /// Bytes of a request's body; left out, server.limits.max_body.
     pub max_body: Maybe<Size>,
