@@ -388,6 +388,15 @@ fn route(listeners: Vec<String>, upstreams: usize, caches: usize) -> impl Strate
                 Action::StaticFiles(_) => (origin.0, Edits::default(), None),
                 Action::Redirect { .. } | Action::Respond { .. } => (None, Edits::default(), None),
             };
+            // What is stripped has to be there.
+            let rewrite = rewrite.map(|rewrite| match (rewrite, &matches.path) {
+                (Rewrite::StripPrefix(_), PathPattern::Exact(own) | PathPattern::Prefix(own))
+                    if !own.is_empty() =>
+                {
+                    Rewrite::StripPrefix(own.clone())
+                }
+                (rewrite, _) => rewrite,
+            });
             Route {
                 name: String::new(),
                 matches,
@@ -479,10 +488,12 @@ fn action(upstreams: usize) -> impl Strategy<Value = Action> {
 
 fn rewrite() -> impl Strategy<Value = Rewrite> {
     let to = prop::sample::select(vec!["", "/$1", "/${name}${HOME}", "$${HOME}"]);
+    let pattern = prop::sample::select(vec!["^/(?<name>a)(?<HOME>b)?$", r"(?<HOME>(?<name>\.)php)$"])
+        .prop_map(|p| Pattern::parse(p).unwrap());
     prop_oneof![
         path().prop_map(Rewrite::AddPrefix),
         path().prop_map(Rewrite::StripPrefix),
-        (pattern(), to).prop_map(|(pattern, to)| Rewrite::Regex {
+        (pattern, to).prop_map(|(pattern, to)| Rewrite::Regex {
             pattern,
             to: to.to_owned(),
         }),

@@ -12,9 +12,10 @@ use super::guards;
 use super::values::{self, BODY_BYTES, Zero};
 use super::{compression, listeners, matches, overlap};
 use crate::config::findings::Findings;
-use crate::config::plan::{CacheRule, Edits, Listener, Match, Rewrite, Route, UpstreamId};
+use crate::config::plan::{CacheRule, Edits, Listener, Match, PathPattern, Rewrite, Route, UpstreamId};
 use crate::config::raw;
 use crate::config::raw::leaf::{self, At, Maybe, Span};
+use crate::kit::pattern::Pattern;
 
 /// What a route has that does not say otherwise.
 struct Defaults {
@@ -151,6 +152,7 @@ fn route(
         defaults.max_body,
         findings,
     );
+    strips_nothing(raw, rewrite.as_ref(), matches.as_ref(), path, findings);
     let mirror = actions::mirror(&raw.mirror, path, &mut named.upstreams, findings);
     let guards = guards::guards(item, path, &mut named.guards, &defaults.guards, findings);
     let action = action?;
@@ -313,6 +315,38 @@ fn prefix_of(raw: &At<String>, path: &str, findings: &mut Findings<'_>) -> Optio
     Some(prefix.to_owned())
 }
 
+/// A prefix that no request of the route has.
+fn strips_nothing(
+    raw: &raw::Route,
+    rewrite: Option<&Rewrite>,
+    matches: Option<&Match>,
+    path: &str,
+    findings: &mut Findings<'_>,
+) {
+    let (Some(Rewrite::StripPrefix(prefix)), Some(matches)) = (rewrite, matches) else {
+        return;
+    };
+    let Some(written) = raw.rewrite.as_ref().and_then(|r| r.value.strip_prefix.as_ref()) else {
+        return;
+    };
+    let is_at_or_below = |path: &str, above: &str| {
+        path.strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (own, has_effect) = match &matches.path {
+        PathPattern::Exact(own) => (own, is_at_or_below(own, prefix)),
+        PathPattern::Prefix(own) => (own, is_at_or_below(own, prefix) || is_at_or_below(prefix, own)),
+        PathPattern::Any | PathPattern::Regex(_) => return,
+    };
+    if !has_effect {
+        let message = format!("`strip_prefix` has no effect: no path of this route begins with {prefix}");
+        let problem = findings.error(&written.span, &format!("{path}.rewrite.strip_prefix"), message);
+        problem.help(format!(
+            "`match` is for \"{own}\": write that, or a part of it that ends before a slash"
+        ));
+    }
+}
+
 fn regex_rewrite(section: &At<raw::Rewrite>, path: &str, findings: &mut Findings<'_>) -> Option<Rewrite> {
     let raw = &section.value;
     let regex = raw.regex.as_ref()?;
@@ -335,8 +369,25 @@ fn regex_rewrite(section: &At<raw::Rewrite>, path: &str, findings: &mut Findings
         problem.help("percent-encode them");
         return None;
     }
+    let pattern = pattern?;
+    if let Some(name) = pattern.unknown_group(text) {
+        let message = format!("`to` names the group \"{name}\", which `regex` does not have");
+        let help = match known_beginning(&pattern, name) {
+            Some((known, rest)) => format!("write \"${{{known}}}{rest}\""),
+            None => format!("it has {}; a dollar alone is \"$$\"", pattern.groups().join(", ")),
+        };
+        let span = findings.part(&to.span, name);
+        findings.error(&span, &format!("{path}.to"), message).help(help);
+    }
     Some(Rewrite::Regex {
-        pattern: pattern?,
+        pattern,
         to: text.to_owned(),
     })
+}
+
+/// What was probably meant by the name of a group that is not there, and text behind it: the longest that is there.
+fn known_beginning<'t>(pattern: &Pattern, name: &'t str) -> Option<(&'t str, &'t str)> {
+    let ends = (1..name.len()).rev().filter(|end| name.is_char_boundary(*end));
+    ends.map(|end| name.split_at(end))
+        .find(|(known, _)| pattern.has_group(known))
 }
