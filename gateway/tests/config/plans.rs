@@ -259,7 +259,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 write_timeout: timeouts.1,
                 read_timeout: timeouts.2,
                 idle_timeout: timeouts.3,
-                max_idle: rest.0,
+                // Written only where it means something.
+                max_idle: if protocol.is_http2() { 64 } else { rest.0 },
                 sticky_cookie: rest.1,
                 health_check: probing.0.map(ask),
                 outlier_detection: probing.1,

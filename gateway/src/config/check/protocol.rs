@@ -39,5 +39,12 @@ pub fn protocol(item: &At<raw::Upstream>, path: &str, findings: &mut Findings<'_
         let problem = findings.error(&told.span, &format!("{path}.send_proxy_protocol"), message);
         problem.help("take it out: servers read X-Forwarded-For; or write protocol = \"http1\"");
     }
+    if let Some(max) = &raw.max_idle
+        && protocol.is_http2()
+    {
+        let message = "`max_idle` has no effect with HTTP/2: `idle_timeout` closes what has nothing to do";
+        let problem = findings.error(&max.span, &format!("{path}.max_idle"), message);
+        problem.help("take it out");
+    }
     protocol
 }

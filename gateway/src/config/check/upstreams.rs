@@ -263,9 +263,13 @@ fn address(
 }
 
 fn address_help(text: &str) -> String {
-    if let Some((_, rest)) = text.split_once("://") {
-        let authority = rest.split('/').next().unwrap_or_default();
-        return format!("write the host and port alone: \"{authority}\"");
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let port = if scheme == "https" { 443 } else { 80 };
+        let whole = [authority.to_owned(), format!("{authority}:{port}")];
+        if let Some(address) = whole.iter().find(|address| Address::parse(address).is_some()) {
+            return format!("write the host and port alone: \"{address}\"");
+        }
     }
     if Address::parse(&values::with_port(text)).is_some() {
         return format!("add a port: \"{}\"", values::with_port(text));

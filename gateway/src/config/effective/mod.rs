@@ -181,7 +181,9 @@ fn upstream_sections(upstream: &Upstream, sections: &mut Vec<Section>) {
     out.key("write_timeout", duration(upstream.write_timeout));
     out.key("read_timeout", duration(upstream.read_timeout));
     out.key("idle_timeout", duration(upstream.idle_timeout));
-    out.key("max_idle", upstream.max_idle);
+    if !upstream.protocol.is_http2() {
+        out.key("max_idle", upstream.max_idle);
+    }
     out.key(
         "sticky_cookie",
         plain(upstream.sticky_cookie.as_deref().unwrap_or("")),

@@ -36,7 +36,7 @@ pub struct Upstream {
     pub read_timeout: Maybe<Duration>,
     /// How long an idle connection is kept. Default `"60s"`.
     pub idle_timeout: Maybe<Duration>,
-    /// Idle connections kept per worker and server; 0 keeps none. Default `64`.
+    /// Idle connections kept per worker and server; 0 keeps none. Not with HTTP/2, where idle_timeout is enough. Default `64`.
     pub max_idle: Maybe<Int<0, 100_000>>,
     /// Name of a cookie that keeps a client on its server while that is healthy; "" sets none. Default `""`.
     pub sticky_cookie: Maybe<String>,
