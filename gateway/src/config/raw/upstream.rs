@@ -145,9 +145,10 @@ pub struct Retries {
     pub retry_on: List<String>,
     /// Methods that may be sent twice; "connect_failure" may retry any. Default `["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]`.
     pub methods: List<String>,
-    /// Most of the upstream's running requests that may be further tries. Default `20`.
+    /// Most of the upstream's running requests that may be further tries, at least 3 at once; attempts = 0 turns them off.
+    /// Default `20`.
     pub budget_percent: Maybe<Int<0, 100>>,
-    /// For all tries together. Default `"15s"`.
+    /// No further try begins after this. Default `"15s"`.
     pub timeout: Maybe<Duration>,
 }
 
