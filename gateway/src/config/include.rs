@@ -22,10 +22,18 @@ const NAMED: [&str; 5] = ["auth", "caches", "concurrency_limits", "rate_limits",
 pub struct Included {
     /// Their texts, sorted within each pattern.
     pub sources: Vec<Source>,
-    /// What went wrong, at the pattern of the including file.
-    pub problems: Vec<(Span, String)>,
+    /// What went wrong, at the pattern of the including file, and what to do.
+    pub problems: Vec<(Span, Fault)>,
     /// What to watch for changes: each file, and each folder a pattern looks into.
     pub watch: Vec<PathBuf>,
+}
+
+/// What went wrong with a pattern, and what to do.
+pub struct Fault {
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub help: &'static str,
 }
 
 /// Reads what `table`, parsed from `main`, includes.
@@ -44,16 +52,19 @@ pub fn read(main: &Source, table: &DeTable<'_>, env: Lookup<'_>) -> Included {
             continue;
         };
         let wanted = folder.join(expanded.as_deref().unwrap_or(text));
-        if let Err(message) = included.add(&wanted, main, &mut seen) {
-            included.problems.push((pattern.span(), message));
+        if let Err(fault) = included.add(&wanted, main, &mut seen) {
+            included.problems.push((pattern.span(), fault));
         }
     }
     included
 }
 
 impl Included {
-    fn add(&mut self, pattern: &Path, main: &Source, seen: &mut HashSet<PathBuf>) -> Result<(), String> {
-        let files = source::glob(pattern).map_err(|why| format!("{}: {why}", pattern.display()))?;
+    fn add(&mut self, pattern: &Path, main: &Source, seen: &mut HashSet<PathBuf>) -> Result<(), Fault> {
+        let files = source::glob(pattern).map_err(|why| Fault {
+            message: format!("{}: {why}", pattern.display()),
+            help: "write a file, or a folder and in its last part * and ?: \"conf.d/*.toml\"",
+        })?;
         let is_literal = files.len() == 1 && files[0] == pattern;
         if !is_literal && let Some(folder) = pattern.parent() {
             self.watch.push(folder.to_owned());
@@ -63,10 +74,15 @@ impl Included {
                 continue;
             }
             if self.sources.len() >= FILES_MAX {
-                return Err(format!("more than {FILES_MAX} files are included"));
+                return Err(Fault {
+                    message: format!("more than {FILES_MAX} files are included"),
+                    help: "put several tables into one file",
+                });
             }
-            let text = source::read(&file)
-                .map_err(|why| format!("the included file {} cannot be read: {why}", file.display()))?;
+            let text = source::read(&file).map_err(|why| Fault {
+                message: format!("the included file {} cannot be read: {why}", file.display()),
+                help: "it has to be there, in UTF-8, and the user that the gateway runs as has to be allowed to read it",
+            })?;
             let base = self.sources.last().unwrap_or(main).end();
             self.sources
                 .push(Source::new(file.display().to_string(), text, base));

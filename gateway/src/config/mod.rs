@@ -98,6 +98,31 @@ pub fn admin_of(path: &Path, env: Lookup<'_>) -> Result<Option<Admin>, Problems>
     }
 }
 
+/// A warning about what a file says at `key`, "admin.token_file", in the place where it says so. For what only the machine knows
+/// on which a file is checked; None for a file that cannot be read any more.
+pub fn warning(path: &Path, env: Lookup<'_>, key: &str, message: &str, help: &str) -> Option<Problem> {
+    let text = source::read(path).ok()?;
+    let main = Source::new(path.display().to_string(), text, 0);
+    let (mut table, _) = parse(&main);
+    let included = include::read(&main, &table, env);
+    let sources: Vec<&Source> = std::iter::once(&main).chain(&included.sources).collect();
+    let mut findings = Findings::new(&sources);
+    for source in &included.sources {
+        include::merge(&mut table, parse(source).0, source, &mut findings);
+    }
+    let span = span_of(&table, key).unwrap_or_default();
+    findings.warning(&span, key, message).help(help);
+    findings.into_problems().0.into_iter().find(|p| p.path == key)
+}
+
+/// Where the value of a dotted key stands.
+fn span_of(table: &DeTable<'_>, key: &str) -> Option<Span> {
+    match key.split_once('.') {
+        Some((first, rest)) => span_of(table.get(first)?.get_ref().as_table()?, rest),
+        None => Some(table.get(key)?.span()),
+    }
+}
+
 /// What was understood of a text, and what was not.
 struct Reading {
     /// As far as it was understood; for use only if nothing failed.
@@ -115,8 +140,8 @@ fn understand(name: &str, text: String, env: Lookup<'_>) -> Reading {
     let sources: Vec<&Source> = std::iter::once(&main).chain(&included.sources).collect();
     let mut findings = Findings::new(&sources);
     syntax_problems(&syntax, &main, &mut findings);
-    for (span, message) in &included.problems {
-        findings.error(span, "include", message);
+    for (span, fault) in &included.problems {
+        findings.error(span, "include", &fault.message).help(fault.help);
     }
     for source in &included.sources {
         let (other, syntax) = parse(source);

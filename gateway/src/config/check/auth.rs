@@ -215,6 +215,10 @@ pub fn needed<'r, T>(
     None
 }
 
+/// What to do about a file that cannot be read.
+const UNREADABLE: &str =
+    "it has to be there, and the user that the gateway runs as has to be allowed to read it";
+
 /// What stands in a file of secrets; None with a problem told. Its content is part of the plan, so it is watched.
 pub fn file<T>(
     written: &At<String>,
@@ -228,7 +232,7 @@ pub fn file<T>(
         Ok(bytes) => bytes,
         Err(why) => {
             let message = format!("\"{name}\" cannot be read: {why}");
-            findings.error(&written.span, path, message);
+            findings.error(&written.span, path, message).help(UNREADABLE);
             return None;
         }
     };
