@@ -77,6 +77,18 @@ fn everything_wrong_is_told_at_once_with_place_and_help() {
 }
 
 #[test]
+fn what_keeps_it_from_starting_on_this_machine_is_told_where_it_is_written_and_with_help() {
+    let folder = Folder::new(&FINE.replace("\"off\"", "\"/nowhere/access.log\""));
+    let done = sluice(&folder, &["check"]);
+    assert_eq!(done.code, 0, "another machine may be meant");
+    let place = format!("{}:5:8: warning: ", folder.config().display());
+    let excerpt = "\npath = \"/nowhere/access.log\"\n       ^";
+    for text in [&place, "there is no folder /nowhere", excerpt, "\nhelp: "] {
+        assert!(done.err.contains(text), "{text:?} is missing in\n{}", done.err);
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_problem_of_the_configuration() {
     let done = sluice(&Folder::new(FINE), &["check", "-c", "/nowhere/sluice.toml"]);
     assert_eq!(done.code, 2);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gateway::admin::Token;
 use gateway::config::plan::LogTarget;
-use gateway::config::{self, Plan, Problem, Severity};
+use gateway::config::{self, Plan, Problem};
 use gateway::reload::environment;
 
 use crate::cli::args::Check;
@@ -40,20 +40,13 @@ pub fn check(path: &Path, what: &Check) -> Result<ExitCode, Fault> {
 /// What would keep the gateway from starting on this machine. Another machine may be meant, so these are warnings.
 fn of_this_machine(path: &Path, plan: &Plan) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut warn = |key: &str, message: String| {
-        problems.push(Problem {
-            severity: Severity::Warning,
-            file: path.display().to_string(),
-            line: 1,
-            column: 1,
-            path: key.to_owned(),
-            message: format!("a start on this machine would fail: {message}"),
-            help: None,
-            excerpt: None,
-        });
+    let mut warn = |key: &str, message: String, help: &str| {
+        let message = format!("a start on this machine would fail: {message}");
+        problems.extend(config::warning(path, &environment, key, &message, help));
     };
     if let Err(fault) = Token::of(plan.admin.as_ref()) {
-        warn("admin.token_file", fault.to_string());
+        let help = "write one there that the gateway's user may read: openssl rand -hex 32";
+        warn("admin.token_file", fault.to_string(), help);
     }
     if let LogTarget::File(file) = &plan.access_log.target
         && let Some(folder) = file.parent()
@@ -61,7 +54,8 @@ fn of_this_machine(path: &Path, plan: &Plan) -> Vec<Problem> {
         && !folder.is_dir()
     {
         let message = format!("access_log.path: there is no folder {}", folder.display());
-        warn("access_log.path", message);
+        let help = "make it, for the user that the gateway runs as";
+        warn("access_log.path", message, help);
     }
     problems
 }
