@@ -240,6 +240,7 @@ impl Variable for LogVariable {
         names.extend([
             "bytes_sent",
             "bytes_received",
+            "cache",
             "duration_ms",
             "protocol",
             "refusal",
@@ -269,6 +270,17 @@ mod tests {
             out.extend_from_slice(format!("<{v:?}>").as_bytes())
         });
         assert_eq!(out, b"https://<Host>/new<Query>");
+    }
+
+    #[test]
+    fn every_variable_of_a_line_is_among_the_names_that_are_offered() {
+        let words = "bytes_sent bytes_received cache duration_ms protocol refusal response_header:NAME server status time \
+                     time_local tries upstream upstream_ms user host uri header:NAME";
+        let names = LogVariable::names();
+        for word in words.split_whitespace() {
+            assert!(LogVariable::named(word).is_some(), "{word}");
+            assert!(names.contains(&word), "{word}");
+        }
     }
 
     #[test]
