@@ -71,7 +71,11 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
                 upstream,
                 server: &row.address,
                 in_flight: row.in_flight.into(),
-                is_up: !matches!(row.state, Standing::Down | Standing::Off),
+                is_up: match row.state {
+                    Standing::Off => None,
+                    Standing::Down => Some(false),
+                    Standing::Ejected | Standing::Drain | Standing::Up => Some(true),
+                },
                 is_ejected: row.state == Standing::Ejected,
                 breaker: match row.breaker {
                     Breaker::Closed => BreakerState::Closed,

@@ -70,7 +70,7 @@ metrics! {
     UPSTREAM_IN_FLIGHT: Gauge "sluice_upstream_in_flight" ["upstream", "server"]
         "Requests a server is working on right now.";
     UPSTREAM_UP: Gauge "sluice_upstream_up" ["upstream", "server"]
-        "1 unless probes find the server down or the configuration says so.";
+        "1 unless probes find the server down or an order has taken it down; missing for one that is off by down = true.";
     UPSTREAM_EJECTED: Gauge "sluice_upstream_ejected" ["upstream", "server"]
         "1 while outlier detection keeps requests away from the server.";
     UPSTREAM_BREAKER_STATE: Gauge "sluice_upstream_breaker_state" ["upstream", "server"]

@@ -93,8 +93,8 @@ pub struct ServerSample<'a> {
     pub server: &'a str,
     /// Requests it is working on.
     pub in_flight: u64,
-    /// Neither down by probe nor written down.
-    pub is_up: bool,
+    /// Neither down by probe nor by order; None where the configuration turns it off, and nobody expects it to be up.
+    pub is_up: Option<bool>,
     /// Ejected by outlier detection.
     pub is_ejected: bool,
     /// Its circuit.
@@ -125,6 +125,12 @@ pub enum BreakerState {
     HalfOpen = 1,
     /// It is left alone.
     Open = 2,
+}
+
+/// Those that are meant to be up.
+fn servers_up(sample: &Sample<'_>) -> Vec<Row> {
+    let row = |s: &ServerSample<'_>| Some(Row::of([s.upstream, s.server], u64::from(s.is_up?)));
+    sample.servers.iter().filter_map(row).collect()
 }
 
 /// The families a sample fills.
@@ -161,7 +167,7 @@ pub(super) fn sampled(sample: &Sample<'_>, version: &str) -> Vec<MetricFamily> {
                 .collect(),
         ),
         family(&names::UPSTREAM_IN_FLIGHT, servers(|s| s.in_flight)),
-        family(&names::UPSTREAM_UP, servers(|s| u64::from(s.is_up))),
+        family(&names::UPSTREAM_UP, servers_up(sample)),
         family(&names::UPSTREAM_EJECTED, servers(|s| u64::from(s.is_ejected))),
         family(&names::UPSTREAM_BREAKER_STATE, servers(|s| s.breaker as u64)),
     ]);

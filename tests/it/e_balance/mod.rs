@@ -270,6 +270,10 @@ fn a_server_that_is_written_down_gets_nothing() {
     }
     assert_eq!(totals([&a, &b]), [0, 4]);
     assert_eq!(gw.server("app", a.address())["state"], "off");
+    // Nobody expects it to be up, so it is nothing to alert about.
+    let metrics = gw.metrics();
+    let has = |o: &Origin| metrics.has("sluice_upstream_up", &[("server", &o.address().to_string())]);
+    assert_eq!((has(&a), has(&b)), (false, true));
 }
 
 #[test]

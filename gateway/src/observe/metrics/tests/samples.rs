@@ -34,7 +34,7 @@ pub fn sample() -> Sample<'static> {
                 upstream: "app",
                 server: "10.0.0.1:8000",
                 in_flight: 6,
-                is_up: true,
+                is_up: Some(true),
                 is_ejected: false,
                 breaker: BreakerState::HalfOpen,
             },
@@ -42,9 +42,17 @@ pub fn sample() -> Sample<'static> {
                 upstream: "app",
                 server: "10.0.0.2:8000",
                 in_flight: 0,
-                is_up: false,
+                is_up: Some(false),
                 is_ejected: true,
                 breaker: BreakerState::Open,
+            },
+            ServerSample {
+                upstream: "app",
+                server: "10.0.0.3:8000",
+                in_flight: 0,
+                is_up: None,
+                is_ejected: false,
+                breaker: BreakerState::Closed,
             },
         ],
     }
@@ -63,5 +71,18 @@ fn how_it_goes_with_a_source_is_exported_as_it_is() {
                 1_700_000_000.0,
             ),
         ],
+    );
+}
+
+#[test]
+fn a_server_that_the_configuration_turns_off_is_neither_up_nor_down() {
+    let page = super::text(&busy());
+    assert!(
+        page.contains(r#"sluice_upstream_in_flight{upstream="app",server="10.0.0.3:8000"} 0"#),
+        "{page}"
+    );
+    assert!(
+        !page.contains(r#"sluice_upstream_up{upstream="app",server="10.0.0.3:8000"}"#),
+        "{page}"
     );
 }
