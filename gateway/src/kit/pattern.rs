@@ -71,16 +71,17 @@ fn named_groups(to: &str) -> impl Iterator<Item = &str> {
                 rest = after;
                 continue;
             }
-            let name = match rest.strip_prefix('{') {
-                Some(braced) => braced.split_once('}').map(|(name, _)| name),
+            let named = match rest.strip_prefix('{') {
+                Some(braced) => braced.split_once('}'),
                 None => {
-                    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-                    let length = rest.bytes().take_while(|b| is_of_name(*b)).count();
-                    Some(&rest[..length]).filter(|name| !name.is_empty())
+                    let is_of_name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+                    let length = rest.bytes().take_while(is_of_name).count();
+                    Some(rest.split_at(length)).filter(|(name, _)| !name.is_empty())
                 }
             };
-            if name.is_some() {
-                return name;
+            if let Some((name, after)) = named {
+                rest = after;
+                return Some(name);
             }
         }
     })
@@ -114,6 +115,7 @@ mod tests {
             ("/$$$3", Some("3")),
             ("/${}", Some("")),
             ("/$firsts", Some("firsts")),
+            ("/${1}$2/${$first}", Some("$first")),
         ] {
             assert_eq!(pattern.unknown_group(to), unknown, "{to}");
         }

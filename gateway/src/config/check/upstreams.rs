@@ -46,9 +46,10 @@ fn upstream(
     let path = format!("upstreams.{}", name.value);
     values::name(name, &path, findings);
     let raw = &item.value;
+    let protocol = protocol::protocol(item, &path, findings);
     let mut timeout = |value, key: &str, default| {
         let zero = match key {
-            "idle_timeout" => "`max_idle = 0` keeps no idle connections",
+            "idle_timeout" if !protocol.is_http2() => "`max_idle = 0` keeps no idle connections",
             _ => "every wait must end some time; \"1h\" is patient",
         };
         values::duration(
@@ -65,7 +66,6 @@ fn upstream(
     let idle_timeout = timeout(&raw.idle_timeout, "idle_timeout", IDLE_TIMEOUT);
     let servers = configured_servers(item, &path, findings);
     let tls = raw.tls.as_ref();
-    let protocol = protocol::protocol(item, &path, findings);
     Upstream {
         name: name.value.clone(),
         load_balancing: load_balancing(item, &path, findings),
