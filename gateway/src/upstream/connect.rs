@@ -30,12 +30,20 @@ pub struct Names {
 impl Names {
     /// Connects within `limit`, name resolution included.
     pub async fn connect(&self, address: &Address, limit: Duration, now: Mono) -> Result<Stream, IoFault> {
-        within(limit, self.open(address, now)).await
+        let opened = within(limit, async { Ok(self.open(address, limit, now).await) }).await;
+        let opened = opened.and_then(|opened| opened);
+        if let (Err(fault), Address::Tcp { host, .. }) = (&opened, address)
+            && !is_of_ours(fault)
+        {
+            // Whatever we know of the name has led nowhere.
+            self.known.borrow_mut().remove(host);
+        }
+        opened
     }
 
-    async fn open(&self, address: &Address, now: Mono) -> io::Result<Stream> {
+    async fn open(&self, address: &Address, limit: Duration, now: Mono) -> Result<Stream, IoFault> {
         let (host, port) = match address {
-            Address::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix),
+            Address::Unix(path) => return Ok(UnixStream::connect(path).await.map(Stream::Unix)?),
             Address::Tcp { host, port } => (host, *port),
         };
         let literal = host
@@ -43,20 +51,26 @@ impl Names {
             .trim_end_matches(']')
             .parse::<IpAddr>();
         if let Ok(ip) = literal {
-            return open_tcp(SocketAddr::new(ip, port)).await;
+            return Ok(open_tcp(SocketAddr::new(ip, port)).await?);
         }
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.resolve(host, port, now).await? {
-            match open_tcp(address).await {
+        let mut last = IoFault::from(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        let mut left = limit;
+        let addresses = self.resolve(host, port, now).await?;
+        for (index, address) in (0..).zip(&addresses) {
+            // One that says nothing at all may not use up the time of those behind it. Whatever else ends a try ends it at once.
+            let share = left / (addresses.len() as u32 - index);
+            match within(share, open_tcp(*address)).await {
                 Ok(stream) => return Ok(stream),
-                // Whether the address would have answered is not known then.
-                Err(_) if is_ours(&last) => {}
-                Err(e) => last = e,
+                Err(fault) => {
+                    if matches!(fault, IoFault::TimedOut) {
+                        left -= share;
+                    }
+                    // Of our own making: whether the address would have answered is not known then.
+                    if !is_of_ours(&last) {
+                        last = fault;
+                    }
+                }
             }
-        }
-        if !is_ours(&last) {
-            // Whatever we know of the name has led nowhere.
-            self.known.borrow_mut().remove(host);
         }
         Err(last)
     }
@@ -92,6 +106,10 @@ pub fn is_ours(error: &io::Error) -> bool {
         Errno::from_io_error(error),
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
     )
+}
+
+fn is_of_ours(fault: &IoFault) -> bool {
+    matches!(fault, IoFault::Broken(error) if is_ours(error))
 }
 
 /// An error of connect(2), told so that [`is_ours`] is right about it.
@@ -135,6 +153,10 @@ fn shortage() -> Option<io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     #[test]
@@ -168,5 +190,66 @@ mod tests {
         let far: SocketAddr = "[fe80::1]:9".parse().unwrap();
         assert!(!is_ours(&blamed(Errno::ADDRNOTAVAIL.into(), far)));
         assert!(!is_ours(&blamed(Errno::CONNREFUSED.into(), near)));
+    }
+
+    /// A port of 127.0.0.1 that answers nobody any more, as its queue is full, with what fills it; at 127.0.0.2 it is served.
+    fn half_dead() -> (Vec<Socket>, TcpListener) {
+        let socket = |ip: [u8; 4], port: u16| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let address = SocketAddr::from((ip, port));
+            socket.bind(&address.into()).map(|()| socket)
+        };
+        loop {
+            let dead = socket([127, 0, 0, 1], 0).unwrap();
+            dead.listen(0).unwrap();
+            let address = dead.local_addr().unwrap();
+            let Ok(alive) = socket([127, 0, 0, 2], address.as_socket().unwrap().port()) else {
+                continue;
+            };
+            alive.listen(8).unwrap();
+            let mut held = vec![dead];
+            loop {
+                let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                let is_taken = next.connect_timeout(&address, Duration::from_millis(200)).is_ok();
+                held.push(next);
+                if !is_taken {
+                    return (held, alive.into());
+                }
+            }
+        }
+    }
+
+    fn knowing(ips: &[[u8; 4]]) -> Names {
+        let addresses = ips.iter().map(|ip| SocketAddr::from((*ip, 0))).collect();
+        let names = Names::default();
+        let known = (Mono::default(), addresses);
+        names.known.borrow_mut().insert("app.test".to_owned(), known);
+        names
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_leaves_time_for_the_next_one() {
+        let (_held, alive) = half_dead();
+        let port = alive.local_addr().unwrap().port();
+        let address = Address::parse(&format!("app.test:{port}")).unwrap();
+        let names = knowing(&[[127, 0, 0, 1], [127, 0, 0, 2]]);
+        let limit = Duration::from_secs(4);
+        let stream = names.connect(&address, limit, Mono::default()).await.unwrap();
+        let Stream::Tcp(stream) = stream else {
+            panic!("it is TCP")
+        };
+        assert_eq!(stream.peer_addr().unwrap(), alive.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_name_whose_addresses_say_nothing_is_asked_for_again() {
+        let (_held, alive) = half_dead();
+        let port = alive.local_addr().unwrap().port();
+        let address = Address::parse(&format!("app.test:{port}")).unwrap();
+        let names = knowing(&[[127, 0, 0, 1]]);
+        let limit = Duration::from_millis(50);
+        let fault = names.connect(&address, limit, Mono::default()).await.unwrap_err();
+        assert!(matches!(fault, IoFault::TimedOut), "{fault:?}");
+        assert!(names.known.borrow().is_empty());
     }
 }
