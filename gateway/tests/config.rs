@@ -191,8 +191,7 @@ fn what_is_included_is_watched_and_counts_in_the_hash() {
 
 #[test]
 fn a_file_from_another_system_reads_the_same_and_its_places_are_right() {
-    let text =
-        "\u{feff}[[listeners]]\r\naddress = \"127.0.0.1:0\"\r\n[[routes]]\r\nrespond = {}\r\nmax_body = 5\r\n";
+    let text = "\u{feff}[[listeners]]\r\naddress = \"127.0.0.1:0\"\r\n[[routes]]\r\nrespond = {}\r\nmax_body = 5\r\n";
     let problems = config::load_text("dos.toml", text, &env).unwrap_err().0;
     let [only] = problems.as_slice() else {
         panic!("{problems:?}")
