@@ -6,6 +6,7 @@ mod sealed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,6 +29,8 @@ pub struct Prober {
     clock: Clock,
     jitter: Mutex<fastrand::Rng>,
     running: Mutex<HashMap<Key, Running>>,
+    /// Whether there have been probes to start: what comes from then on comes to a gateway that serves.
+    has_begun: AtomicBool,
 }
 
 /// One probe that shall run.
@@ -88,12 +91,14 @@ impl Prober {
             clock,
             jitter: Mutex::new(fastrand::Rng::new()),
             running: Mutex::default(),
+            has_begun: AtomicBool::new(false),
         }
     }
 
     /// Starts what is wanted and not running, ends what is running and not wanted, leaves the rest alone.
     pub fn reconcile(&self, wanted: Vec<Wanted>) {
         let mut running = self.running.lock();
+        let is_late = self.has_begun.swap(true, Ordering::Relaxed);
         let mut next = HashMap::with_capacity(wanted.len());
         for wanted in wanted {
             let key = (wanted.address.clone(), wanted.check.clone(), wanted.via.id());
@@ -101,17 +106,17 @@ impl Prober {
                 continue;
             }
             let kept = running.remove(&key).filter(|running| running.tells(&wanted));
-            next.insert(key, kept.unwrap_or_else(|| self.start(wanted)));
+            next.insert(key, kept.unwrap_or_else(|| self.start(wanted, is_late)));
         }
         *running = next;
     }
 
-    fn start(&self, wanted: Wanted) -> Running {
+    fn start(&self, wanted: Wanted, is_late: bool) -> Running {
         // Spread over one interval: a hundred servers are not asked in the same moment, nor by every gateway at once.
-        let first = wanted.check.interval.mul_f64(self.jitter.lock().f64());
+        let place = wanted.check.interval.mul_f64(self.jitter.lock().f64());
         let task = self
             .runtime
-            .spawn(watch(wanted.clone(), first, self.clock.clone()));
+            .spawn(watch(wanted.clone(), place, is_late, self.clock.clone()));
         Running {
             task: task.abort_handle(),
             wanted,
@@ -135,29 +140,38 @@ impl Drop for Running {
 /// Shortest time between two probes of a server, whatever was configured.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// Asks for ever. A probe that takes longer than the interval delays the next one: they never pile up.
-async fn watch(wanted: Wanted, first: Duration, clock: Clock) {
+/// Asks for ever, from its place within the interval on. A probe that takes longer than the interval delays the next one: they
+/// never pile up. Who comes to a gateway that serves is asked at once, as it has requests from now on.
+async fn watch(wanted: Wanted, place: Duration, is_late: bool, clock: Clock) {
     let probe = match Probe::new(&wanted.address, &wanted.check, &wanted.via) {
         Ok(probe) => probe,
         Err(bad) => return log::error!("{} cannot be probed and counts as up: {bad}", wanted.address),
     };
-    sleep(first).await;
+    let mut is_unable = false;
+    if is_late {
+        ask(&probe, &wanted, &mut is_unable, &clock).await;
+    }
+    sleep(place).await;
     let mut ticks = interval(wanted.check.interval.max(INTERVAL_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_unable = false;
     loop {
         ticks.tick().await;
-        let result = probe.ask().await;
-        // No probe at all: a machine without descriptors would take down all of its servers at once.
-        if let Err(Bad::Ours(error)) = &result {
-            if !std::mem::replace(&mut is_unable, true) {
-                log::warn!("{} cannot be probed and stays as it is: {error}", wanted.address);
-            }
-            continue;
-        }
-        is_unable = false;
-        tell(&wanted, &result, &clock);
+        ask(&probe, &wanted, &mut is_unable, &clock).await;
     }
+}
+
+/// One probe. `is_unable` = the last one could not be made.
+async fn ask(probe: &Probe, wanted: &Wanted, is_unable: &mut bool, clock: &Clock) {
+    let result = probe.ask().await;
+    // No probe at all: a machine without descriptors would take down all of its servers at once.
+    if let Err(Bad::Ours(error)) = &result {
+        if !std::mem::replace(is_unable, true) {
+            log::warn!("{} cannot be probed and stays as it is: {error}", wanted.address);
+        }
+        return;
+    }
+    *is_unable = false;
+    tell(wanted, &result, clock);
 }
 
 /// One line in the log for each change of verdict, none for each probe.
@@ -180,7 +194,7 @@ fn tell(wanted: &Wanted, result: &Result<(), Bad>, clock: &Clock) {
             thresholds.healthy
         ),
         Err(bad) => log::warn!(
-            "{} is down: {} bad probes in a row, the last one: {bad}",
+            "{} is down: its first probe, or {} in a row, bad; the last one: {bad}",
             wanted.address,
             thresholds.unhealthy
         ),

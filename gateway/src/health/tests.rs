@@ -270,3 +270,20 @@ async fn a_reload_keeps_probes_that_stay_and_ends_those_that_go() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn who_comes_to_a_gateway_that_serves_is_asked_at_once_and_judged_by_the_answer() {
+    let origin = Origin::start().await;
+    origin.status.store(500, Ordering::SeqCst);
+    let prober = Prober::new(Handle::current(), Clock::system());
+    prober.reconcile(Vec::new());
+    let rare = HealthCheck {
+        interval: Duration::from_secs(1_000_000),
+        ..check(Some("/health"))
+    };
+    let wanted = wanted_of(&origin.address, rare);
+    prober.reconcile(vec![wanted.clone()]);
+    while wanted.cell.up() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 use super::Changes;
 
-/// The cell of one probe definition at one address. It starts up: an origin is trusted until it has failed.
+/// The cell of one probe definition at one address. It starts up: an origin is trusted until it has failed. Of one that is not
+/// known yet nothing speaks for it either, so the first probe alone decides.
 #[derive(Debug)]
 pub struct Health {
     up: AtomicBool,
@@ -20,6 +21,8 @@ pub struct Health {
 pub struct Verdict {
     /// The server serves.
     pub up: bool,
+    /// A probe has been seen.
+    pub is_founded: bool,
     /// Probes since the last one that agreed.
     pub doubts: u32,
 }
@@ -35,16 +38,21 @@ pub struct Thresholds {
 
 /// The verdict after one more probe.
 pub fn step(verdict: Verdict, good: bool, thresholds: Thresholds) -> Verdict {
-    let enough = if good {
-        thresholds.healthy
-    } else {
-        thresholds.unhealthy
+    let enough = match good {
+        _ if !verdict.is_founded => NonZeroU32::MIN,
+        true => thresholds.healthy,
+        false => thresholds.unhealthy,
     };
     let doubts = verdict.doubts.saturating_add(1);
-    match good == verdict.up {
-        true => Verdict { doubts: 0, ..verdict },
-        false if doubts >= enough.get() => Verdict { up: good, doubts: 0 },
-        false => Verdict { doubts, ..verdict },
+    let (up, doubts) = match good == verdict.up {
+        true => (good, 0),
+        false if doubts >= enough.get() => (good, 0),
+        false => (verdict.up, doubts),
+    };
+    Verdict {
+        up,
+        is_founded: true,
+        doubts,
     }
 }
 
@@ -53,7 +61,11 @@ impl Health {
     pub fn new(changes: Changes) -> Self {
         Self {
             up: AtomicBool::new(true),
-            verdict: Mutex::new(Verdict { up: true, doubts: 0 }),
+            verdict: Mutex::new(Verdict {
+                up: true,
+                is_founded: false,
+                doubts: 0,
+            }),
             changes,
         }
     }
@@ -100,13 +112,27 @@ mod tests {
     fn it_takes_the_threshold_in_a_row_to_go_down_and_to_come_up() {
         for (probes, up) in [
             ("", true),
-            ("--", true),
-            ("---", false),
-            ("--+--", true),
-            ("---+", false),
-            ("---+-+", false),
-            ("---++", true),
-            ("---++--", true),
+            ("+", true),
+            ("+--", true),
+            ("+---", false),
+            ("+--+--", true),
+            ("+---+", false),
+            ("+---+-+", false),
+            ("+---++", true),
+            ("+---++--", true),
+        ] {
+            assert_eq!(after(probes), up, "{probes}");
+        }
+    }
+
+    #[test]
+    fn of_a_server_that_is_not_known_yet_the_first_probe_decides() {
+        for (probes, up) in [
+            ("-", false),
+            ("-+", false),
+            ("-++", true),
+            ("+", true),
+            ("+-", true),
         ] {
             assert_eq!(after(probes), up, "{probes}");
         }
@@ -116,8 +142,10 @@ mod tests {
     fn only_a_change_of_verdict_is_told() {
         let changes = Changes::default();
         let health = Health::new(changes.clone());
-        let told: Vec<_> = [false; 5].map(|good| health.observe(good, thresholds())).into();
-        assert_eq!(told, [None, None, Some(false), None, None]);
+        let told: Vec<_> = [true, false, false, false, false]
+            .map(|good| health.observe(good, thresholds()))
+            .into();
+        assert_eq!(told, [None, None, None, Some(false), None]);
         assert_eq!(changes.count(), 1);
     }
 }
