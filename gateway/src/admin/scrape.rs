@@ -133,7 +133,7 @@ fn caches(snapshot: &Snapshot) -> Vec<CacheSample<'_>> {
             evictions: [store.evictions_memory, store.evictions_disk],
             collapsed: zone.flights.collapsed(),
             damaged: store.damaged,
-            writes_skipped: store.skipped_writes,
+            writes_skipped: store.skipped_writes + store.failed_writes,
             is_disk_up: (cache.disk > 0).then_some(store.disk_fault.is_none()),
         }
     })

@@ -108,7 +108,7 @@ metrics! {
     CACHE_DAMAGED: Counter "sluice_cache_damaged_total" ["cache"]
         "Files that were not what was written, dropped before a byte of them was served.";
     CACHE_WRITES_SKIPPED: Counter "sluice_cache_writes_skipped_total" ["cache"]
-        "Answers kept in memory only because the disk could not keep up or had no room.";
+        "Answers kept in memory only because the disk could not keep up, had no room or failed.";
     CACHE_DISK_UP: Gauge "sluice_cache_disk_up" ["cache"]
         "1 while the disk tier is in use, 0 while its folder cannot be; missing without a disk tier.";
     CERTIFICATE_EXPIRY: Gauge "sluice_certificate_expiry_timestamp_seconds" ["certificate"]

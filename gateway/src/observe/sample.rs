@@ -54,7 +54,7 @@ pub struct CacheSample<'a> {
     pub collapsed: u64,
     /// Files that were not what was written.
     pub damaged: u64,
-    /// Writes to disk left out.
+    /// Writes to disk left out, or that failed.
     pub writes_skipped: u64,
     /// Whether the disk tier is in use; None without one.
     pub is_disk_up: Option<bool>,

@@ -189,7 +189,11 @@ impl Shared {
             return None;
         }
         let uses = self.uses(key);
-        let is_queued = uses >= self.min_uses() && self.writable().is_some();
+        let is_wanted = uses >= self.min_uses();
+        let is_queued = is_wanted && self.writable().is_some();
+        if is_wanted && !is_queued && self.is_paused.load(Ordering::Relaxed) {
+            count(&self.counters.skipped_writes);
+        }
         let object = self.object(key, meta, Body::Memory(body), self.next_id(), 0);
         object.mark.uses.store(uses, Ordering::Relaxed);
         let object = Arc::new(object);

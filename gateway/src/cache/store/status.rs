@@ -29,7 +29,7 @@ pub struct StoreStatus {
     pub damaged: u64,
     /// Files that the system could not read.
     pub failed_reads: u64,
-    /// Objects that were not written because the disk was too slow or had no room.
+    /// Objects that were not written because the disk was too slow, had no room, or rests after a fault.
     pub skipped_writes: u64,
     /// Objects that could not be written.
     pub failed_writes: u64,

@@ -363,6 +363,23 @@ fn an_old_head_that_is_read_before_the_new_one_is_written_does_not_stay() {
     assert!(rig.get(1).is_none());
 }
 
+#[test]
+fn what_is_not_written_while_the_disk_rests_after_a_fault_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(&plan(16 * MIB, Some((folder.path(), 64 * MIB))));
+    rig.settle();
+    rig.shared().pause(&std::io::Error::from_raw_os_error(5));
+    rig.put(1, &[], b"one").unwrap();
+    rig.put(2, &[], b"two").unwrap();
+    let status = rig.store.status();
+    assert_eq!((status.skipped_writes, status.objects_memory), (2, 2));
+    rig.settle();
+    rig.put(3, &[], b"three").unwrap();
+    rig.settle();
+    let status = rig.store.status();
+    assert_eq!((status.skipped_writes, status.objects_disk), (2, 1));
+}
+
 /// Puts a folder with something in it where a file was: nobody can remove that as a file, the superuser included.
 fn obstruct(file: &std::path::Path) {
     std::fs::remove_file(file).unwrap();
