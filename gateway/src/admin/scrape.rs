@@ -71,11 +71,7 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
                 upstream,
                 server: &row.address,
                 in_flight: row.in_flight.into(),
-                is_up: match row.state {
-                    Standing::Off => None,
-                    Standing::Down => Some(false),
-                    Standing::Ejected | Standing::Drain | Standing::Up => Some(true),
-                },
+                is_up: is_up(row.state),
                 is_ejected: row.state == Standing::Ejected,
                 breaker: match row.breaker {
                     Breaker::Closed => BreakerState::Closed,
@@ -86,6 +82,15 @@ pub fn metrics(control: &Control, accept: Option<&[u8]>) -> (&'static str, Vec<u
             .collect(),
     };
     control.state.metrics.exposition(&sample, accept)
+}
+
+/// None for one that the configuration turns off.
+fn is_up(standing: Standing) -> Option<bool> {
+    match standing {
+        Standing::Off => None,
+        Standing::Down => Some(false),
+        Standing::Ejected | Standing::Drain | Standing::Up => Some(true),
+    }
 }
 
 fn discovery(service: &Service) -> Option<DiscoverySample<'_>> {

@@ -17,6 +17,7 @@ use crate::caches::{cache_rule, caches, compression};
 use crate::discovering::discover;
 use crate::edges::{certificates, listener_tls, send_proxy_protocol, upstream_tls};
 use crate::guards::{Guarding, guarding, guards, networks, overload};
+use crate::tracing;
 
 pub fn plan() -> impl Strategy<Value = Plan> {
     let upstreams = btree_map(name(), upstream(), 1..4).prop_map(|named| {
@@ -31,7 +32,7 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         access_log(),
         certificates().prop_flat_map(|certificates| (listeners(certificates.len()), Just(certificates))),
         upstreams,
-        (caches(), compression(), guarding(), option::of(tracing())),
+        (caches(), compression(), guarding(), option::of(tracing::drawn())),
     )
         .prop_flat_map(
             |(server, admin, access_log, (listeners, certificates), upstreams, kept)| {
@@ -104,20 +105,6 @@ fn template() -> impl Strategy<Value = Template<RequestVariable>> {
 fn pattern() -> impl Strategy<Value = Pattern> {
     prop::sample::select(vec!["^/a$", r"\.php$", r"(?i)[^\\]+", "a$"])
         .prop_map(|p| Pattern::parse(p).unwrap())
-}
-
-fn tracing() -> impl Strategy<Value = Tracing> {
-    (0..=1_000_000_u32, name(), duration(1), 1..10_000_000_usize).prop_map(
-        |(sample_ppm, service_name, timeout, queue_max)| Tracing {
-            url: "https://collector:4318/x/v1/traces".to_owned(),
-            sample_ppm,
-            service_name,
-            // What they say is never printed, so it could not be read again.
-            headers: Vec::new(),
-            timeout,
-            queue_max,
-        },
-    )
 }
 
 fn server() -> impl Strategy<Value = Server> {

@@ -1,8 +1,10 @@
 //! What of traces and copies is inferred, inherited, compared, refused and never printed.
 
-use gateway::config::plan::UpstreamId;
+use gateway::config::plan::{Tracing, UpstreamId};
 use gateway::config::{self, Changes, Plan};
+use proptest::prelude::*;
 
+use crate::plans::{duration, name};
 use crate::{env, plan};
 
 const ROUTE: &str = "[[listeners]]\naddress = \":0\"\n[[routes]]\nrespond = {}\n";
@@ -182,4 +184,19 @@ fn changes_are_told_and_a_new_name_before_the_mirror_s_is_none() {
     );
     let told = Changes::between(&old, &plan(&traced)).to_string();
     assert_eq!(told, "altered [tracing]\naltered route r\n");
+}
+
+/// A section drawn at random.
+pub fn drawn() -> impl Strategy<Value = Tracing> {
+    (0..=1_000_000_u32, name(), duration(1), 1..10_000_000_usize).prop_map(
+        |(sample_ppm, service_name, timeout, queue_max)| Tracing {
+            url: "https://collector:4318/x/v1/traces".to_owned(),
+            sample_ppm,
+            service_name,
+            // What they say is never printed, so it could not be read again.
+            headers: Vec::new(),
+            timeout,
+            queue_max,
+        },
+    )
 }
