@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use socket2::SockRef;
@@ -92,6 +93,9 @@ fn a_body_that_never_has_to_wait_leaves_the_answer_its_turn() {
         let mut upload = Upload::new(Some(&gateway), &mut inbound, length, LIMITS);
         upload.restart(|out| out.extend_from_slice(b"HEAD"));
 
+        // The runtime has to have heard of it too, or it is waited for after all.
+        gateway.readable().await.unwrap();
+        poll_fn(|cx| origin.poll_writable(cx)).await.unwrap();
         let given_way = tokio::select! {
             biased;
             sent = upload.run(&origin, LIMITS.body_timeout) => Err(sent),
