@@ -313,12 +313,11 @@ async fn send_and_read(
     }
 }
 
-/// An origin may have answered before it stopped listening: what it said is worth reading, and nothing more is sent, which is
-/// what `false` is for. Any other fault is the end.
+/// False if an origin may have answered before it stopped listening: what it said is worth reading, but no more is sent.
 fn may_have_answered(fault: &UploadFault) -> Result<bool, TryFault> {
     match fault {
         UploadFault::Origin(IoFault::Broken(_)) => Ok(false),
-        fault => Err(upload_fault(fault)),
+        other => Err(upload_fault(other)),
     }
 }
 

@@ -32,7 +32,11 @@ pub fn target(data: &[u8]) {
         Ok(keys) => {
             assert!(keys.count() <= lines);
             assert_eq!(keys.owner(b""), None);
-            let lines = || text.trim_start_matches('\u{feff}').lines().filter_map(name_and_key);
+            let lines = || {
+                text.trim_start_matches('\u{feff}')
+                    .lines()
+                    .filter_map(name_and_key)
+            };
             for (name, key) in lines() {
                 owned(&keys, name, key);
                 // A key without its first byte may be another's.
