@@ -144,7 +144,8 @@ impl Decimal {
 
 /// "1.5h30m" → (1.5, "h", "30m").
 fn split_quantity(text: &str) -> Option<(Decimal, &str, &str)> {
-    const DIGITS_MAX: usize = 18;
+    // As many as the largest number of bytes has, which is written without a larger unit if it is odd.
+    const DIGITS_MAX: usize = 20;
     let number_end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -276,7 +277,6 @@ mod tests {
         fn what_is_written_is_read_back(ms in 0u64..10_000_000_000, bytes: u64) {
             let d = Duration::from_millis(ms);
             prop_assert_eq!(parse_duration(&format_duration(d)), Ok(d));
-            let bytes = bytes >> 8;
             prop_assert_eq!(parse_bytes(&format_bytes(bytes)), Ok(bytes));
         }
     }
