@@ -67,11 +67,6 @@ impl AnswerControl {
             .unwrap_or_else(|| standard(fields))
     }
 
-    /// Whether the origin has said how long the answer is fresh, be it wrongly.
-    pub fn is_explicit(&self) -> bool {
-        self.s_maxage != Delta::Absent || self.max_age != Delta::Absent || self.expires != Expires::Absent
-    }
-
     /// The freshness lifetime (RFC 9111 §4.2.1: "using the first match of" s-maxage, max-age, Expires minus Date).
     ///
     /// None where none of them is there. Zero where the one that counts cannot be read: "Caches are encouraged to

@@ -235,6 +235,7 @@ mod tests {
         );
         assert_eq!(sum(&[Delta::Invalid, Delta::Seconds(5)]), Delta::Invalid);
         assert_eq!(sum(&[Delta::Absent, Delta::Seconds(5)]), Delta::Seconds(5));
+        assert_eq!(sum(&[Delta::Seconds(5), Delta::Absent]), Delta::Seconds(5));
     }
 
     proptest! {

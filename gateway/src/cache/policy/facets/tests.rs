@@ -167,6 +167,64 @@ fn an_answer_that_could_not_be_purged_by_all_its_tags_is_not_kept() {
 }
 
 #[test]
+fn a_place_in_a_storage_for_others_is_reached_by_itself_and_by_what_is_known_of_it() {
+    let url = Resource::parse("https://example.com/a?x=1").unwrap();
+    let lines = fields(&[("Cache-Tag", "t")]);
+    let known = of_slot(b"one", Some(&url), &lines).unwrap();
+    let unknown = of_slot(b"one", None, &lines).unwrap();
+    for slot in [&known, &unknown] {
+        assert!(slot.0.contains(&slot_facet(b"one")) && !slot.0.contains(&slot_facet(b"two")));
+        assert!(reaches(Purge::Tag("t"), slot) && reaches(Purge::All, slot));
+    }
+    assert!(reaches(Purge::Url("https://example.com/a?y=2"), &known));
+    assert!(!reaches(Purge::Url("https://example.com/a?x=1"), &unknown));
+}
+
+#[test]
+fn tags_are_told_as_they_are_written_and_all_of_them() {
+    let lines = [
+        ("Cache-Tag", "a, b c"),
+        ("Surrogate-Key", "f  g"),
+        ("Cache-Groups", "\"h i\""),
+    ];
+    assert_eq!(tags(&fields(&lines)), ["h i", "a", "b c", "f", "g"]);
+    assert!(tags(&fields(&[])).is_empty());
+}
+
+#[test]
+fn an_object_has_no_more_prefixes_than_can_be_asked_for() {
+    let of_depth = |n: usize| {
+        object(&format!("https://a{}", "/s".repeat(n)), QueryRule::All, &[])
+            .0
+            .len()
+    };
+    // All, the URL, the host and the host with its port.
+    let others = 4;
+    assert_eq!(of_depth(0), others + 1);
+    assert_eq!(of_depth(PREFIX_DEPTH_MAX - 1), others + PREFIX_DEPTH_MAX);
+    assert_eq!(of_depth(PREFIX_DEPTH_MAX + 5), others + PREFIX_DEPTH_MAX);
+}
+
+// They are in the files of objects: with other hashes, no purge would reach what an earlier version has stored.
+#[test]
+fn hashes_are_the_ones_that_are_on_disk() {
+    let one = |purge: Purge<'_>| purge.facets().unwrap();
+    let url = Resource::parse("https://example.com/a?x=1").unwrap();
+    assert_eq!(one(Purge::All), [0x4dc5_b0cc_826f_6703]);
+    let exact = one(Purge::Url("https://example.com/a?x=1"));
+    assert_eq!(exact, [0x2716_d6da_68a2_6339, 0x624a_cbd1_187e_a7a4]);
+    assert_eq!(
+        one(Purge::Prefix("https://example.com/a")),
+        [0x5d5b_30dc_0665_f96d]
+    );
+    assert_eq!(one(Purge::Host("example.com")), [0x914c_174d_2e7c_2503]);
+    assert_eq!(one(Purge::Host("example.com:443")), [0x68a0_a119_60d2_8b35]);
+    assert_eq!(one(Purge::Tag("t")), [0x6fc5_34e3_f844_8a48]);
+    assert_eq!(group_facet(&url, "g"), 0x920c_ee01_dbf5_15d6);
+    assert_eq!(slot_facet(b"one"), 0xd7d2_8194_e397_4cb1);
+}
+
+#[test]
 fn what_cannot_be_read_is_answered_with_what_to_write() {
     for (purge, hint) in [
         (Purge::Url("example.com/a"), "https://example.com/path"),

@@ -211,6 +211,9 @@ fn only_validators_that_can_be_read_are_asked_with() {
             false
         )
     );
+    for one in [("ETag", "\"a\""), ("Last-Modified", MODIFIED)] {
+        assert!(!of(&[one]).2, "{one:?}");
+    }
     assert_eq!(
         of(&[("ETag", "a"), ("Last-Modified", "yesterday")]),
         (None, None, true)

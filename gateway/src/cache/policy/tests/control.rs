@@ -225,12 +225,23 @@ fn lines_of_a_targeted_field_are_one_dictionary() {
 }
 
 #[test]
+fn a_surrogate_control_whose_quotes_do_not_close_makes_nothing_fresh() {
+    for broken in ["max-age=600, x=\"y", "x=\"y, max-age=600", "x=\"y"] {
+        let read = control(&[("Surrogate-Control", broken)]);
+        assert_eq!(read.lifetime(NOW), Some(Duration::ZERO), "{broken}");
+    }
+    let read = control(&[("Surrogate-Control", "public, max-age=600, x=\"y")]);
+    assert!(!read.public && !read.is_for_all);
+}
+
+#[test]
 fn surrogate_control_sets_times_and_cannot_make_public_what_is_private() {
     let with =
         |surrogate: &str, cache: &str| control(&[("Surrogate-Control", surrogate), ("Cache-Control", cache)]);
     let read = with("max-age=600, content=\"ESI/1.0\"", "no-store, max-age=0");
     assert!(!read.no_store && read.lifetime(NOW) == Some(secs(600)));
     assert!(with("max-age=600", "private").private);
+    assert!(with("max-age=600", "public").public && !with("max-age=600", "").public);
     assert!(with("max-age=600", "public").is_for_all && !with("max-age=600", "s-maxage=5").is_for_all);
     assert!(with("max-age=600", "private=\"X-A\"").withholds(b"x-a"));
     assert!(with("no-store", "max-age=60").no_store);
