@@ -129,6 +129,7 @@ mod tests {
     #[test]
     fn hits_say_how_long_they_will_last() {
         assert_eq!(text(&CacheStatus::hit(376)), "sluice; hit; ttl=376");
+        assert_eq!(text(&CacheStatus::hit(0)), "sluice; hit; ttl=0");
         assert_eq!(text(&CacheStatus::hit(-412)), "sluice; hit; ttl=-412");
         let stale = CacheStatus {
             detail: Some("stale-if-error"),

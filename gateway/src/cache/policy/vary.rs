@@ -192,6 +192,23 @@ mod tests {
             )
         );
         assert_ne!(normal("de, en"), normal("en, de"));
+        // Where one ends and the next begins counts.
+        assert_ne!(normal("de, en"), normal("deen"));
+        assert_ne!(normal("de, en, fr"), normal("de, enfr"));
+        // The bytes are in files on disk, and compared with what a later version writes.
+        assert_eq!(
+            normal("de-DE , en; q=0.5"),
+            b"accept-language\x01de-de,en;q=0.5\n"
+        );
+    }
+
+    #[test]
+    fn encodings_are_compared_in_their_form() {
+        let normal = |v: &str| written("accept-encoding", &[("Accept-Encoding", v)]);
+        assert_eq!(normal("gzip;q=0.9, deflate, br"), normal("br,gzip"));
+        assert_eq!(normal("gzip, br"), b"accept-encoding\x01br, gzip\n");
+        assert_eq!(written("accept-encoding", &[]), normal("identity"));
+        assert_ne!(normal("gzip"), normal("br"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn on_an_error_what_is_fresh_or_within_the_window_will_do() {
     assert_eq!(on_error(&lax, "max-age=0", 300), Some(300));
     assert_eq!(on_error(&lax, "no-cache", 300), None);
     assert_eq!(on_error(&stored(), "max-age=0", 30), Some(30));
-    assert_eq!(on_error(&stored(), "", 61), None);
+    assert_eq!(on_error(&stored(), "", 60), None);
     assert_eq!(
         on_error(
             &Freshness {

@@ -190,6 +190,18 @@ fn nothing_that_the_origin_has_not_allowed_is_kept_of_one_who_has_a_cookie() {
     assert_eq!(with_rule(&asked, 200, &[], &ttl(60)), Err(No::Cookie));
     assert_eq!(with_rule(&asked, 200, &[], &keyed(&["theme"])), Err(No::Cookie));
     assert_eq!(with_rule(&asked, 200, &[], &keyed(&["session", "theme"])), Ok(60));
+    let one = [("Cookie", "theme=dark")];
+    assert_eq!(with_rule(&one, 200, &[], &keyed(&["theme"])), Ok(60));
+    assert_eq!(with_rule(&one, 200, &[], &keyed(&["session"])), Err(No::Cookie));
+    let with_header = |name: &str| {
+        let mut rule = ttl(60);
+        rule.key.headers = vec![name.to_owned()];
+        with_rule(&asked, 200, &[], &rule)
+    };
+    assert_eq!(
+        (with_header("cookie"), with_header("x-a")),
+        (Ok(60), Err(No::Cookie))
+    );
     assert_eq!(with_rule(&asked, 200, &[], &overriding(60)), Ok(60));
     assert_eq!(with_rule(&asked, 200, &[FRESH], &ttl(5)), Ok(60));
     assert_eq!(
@@ -348,6 +360,12 @@ fn an_age_that_cannot_be_read_makes_it_stale() {
             Ok(0),
             "{age}"
         );
+        let modified = http_date::format(NOW - 1000);
+        assert_eq!(
+            verdict(&[], 200, &[("Last-Modified", &modified), ("Age", age)]),
+            Ok(0),
+            "{age}"
+        );
     }
 }
 
@@ -382,6 +400,46 @@ fn stale_use_is_as_the_origin_says_and_else_as_the_rule_says() {
             (0, 0),
             "{strict}"
         );
+    }
+}
+
+#[test]
+fn a_coded_answer_varies_by_accept_encoding_be_it_said_or_not() {
+    let vary = |coding: &str, said: &str| {
+        let lines = [FRESH, ("Content-Encoding", coding), ("Vary", said)];
+        judged(&[], &answer(200, &lines), &rule()).unwrap().vary
+    };
+    let names = |list: &[&str]| -> Box<[Box<str>]> { list.iter().map(|n| (*n).into()).collect() };
+    assert_eq!(vary("gzip", ""), names(&["accept-encoding"]));
+    assert_eq!(
+        vary("identity, br", "Accept, Origin"),
+        names(&["accept", "accept-encoding", "origin"])
+    );
+    assert_eq!(vary("gzip", "Accept-Encoding"), names(&["accept-encoding"]));
+    assert_eq!(vary("Identity", ""), names(&[]));
+    assert_eq!(vary("", "Origin"), names(&["origin"]));
+}
+
+#[test]
+fn what_came_too_old_to_be_kept_is_shared_only_if_it_is_for_others_at_all() {
+    let shared = |control: &str, lines: &[(&str, &str)]| {
+        let lines = [&[("Cache-Control", control)], lines].concat();
+        let request = request(&[]);
+        let all = share(
+            &request,
+            &answer(200, &lines),
+            &rule(),
+            &Asked::default(),
+            times(),
+        );
+        all.map(|s| (s.is_kept, is_shareable(&s.freshness)))
+    };
+    assert_eq!(shared("max-age=60", &[]), Ok((true, true)));
+    assert_eq!(shared("max-age=60", &[("Age", "90")]), Ok((false, true)));
+    for nobodys in ["max-age=0", "no-cache, max-age=60"] {
+        assert_eq!(shared(nobodys, &[]), Err(No::Expired), "{nobodys}");
+        let validated = shared(nobodys, &[("ETag", "\"a\"")]);
+        assert_eq!(validated, Ok((true, false)), "{nobodys}");
     }
 }
 
