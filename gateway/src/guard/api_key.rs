@@ -110,6 +110,16 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_key_there_may_be_is_one() {
+        let longest = "k".repeat(KEY_BYTES_MAX);
+        let policy = Keys {
+            keys: Arc::new(ApiKeys::parse(&format!("carol:{longest}")).unwrap()),
+            ..policy("x-api-key")
+        };
+        assert_eq!(owner(&fields(&[("X-Api-Key", &longest)]), &policy), Ok("carol"));
+    }
+
+    #[test]
     fn in_authorization_it_may_stand_behind_bearer() {
         let policy = policy("authorization");
         let ask = |value| owner(&fields(&[("Authorization", value)]), &policy);

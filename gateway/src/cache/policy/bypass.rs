@@ -104,6 +104,20 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_names_and_values_without_what_separates_them() {
+        let request = request(&[("Cookie", "a=1; b ;; =c;d = \"e=f\" "), ("cookie", "a=")]);
+        let found: Vec<_> = cookies(&request.fields).collect();
+        let expected: [(&[u8], &[u8]); 5] = [
+            (b"a", b"1"),
+            (b"b", b""),
+            (b"", b"c"),
+            (b"d", b"\"e=f\""),
+            (b"a", b""),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn a_request_with_content_passes_by() {
         let passes = |lines: &[_]| bypasses(&request(lines), &Bypass::default());
         assert!(passes(&[("Content-Length", "5")]) && passes(&[("Transfer-Encoding", "chunked")]));

@@ -201,6 +201,8 @@ mod tests {
             ("../g", "http://a/b/g"),
             ("../../g", "http://a/g"),
             ("HTTP://A:80/x", "http://a/x"),
+            // Before its colon stands no scheme.
+            (":g", "http://a/b/c/:g"),
         ] {
             assert_eq!(
                 base.same_origin(reference).map(|r| text(&r)).as_deref(),

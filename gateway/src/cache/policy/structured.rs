@@ -261,6 +261,18 @@ mod tests {
         assert_eq!(members.len(), 11);
     }
 
+    // RFC 9651 §3.3.1: "a range of -999,999,999,999,999 to 999,999,999,999,999 inclusive".
+    #[test]
+    fn an_integer_has_up_to_fifteen_digits() {
+        let of = |text: &str| dictionary(text.as_bytes()).map(|mut members| members.remove(0).1);
+        assert_eq!(of("a=999999999999999"), Some(Bare::Integer(999_999_999_999_999)));
+        assert_eq!(
+            of("a=-999999999999999"),
+            Some(Bare::Integer(-999_999_999_999_999))
+        );
+        assert_eq!(of("a=1000000000000000"), None);
+    }
+
     #[test]
     fn one_fault_makes_the_whole_field_worthless() {
         for bad in [

@@ -62,7 +62,10 @@ fn after_a_fetch_nobody_may_ask_for_thirty_seconds() {
     assert!(!is_done(issuer.wanted()));
     assert!(!issuer.want(s(100)));
     assert!(!issuer.want(Mono(s(130).0 - 1)));
+    assert!(!issuer.would_come(Mono(s(130).0 - 1)) && issuer.would_come(s(130)));
     assert!(issuer.want(s(130)));
+    // One that is on its way will come, whatever the clock says.
+    assert!(issuer.would_come(s(100)));
     assert_eq!(issuer.age(s(130)), Some(Duration::from_secs(30)));
     assert_eq!(
         issuer.due_in(Duration::from_secs(300), s(130)),

@@ -1,6 +1,7 @@
 //! What is remembered, and what is not.
 
 use super::*;
+use crate::guard::token::compact::TOKEN_BYTES_MAX;
 use crate::kit::clock::Mono;
 
 const ALGORITHM: TokenAlgorithm = TokenAlgorithm::Hs256;
@@ -179,4 +180,39 @@ fn no_more_is_remembered_than_was_said() {
         assert!(verified.judge(text.as_bytes(), &keys(), &terms(), NOW).is_ok());
     }
     assert!(verified.len() <= 64 / 4, "{}", verified.len());
+}
+
+#[test]
+fn each_that_is_believed_is_counted() {
+    let verified = Verified::new(100);
+    for n in 0..3 {
+        let text = token(ALGORITHM, &with("sub", json!(n)));
+        assert!(verified.judge(text.as_bytes(), &keys(), &terms(), NOW).is_ok());
+    }
+    assert_eq!((verified.len(), verified.is_empty()), (3, false));
+}
+
+#[test]
+fn a_longer_text_costs_its_bytes() {
+    let bytes = |length: usize| {
+        let text = token(ALGORITHM, &with("sub", json!("x".repeat(length))));
+        let claims = judge(text.as_bytes(), &keys().list, &policy(&[ALGORITHM]), NOW).unwrap();
+        claims.bytes()
+    };
+    assert_eq!(bytes(1010) - bytes(10), 1000);
+}
+
+#[test]
+fn a_peek_says_what_a_judgement_would() {
+    let fine = token(ALGORITHM, &claims());
+    let early = token(ALGORITHM, &with("nbf", json!(NOW_S + 60)));
+    let longest = "A".repeat(TOKEN_BYTES_MAX);
+    let longer = "A".repeat(TOKEN_BYTES_MAX + 1);
+    for text in [&fine, &early, &longest, &longer] {
+        let said = Verified::new(8).judge(text.as_bytes(), &keys(), &terms(), NOW);
+        let peeked = Verified::peek(text.as_bytes(), &keys(), &terms(), NOW);
+        let is_too_long = said.as_ref().err() == Some(&TokenFault::TooLong);
+        assert_eq!(is_too_long, text.len() > TOKEN_BYTES_MAX);
+        assert_eq!(said.map(|_| ()), peeked.map(|_| ()));
+    }
 }
