@@ -227,6 +227,13 @@ fn a_limit_named_twice_counts_once_and_two_keys_of_one_count_both() {
     assert!(matches!(admit(&both, at(0)), Verdict::Admitted(_)));
     assert_eq!(admitted(&limit, key(2), at(0)), 3);
     assert_eq!(admitted(&limit, key(3), at(0)), 3);
+
+    // So it is with what is given back.
+    let others = [(&limit, key(4)), (&limit, key(5))];
+    assert!(matches!(admit(&others, at(0)), Verdict::Admitted(_)));
+    refund(&others, at(0), at(0));
+    assert_eq!(admitted(&limit, key(4), at(0)), 4);
+    assert_eq!(admitted(&limit, key(5), at(0)), 4);
 }
 
 #[test]
