@@ -229,6 +229,11 @@ fn a_limit_named_twice_counts_once_and_two_keys_of_one_count_both() {
     assert_eq!(admitted(&limit, key(3), at(0)), 3);
 
     // So it is with what is given back.
+    let limit = limiter(1, SECOND, 4);
+    let twice = [(&limit, key(1)), (&limit, key(1))];
+    assert!(matches!(admit(&twice, at(0)), Verdict::Admitted(_)) && is_admitted(&limit, key(1), at(0)));
+    refund(&twice, at(0), at(0));
+    assert_eq!(admitted(&limit, key(1), at(0)), 3);
     let others = [(&limit, key(4)), (&limit, key(5))];
     assert!(matches!(admit(&others, at(0)), Verdict::Admitted(_)));
     refund(&others, at(0), at(0));
