@@ -120,9 +120,13 @@ fn a_success_holds_for_a_minute_from_the_check() {
     let login = cell.login("staff", &users, "alice", "myPassword");
     let start = Mono(1_000_000_000);
     let after = |secs| start.plus(Duration::from_secs(secs));
-    assert!(!cell.holds(&login, start));
+    assert!(!cell.holds(&login, start) && !cell.peek(&login, start));
     cell.note(login, start);
     assert!(cell.holds(&login, start) && cell.holds(&login, after(59)));
+    // A look at it says the same and forgets nothing, be it too old.
+    assert!(cell.peek(&login, start) && cell.peek(&login, after(59)));
+    assert!(!cell.peek(&login, after(60)) && !cell.peek(&login, after(61)));
+    assert_eq!(cell.count(), 1);
     assert!(
         !cell.holds(&login, after(60)),
         "looking at it did not make it younger"
