@@ -4,7 +4,7 @@ use gateway::wire::edit::{Passage, write_line};
 use gateway::wire::framing::{of_answer, of_request};
 use gateway::wire::target::Form;
 use gateway::wire::{
-    Answer, Fields, HeadFault, HeadLimits, HeadScan, Length, Method, Name, Request, Version,
+    Answer, Field, Fields, HeadFault, HeadLimits, HeadScan, Length, Method, Name, Request, Version,
 };
 
 /// Small enough that inputs reach all of them.
@@ -40,6 +40,7 @@ pub fn request(data: &[u8]) {
     // The absolute form may have said it in other capitals than the field.
     assert!(again.authority.eq_ignore_ascii_case(&request.authority));
     again.authority.clone_from(&request.authority);
+    assert_eq!(lines_of(&mut again.fields), lines_of(&mut request.fields));
     assert_eq!(format!("{again:?}"), format!("{request:?}"));
 }
 
@@ -137,7 +138,16 @@ pub fn answer(data: &[u8]) {
     write_lines(&mut told, &answer.fields);
     let mut again = Answer::default();
     assert_eq!(again.parse(&told, LIMITS_TOLD), Ok(()), "{}", told.escape_ascii());
+    assert_eq!(lines_of(&mut again.fields), lines_of(&mut answer.fields));
     assert_eq!(format!("{again:?}"), format!("{answer:?}"));
+}
+
+/// Takes the lines out, to be compared by what they say: where they lie depends on how they came.
+fn lines_of(fields: &mut Fields) -> Vec<(Name, Vec<u8>, Vec<u8>)> {
+    let line = |f: Field<'_>| (f.known, f.name.to_vec(), f.value.to_vec());
+    let lines = fields.iter().map(line).collect();
+    *fields = Fields::default();
+    lines
 }
 
 /// Looks for the head at once and in pieces: the verdict is the same. The head, if there is one.
