@@ -73,7 +73,9 @@ impl Play {
         let last = self.last_apply();
         assert_eq!(last["outcome"], "rolled_back", "{last:#}");
         let reason = last["reason"].as_str().unwrap_or_default();
-        assert!(reason.starts_with("route \"fragile\": 5xx is"), "{last:#}");
+        // Where its clients have most of the turns, all routes together are twice as bad first.
+        let of = ["route \"fragile\": 5xx is", "all routes: 5xx is"];
+        assert!(of.iter().any(|of| reason.starts_with(of)), "{last:#}");
         assert_eq!(std::fs::read_to_string(&config).expect("it is there"), text);
         eprintln!("{reason}");
     }
