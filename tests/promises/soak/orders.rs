@@ -55,6 +55,13 @@ pub fn status(world: &World) -> Option<Value> {
     serde_json::from_slice(&got.body.kept).ok()
 }
 
+/// How long a process that has handed over may still answer: half a second, and as much again as a slow machine takes.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+fn before(moment: Mono) -> Mono {
+    Mono(moment.0.saturating_sub(LAST_ANSWERS.as_nanos() as u64))
+}
+
 /// Reloads until all is over.
 pub fn reload(world: &World, shape: &Shape) {
     let mut due = world.now();
@@ -71,6 +78,10 @@ pub fn reload(world: &World, shape: &Shape) {
             .map_err(Fault::from)
             .and_then(|()| order(world, "POST", "/reload", ""));
         match done {
+            // Who has a kept connection to the process before is answered once more by it, and by what it knows.
+            Ok(got) if got.status == 200 && world.upgrades.overlap(before(began), world.now()) => {
+                world.count("reloads right after an upgrade", 1);
+            }
             Ok(got) if got.status == 200 && world.place().life == place.life => {
                 world.generation_floor.fetch_max(generation, Ordering::SeqCst);
                 world.count("reloads", 1);
