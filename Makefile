@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # The lock file decides: a build asks nothing of the network once its crates are here.
 CARGO := cargo
 
-.PHONY: help demo build test check format lint units bench count deb audit mutants tools clean
+.PHONY: help demo build test check format lint units bench count coverage deb audit mutants tools clean
 
 help:
 	@echo 'make demo     four servers and the gateway with its cache on 127.0.0.1:8080, until Ctrl-C'
@@ -15,6 +15,7 @@ help:
 	@echo 'make build    target/release/sluice and target/release/workouts'
 	@echo 'make bench    the small steps one by one, then side by side with nginx, HAProxy and Varnish'
 	@echo 'make count    instructions of the small steps one by one, by callgrind: the same in each run'
+	@echo 'make coverage which lines the unit tests of the gateway reach, as a figure'
 	@echo 'make deb      target/debian/sluice_VERSION_ARCHITECTURE.deb'
 	@echo 'make audit    licences, sources and known faults of all crates that are linked'
 	@echo 'make mutants  which changes of the rules of cache and guards no test notices; hours, or SHARD=0/16 for a part'
@@ -74,6 +75,16 @@ deb: tools
 	test -x $(CARGO_DEB_AT)/bin/cargo-deb || $(CARGO) install --locked --root $(CARGO_DEB_AT) cargo-deb@$(CARGO_DEB)
 	$(CARGO) build --locked --release --target-dir target -p gateway
 	CARGO_TARGET_DIR=target $(CARGO_DEB_AT)/bin/cargo-deb -p gateway --no-build
+
+# By llvm's counters, read by the tool itself: the compiler's own tools for it need not be there.
+CARGO_TARPAULIN := 0.37.5
+CARGO_TARPAULIN_AT := target/tools/cargo-tarpaulin-$(CARGO_TARPAULIN)
+
+coverage: tools
+	test -x $(CARGO_TARPAULIN_AT)/bin/cargo-tarpaulin || \
+		$(CARGO) install --locked --root $(CARGO_TARPAULIN_AT) cargo-tarpaulin@$(CARGO_TARPAULIN)
+	$(CARGO_TARPAULIN_AT)/bin/cargo-tarpaulin tarpaulin --engine llvm --locked -p gateway --lib --skip-clean \
+		--include-files 'gateway/src/*' --target-dir target/coverage
 
 # The version that was tried. Known faults are asked for where there is a network; without one the rest can be had by
 # `make audit AUDIT='bans licenses sources'`.
